@@ -1,0 +1,96 @@
+"""Which queries a step trains on: a pure function of (seed, step), so that a resumed run is an uninterrupted one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+
+_ORDER, _NOISE = 0, 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The queries of one step; all are row numbers.
+
+    Attributes:
+        sources: (G,) into the source images; each is encoded once.
+        group: (B,) into `sources`: whose modification a query is.
+        texts: (B,) into the training texts.
+        targets: (B,) into the gallery images.
+    """
+
+    sources: Rows
+    group: Rows
+    texts: Rows
+    targets: Rows
+
+
+class Sampler(Protocol):
+    """Gives every step its batch, all of one size."""
+
+    def batch(self, step: int) -> Batch: ...
+
+
+class PairSampler:
+    """The paper's order: modifications of one source image stand beside each other, so that each is a hard negative of
+    the others.
+
+    An epoch deals every source's queries, shuffled, into groups of `modifications` (a last incomplete group is filled
+    up with that source's first queries) and goes through all groups in random order; what does not fill a batch of
+    `sources` groups waits for the next epoch's order.
+
+    Args:
+        sources, texts, targets: (Q,) the training queries.
+        groups: source images a batch.
+        modifications: queries a source image in a batch.
+
+    Raises:
+        ValueError: there are fewer groups than one batch needs.
+    """
+
+    def __init__(
+        self, sources: Rows, texts: Rows, targets: Rows, *, groups: int, modifications: int, seed: int
+    ) -> None:
+        self._sources, self._texts, self._targets = sources, texts, targets
+        self._groups, self._modifications, self._seed = groups, modifications, seed
+        order = np.argsort(sources, kind="stable")
+        starts = np.flatnonzero(np.diff(sources[order], prepend=-1))
+        self._queries_of: Sequence[Rows] = np.split(order, starts[1:])
+        available = sum(-(-len(queries) // modifications) for queries in self._queries_of)
+        self._batches = available // groups
+        if not self._batches:
+            raise ValueError(
+                f"a batch needs {groups} groups of {modifications} modifications and the training queries give "
+                f"{available}: lower training.sources"
+            )
+        self._epoch = lru_cache(maxsize=1)(self._deal)
+
+    def batch(self, step: int) -> Batch:
+        epoch, place = divmod(step, self._batches)
+        queries = self._epoch(epoch)[place * self._groups : (place + 1) * self._groups]
+        flat = queries.reshape(-1)
+        return Batch(
+            sources=self._sources[queries[:, 0]],
+            group=np.repeat(np.arange(self._groups), self._modifications),
+            texts=self._texts[flat],
+            targets=self._targets[flat],
+        )
+
+    def _deal(self, epoch: int) -> Rows:
+        """(groups of an epoch, modifications) rows of queries."""
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(self._seed, spawn_key=(_ORDER, epoch))))
+        groups = []
+        for queries in self._queries_of:
+            count = -(-len(queries) // self._modifications)
+            groups.append(np.resize(rng.permutation(queries), (count, self._modifications)))
+        return rng.permutation(np.concatenate(groups))
+
+
+def noise_seed(seed: int, step: int) -> int:
+    """The seed of everything else that is random in a step: dropout, augmentation, the loss's draws."""
+    return int(np.random.SeedSequence(seed, spawn_key=(_NOISE, step)).generate_state(1, np.uint64)[0] >> 1)

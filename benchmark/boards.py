@@ -1,0 +1,167 @@
+"""Records to ranked numbers: runs that may share a table become a Board, the seeds of one composer become its Row."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmark.published import Published, published_recall
+from benchmark.recall import KS, slice_masks
+from benchmark.record import ComposerCard, DatasetCard, ParameterCounts, StoredRecord
+from benchmark.statistics import Interval, mean_and_deviation, recall_intervals
+
+ALL = "all"
+"""The name of the slice that is no slice: every query."""
+
+_INTERVAL_SEED = 0
+
+
+@dataclass(frozen=True)
+class Score:
+    """Recall@K in percent on some of the queries, over the seeds of a composer.
+
+    Attributes:
+        queries: how many there are.
+        mean, deviation: by K, empty without queries; the unbiased standard deviation is None for one seed.
+        interval: 95% of the mean Recall@1, None under 30 queries.
+        chance: by K, of a random order of the gallery; empty without queries.
+    """
+
+    queries: int
+    mean: Mapping[int, float]
+    deviation: Mapping[int, float | None]
+    interval: Interval | None
+    chance: Mapping[int, float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A composer on a board. Costs are means over its seeds.
+
+    Attributes:
+        rank: from 1 by mean Recall@1, then 5, 10 and 50; rows that tie on all of them share it.
+        scores: by slice: `ALL`, then "kind=add" and so on.
+        device: the names of all devices that its runs were made on.
+        published: what the paper reports for this composer, on its own data.
+    """
+
+    rank: int
+    composer: ComposerCard
+    seeds: tuple[int, ...]
+    scores: Mapping[str, Score]
+    parameters: ParameterCounts
+    queries_per_second: float
+    wall_seconds: float
+    device: str
+    published: Published | None
+
+
+@dataclass(frozen=True)
+class Board:
+    """One table: rows that differ in the composer alone.
+
+    Attributes:
+        recipe: the first digits of the configuration's hash.
+        slices: values by attribute, in the order of the tables.
+        rows: best first, at least one.
+    """
+
+    protocol: str
+    preset: str
+    recipe: str
+    dataset: DatasetCard
+    slices: Mapping[str, tuple[str, ...]]
+    rows: tuple[Row, ...]
+
+
+def build(stored: Iterable[StoredRecord]) -> tuple[Board, ...]:
+    """The boards of these records: by protocol, then the recipe that trains longest first.
+
+    The result does not depend on the order of the records. Records of one protocol and dataset must hold the same
+    queries, as `leaderboard.load_records` makes sure.
+    """
+    runs = sorted(stored, key=lambda run: (run.record.composer.name, run.record.seed))
+    groups: dict[tuple[str, str, str, str], list[StoredRecord]] = defaultdict(list)
+    for run in runs:
+        record = run.record
+        groups[record.protocol, record.preset, _recipe(record.configuration), record.dataset.fingerprint].append(run)
+    longest_first = sorted(
+        groups.items(),
+        key=lambda item: (item[0][0], -max(run.record.training.queries_seen for run in item[1]), item[0]),
+    )
+    return tuple(_board(recipe, group) for (_, _, recipe, _), group in longest_first)
+
+
+def _board(recipe: str, runs: Sequence[StoredRecord]) -> Board:
+    by_composer: dict[str, list[StoredRecord]] = defaultdict(list)
+    for run in runs:
+        by_composer[run.record.composer.name].append(run)
+    unranked = [_row(group) for group in by_composer.values()]
+    places = sorted(_order(row) for row in unranked)
+    rows = [Row(**{**vars(row), "rank": 1 + places.index(_order(row))}) for row in unranked]
+    record, outcomes, _ = runs[0]
+    return Board(
+        protocol=record.protocol,
+        preset=record.preset,
+        recipe=recipe,
+        dataset=record.dataset,
+        slices={name: tuple(masks) for name, masks in slice_masks(outcomes.attributes).items()},
+        rows=tuple(sorted(rows, key=lambda row: (row.rank, row.composer.name))),
+    )
+
+
+def _row(runs: Sequence[StoredRecord]) -> Row:
+    """The row of one composer, not yet ranked."""
+    records = [run.record for run in runs]
+    return Row(
+        rank=0,
+        composer=records[0].composer,
+        seeds=tuple(record.seed for record in records),
+        scores=_scores(runs),
+        parameters=records[0].parameters,
+        queries_per_second=mean_and_deviation([record.training.queries_per_second for record in records])[0],
+        wall_seconds=mean_and_deviation([record.training.wall_seconds for record in records])[0],
+        device=", ".join(sorted({record.environment.device for record in records})),
+        published=published_recall(records[0].protocol, records[0].composer.name),
+    )
+
+
+def _scores(runs: Sequence[StoredRecord]) -> dict[str, Score]:
+    outcomes = runs[0].outcomes
+    masks = {ALL: np.ones(len(outcomes), dtype=np.bool_)}
+    metrics = {ALL: [(run.record.metrics.recall, run.record.metrics.chance) for run in runs]}
+    for attribute, values in slice_masks(outcomes.attributes).items():
+        for value, mask in values.items():
+            name = f"{attribute}={value}"
+            masks[name] = mask
+            slices = [run.record.metrics.slices[attribute][value] for run in runs]
+            metrics[name] = [(part.recall or {}, part.chance or {}) for part in slices]
+    intervals = recall_intervals(
+        np.stack([run.outcomes.ranks <= 1 for run in runs]),
+        np.stack(list(masks.values())),
+        outcomes.sources,
+        rng=np.random.default_rng(_INTERVAL_SEED),
+    )
+    scores = {}
+    for (name, mask), interval in zip(masks.items(), intervals, strict=True):
+        recalls = [recall for recall, _ in metrics[name]]
+        spread = {k: mean_and_deviation([recall[k] for recall in recalls]) for k in (KS if mask.any() else ())}
+        scores[name] = Score(
+            queries=int(mask.sum()),
+            mean={k: mean for k, (mean, _) in spread.items()},
+            deviation={k: deviation for k, (_, deviation) in spread.items()},
+            interval=interval,
+            chance=metrics[name][0][1],
+        )
+    return scores
+
+
+def _order(row: Row) -> tuple[float, ...]:
+    return tuple(-row.scores[ALL].mean[k] for k in KS)
+
+
+def _recipe(configuration: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,79 @@
+"""Where a run computes: which device, with what precision, how reproducibly, and how much memory it took."""
+
+import re
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from benchmark.errors import UsageError
+
+
+def choose_device(asked: str | None) -> str:
+    """The device by that name; by default the GPU if there is one.
+
+    Raises:
+        UsageError: torch does not know it or does not see it here.
+    """
+    if asked is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", asked):
+        raise UsageError(f"--device {asked}: expected cpu, cuda, or cuda:N")
+    if asked.startswith("cuda"):
+        seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(asked.partition(":")[2] or 0) >= seen:
+            raise UsageError(f"--device {asked}: torch sees {seen} GPUs here; leave the option out or use cpu")
+    return asked
+
+
+def make_accelerator(device: str, precision: str) -> Accelerator:
+    """A fresh accelerator: accelerate keeps one state a process, which would hold on to the last run's precision."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    if device.startswith("cuda:"):
+        torch.cuda.set_device(device)
+    return Accelerator(cpu=device == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
+
+
+@contextmanager
+def reproducible(device: str) -> Iterator[None]:
+    """On a CPU every kernel gives the same result each time. On a GPU, where that costs speed, seeds have to do."""
+    if device != "cpu":
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    try:
+        torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
+
+
+def start_measuring_memory(device: str) -> None:
+    """From here on `peak_memory_mib` counts; on a CPU that is Linux's doing, elsewhere it counts from the start."""
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        return
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def peak_memory_mib(device: str) -> float:
+    """The device's peak memory; on a CPU the process's."""
+    if device != "cpu":
+        return torch.cuda.max_memory_allocated() / 2**20
+    try:
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 2**10
+    except (OSError, IndexError):
+        unit = 1 if sys.platform == "darwin" else 2**10
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

@@ -1,0 +1,78 @@
+"""A trained network and a split to Outcomes: every image and every source is encoded once, in chunks."""
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from benchmark.batches import Rows
+from benchmark.datasets.base import Pixels, Split
+from benchmark.images import ImageStore
+from benchmark.network import Network, take_rows
+from benchmark.recall import Outcomes
+from benchmark.retrieval import rank_targets
+
+
+def evaluate(network: Network, split: Split, *, accelerator: Accelerator, chunk: int) -> Outcomes:
+    """Rank the split's gallery for each of its queries.
+
+    Args:
+        chunk: images or queries encoded at once; memory beyond the embeddings depends on it alone.
+    """
+    queries = split.queries
+    ranking = rank_targets(
+        embed_queries(network, split, accelerator=accelerator, chunk=chunk),
+        embed_gallery(network, split.gallery, accelerator=accelerator, chunk=chunk),
+        torch.from_numpy(queries.own),
+        torch.from_numpy(split.labels[queries.targets]),
+        torch.from_numpy(split.labels),
+        top_k=1,
+    )
+    return Outcomes(
+        ranks=ranking.ranks.numpy(),
+        correct=ranking.correct.numpy(),
+        candidates=ranking.candidates.numpy(),
+        sources=queries.sources,
+        first=ranking.top[:, 0].numpy(),
+        attributes=queries.attributes,
+    )
+
+
+@torch.inference_mode()
+def embed_gallery(network: Network, pixels: Pixels, *, accelerator: Accelerator, chunk: int) -> Tensor:
+    """Embeddings (N, D) of all images, of length one, on the device."""
+    network.eval()
+    store = ImageStore(pixels, accelerator.device)
+    parts = []
+    for start in range(0, len(store), chunk):
+        rows = torch.arange(start, min(start + chunk, len(store)), device=accelerator.device)
+        with accelerator.autocast():
+            parts.append(network.embed_images(network.encode_images(store.batch(rows))) / network.scale)
+    return torch.cat(parts).float()
+
+
+@torch.inference_mode()
+def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, chunk: int) -> Tensor:
+    """Embeddings (Q, D) of all queries, of length one, on the device.
+
+    Queries are taken in the order of their sources: a source image is encoded once, or twice where a chunk ends.
+    """
+    network.eval()
+    device, queries = accelerator.device, split.queries
+    store = ImageStore(split.sources, device)
+    ids, mask = (part.to(device) for part in network.vocabulary.encode(split.texts))
+    order: Rows = np.argsort(queries.sources, kind="stable")
+    embeddings: Tensor | None = None
+    for start in range(0, len(order), chunk):
+        rows = order[start : start + chunk]
+        sources, place = np.unique(queries.sources[rows], return_inverse=True)
+        texts = torch.from_numpy(split.text_rows[rows]).to(device)
+        with accelerator.autocast():
+            features = network.encode_images(store.batch(torch.from_numpy(sources).to(device)))
+            at_queries = take_rows(features, torch.from_numpy(place).to(device))
+            embedded = network.embed_queries(at_queries, ids[texts], mask[texts]) / network.scale
+        if embeddings is None:
+            embeddings = torch.empty(len(order), embedded.shape[1], device=device)
+        embeddings[torch.from_numpy(rows).to(device)] = embedded.float()
+    assert embeddings is not None
+    return embeddings

@@ -1,0 +1,108 @@
+"""What a person sees of a run while it goes on: a live line on a terminal, plain lines now and then elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from css_gen.progress import Reporter, Terminal
+
+Report = Callable[["Progress"], None]
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is; `recall` is the last look's Recall@1 on the held-out part, in percent."""
+
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    queries_per_second: float
+    recall: float | None
+
+    def __str__(self) -> str:
+        recall = "" if self.recall is None else f", held-out R@1 {self.recall:.1f}"
+        return f"step {self.step}, {self.queries_per_second:.0f} queries/s, loss {self.loss:.3f}{recall}"
+
+
+class RunReporter(Reporter, Protocol):
+    """A Reporter that also shows a run's steps."""
+
+    def training(self, title: str, steps: int) -> AbstractContextManager[Report]:
+        """A context in which the given function is called with the progress of one run."""
+
+
+class SilentRuns:
+    """Reports nothing: for the library's users and the tests."""
+
+    def message(self, text: str) -> None:
+        pass
+
+    def track(self, description: str, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:  # noqa: ARG002
+        return nullcontext(lambda done: None)  # noqa: ARG005
+
+    def training(self, title: str, steps: int) -> AbstractContextManager[Report]:  # noqa: ARG002
+        return nullcontext(lambda progress: None)  # noqa: ARG005
+
+
+class RunTerminal(Terminal):
+    """The terminal's reporter, with a line a run: step, queries/s, loss, Recall@1, time left."""
+
+    def training(self, title: str, steps: int) -> AbstractContextManager[Report]:
+        return self._training_bar(title, steps) if self._console.is_terminal else self._training_lines(title)
+
+    @contextmanager
+    def _training_bar(self, title: str, steps: int) -> Iterator[Report]:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+        )
+        with Bars(*columns, console=self._console, transient=True) as bars:
+            bar = bars.add_task(title, total=steps, state="starting")
+            yield lambda progress: bars.update(bar, completed=progress.step, state=str(progress))
+
+    @contextmanager
+    def _training_lines(self, title: str) -> Iterator[Report]:
+        last = time.monotonic()
+
+        def report(progress: Progress) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= _SECONDS_BETWEEN_LINES:
+                last = now
+                self.message(f"{title}: {progress} of {progress.steps}")
+
+        yield report
+
+
+class Curves:
+    """TensorBoard's log of one run. Opening it at a step drops what an interrupted run had logged past that step."""
+
+    def __init__(self, folder: Path, *, from_step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer: Any = SummaryWriter(str(folder), purge_step=from_step or None)
+
+    def add(self, progress: Progress) -> None:
+        values = {
+            "loss": progress.loss,
+            "learning_rate": progress.learning_rate,
+            "queries_per_second": progress.queries_per_second,
+            "held_out_recall_at_1": progress.recall,
+        }
+        for name, value in values.items():
+            if value is not None:
+                self._writer.add_scalar(name, value, progress.step)
+
+    def close(self) -> None:
+        self._writer.close()

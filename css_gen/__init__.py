@@ -1,0 +1,1 @@
+"""The CSS (Color-Shape-Size) dataset for composed image retrieval, rendered procedurally."""

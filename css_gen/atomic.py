@@ -1,0 +1,48 @@
+"""Files that are there in full or not at all, whatever happens to the process or the machine."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+PARTIAL_SUFFIX = ".partial"
+
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that takes its name when the block ends well, and vanishes when it does not.
+
+    The temporary name starts with a dot, ends in `.partial` and carries the process id, so that nobody mistakes it for
+    data and a process that outlived its parent cannot write into our file.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file.
+
+    Raises:
+        OSError: as `open` and `write` do; the path then holds what it held before.
+    """
+    with written_atomically(path) as file:
+        file.write(content)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,242 @@
+"""css-gen: render, inspect, verify, show and export a CSS dataset.
+
+Nothing heavy is imported before a command runs, so that `--help` answers at once.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from css_gen.errors import DatasetError
+
+INTERRUPTED = 130
+FOLDER = click.Path(path_type=Path)
+
+
+class Words(click.ParamType[Any]):
+    """A comma-separated list of some of the given words."""
+
+    name = "words"
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        return ",".join(self.words)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        chosen = tuple(word.strip() for word in str(value).split(",") if word.strip())
+        for word in chosen:
+            if word not in self.words:
+                self.fail(f"{word!r} is not one of {', '.join(self.words)}", param, ctx)
+        return tuple(word for word in self.words if word in chosen)
+
+
+class Commands(click.Group):
+    """Ends every known error in one line, and every unknown one too unless --debug asks for its traceback."""
+
+    def main(self, args: Sequence[str] | None = None, **kwargs: Any) -> Any:
+        given = list(sys.argv[1:] if args is None else args)
+        # Taken out here, so that it may stand anywhere on the line and is known whatever goes wrong.
+        debug = "--debug" in given
+        try:
+            code = super().main(
+                [word for word in given if word != "--debug"],
+                **{**kwargs, "prog_name": "css-gen", "standalone_mode": False},
+            )
+        except click.exceptions.Abort:
+            code = _failed("interrupted", INTERRUPTED)
+        except KeyboardInterrupt:
+            code = _failed("interrupted; the same command goes on where it stopped", INTERRUPTED)
+        except click.UsageError as error:
+            code = _failed(f"{error.format_message().rstrip('.')} (see {_help_command(error)})", error.exit_code)
+        except click.ClickException as error:
+            code = _failed(error.format_message(), error.exit_code)
+        except DatasetError as error:
+            code = _failed(str(error), 1)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 1
+        except OSError as error:
+            code = _failed(_explained(error), 1)
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            code = _failed(f"unexpected {type(error).__name__}: {error}; rerun with --debug for the traceback", 1)
+        sys.exit(code or 0)
+
+
+def _failed(message: str, code: int) -> int:
+    click.echo(f"css-gen: error: {' '.join(message.split())}", err=True)
+    return code
+
+
+def _help_command(error: click.UsageError) -> str:
+    return f"{error.ctx.command_path if error.ctx else 'css-gen'} --help"
+
+
+def _explained(error: OSError) -> str:
+    import errno
+
+    where = f" ({error.filename})" if error.filename else ""
+    advice = {
+        errno.ENOSPC: "the disk is full{}; what is finished is kept: free some space and run the same command again",
+        errno.EDQUOT: "the disk quota is used up{}; what is finished is kept: raise it and run the same command again",
+        errno.EFBIG: "a file would be too large{}; what is finished is kept: raise the limit and run the same command again",
+        errno.EACCES: "permission denied{}; choose another folder, or change its permissions",
+        errno.EPERM: "permission denied{}; choose another folder, or change its permissions",
+        errno.EROFS: "the file system is read-only{}; choose another folder",
+        errno.ENOTDIR: "a file is in the place of a folder{}; choose another folder",
+        errno.EEXIST: "something is in the way{}; choose another folder",
+    }
+    return advice.get(error.errno or 0, f"{error.strerror or error}{{}}").format(where)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="css-bench", prog_name="css-gen")
+@click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
+def main(debug: bool) -> None:  # noqa: ARG001
+    """Render the CSS dataset for composed image retrieval, and look after it.
+
+    \b
+    css-gen render --n 20000            make a dataset in data/css
+    css-gen show data/css               look at it
+    css-gen verify data/css             check every byte of it
+    """
+
+
+@main.command()
+@click.option("--n", "images", type=int, required=True, help="Images in all; 38024 is the original's size.")
+@click.option("--out", type=FOLDER, default=Path("data/css"), show_default=True, help="The folder to make it in.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Another seed is another dataset.")
+@click.option("--size", type=int, default=224, show_default=True, help="Width and height of an image in pixels.")
+@click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes.  [default: all cores]")
+@click.option("--test-fraction", type=float, default=0.5, show_default=True, help="Share of the images in test.")
+@click.option(
+    "--names", type=click.Choice(["2d", "3d"]), default="2d", show_default=True,
+    help="Texts say rectangle, circle, triangle, as the original, or cube, sphere, cylinder.",
+)  # fmt: skip
+@click.option(
+    "--materials", type=Words("rubber", "metal"), default="rubber", show_default=True, help="Drawn for each object."
+)
+@click.option(
+    "--no-jitter", type=Words("position", "rotation", "camera", "lights"), default="", help="What not to vary."
+)
+@click.option(
+    "--view", type=click.Choice(["grid", "clevr"]), default="grid", show_default=True,
+    help="The camera: the grid fills the frame, or as CLEVR has it.",
+)  # fmt: skip
+@click.option("--with", "extras", type=Words("masks", "depth"), default="", help="More images of each 3D scene.")
+@click.option("--force", is_flag=True, help="Start over in a folder that holds a dataset.")
+@click.option("--yes", is_flag=True, help="Go on even if the disk looks too small.")
+def render(
+    images: int, out: Path, seed: int, size: int, jobs: int | None, test_fraction: float, names: str,
+    materials: tuple[str, ...], no_jitter: tuple[str, ...], view: str, extras: tuple[str, ...], force: bool, yes: bool,
+) -> None:  # fmt: skip
+    """Render a dataset. Interrupted, the same command goes on where it stopped."""
+    from css_gen import writing
+    from css_gen.configuration import SWITCHES, Configuration
+    from css_gen.estimate import estimated_bytes, refuse_too_large, require_large_enough
+    from css_gen.nuisance import Jitter
+    from css_gen.progress import Terminal
+
+    reporter = Terminal()
+    try:
+        jitter = Jitter(**{name: name not in no_jitter for name in SWITCHES}, materials=materials)
+        configuration = Configuration(
+            images=images, seed=seed, size=size, test_fraction=test_fraction, names=names, view=view, jitter=jitter,
+            extras=extras,
+        )  # fmt: skip
+        require_large_enough(configuration)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if not force and (manifest := writing.finished(out, configuration)):
+        click.echo(f"{out} is complete: {images} images, fingerprint {manifest.fingerprint[:16]}; nothing to do")
+        return
+    writing.warm_up(configuration, reporter)
+    refuse = refuse_too_large(out, estimated_bytes(configuration))
+    if refuse and not yes:
+        raise click.UsageError(refuse)
+    manifest = writing.render(out, configuration, jobs=jobs or _cores(), force=force, reporter=reporter)
+    click.echo(f"{out}: {images} images, fingerprint {manifest.fingerprint[:16]}; look at it with: css-gen show {out}")
+
+
+@main.command()
+@click.argument("folder", type=FOLDER)
+def info(folder: Path) -> None:
+    """What a dataset holds: counts, kinds of modification, held-out combinations, fingerprint."""
+    from css_gen.description import print_description
+
+    print_description(folder)
+
+
+@main.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--repair", is_flag=True, help="Make what is broken again, then verify again.")
+@click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes.  [default: all cores]")
+def verify(folder: Path, repair: bool, jobs: int | None) -> None:
+    """Check every checksum, image and query of a dataset, and name what is broken."""
+    from css_gen import verification
+    from css_gen.progress import Terminal
+
+    reporter = Terminal()
+    cores = jobs or _cores()
+    if repair:
+        made = verification.repair(folder, jobs=cores, reporter=reporter)
+        click.echo(f"{folder}: made again: {', '.join(made)}" if made else f"{folder}: nothing to repair")
+    problems = verification.verify(folder, jobs=cores, reporter=reporter)
+    for problem in problems:
+        click.echo(str(problem))
+    if problems:
+        advice = "" if repair else f"; `css-gen verify {folder} --repair` makes what is broken again"
+        raise DatasetError(f"{folder} has {len(problems)} problem{'s' if len(problems) > 1 else ''}{advice}")
+    click.echo(f"{folder} is sound: every checksum, image and query is right")
+
+
+@main.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--queries", type=click.IntRange(1, 200), default=12, show_default=True, help="How many to show.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("sheet.png"), show_default=True,
+              help="The picture to write.")  # fmt: skip
+@click.option("--split", type=click.Choice(["train", "test"]), default="test", show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which queries are drawn.")
+def show(folder: Path, queries: int, out: Path, split: str, seed: int) -> None:
+    """Draw some queries as a picture: source, text and target, in 3D and 2D."""
+    from css_gen import contact_sheet, dataset
+    from css_gen.atomic import write_atomically
+
+    sheet = contact_sheet.draw(dataset.open(folder).split(split), queries=queries, seed=seed)
+    write_atomically(out, contact_sheet.to_png(sheet))
+    click.echo(f"{out}: {sheet.width}x{sheet.height} pixels")
+
+
+@main.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--format", "layout", type=click.Choice(["png", "tirg", "webdataset"]), required=True, help="The layout.")
+@click.option("--out", type=FOLDER, required=True, help="A new or empty folder.")
+def export(folder: Path, layout: str, out: Path) -> None:
+    """Write a dataset in another layout: PNG files, google/tirg's own, or WebDataset tar files."""
+    from css_gen import dataset
+    from css_gen.export import EXPORTERS, export_to
+    from css_gen.progress import Terminal
+
+    export_to(dataset.open(folder), out, EXPORTERS[layout], reporter=Terminal())
+    click.echo(f"{out}: exported as {layout}")
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,264 @@
+"""Reading a dataset, lazily: opening reads the manifest alone, an image reads its row group alone.
+
+>>> dataset = open("data/css")                                    # doctest: +SKIP
+>>> test = dataset.split("test")                                  # doctest: +SKIP
+>>> query = test.queries[0]                                       # doctest: +SKIP
+>>> test.image_3d(query.source_id), query.text, test.image_3d(query.target_id)   # doctest: +SKIP
+"""
+
+import bisect
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from PIL import Image
+
+from css_gen.configuration import queries_name
+from css_gen.errors import DatasetError
+from css_gen.manifest import Manifest, SplitCounts, read_manifest
+from css_gen.modification import Modification, from_json
+from css_gen.randomness import SplitId
+from css_gen.scene import Scene
+
+__all__ = ["Dataset", "DatasetError", "QueryRow", "Split", "decode_png", "open"]
+
+_CACHED_ROW_GROUPS = 4
+_OPEN_FILES = 64
+
+
+@dataclass(frozen=True)
+class QueryRow:
+    """One query of a split. Ids are row numbers: of the queries, and of the split's images.
+
+    Attributes:
+        modification_id: equal for queries that share a modification.
+        kind: the modification's kind, as `modification.kind`.
+        novel: whether the modification adds, removes or changes an object of a combination that train never shows.
+    """
+
+    query_id: int
+    source_id: int
+    target_id: int
+    modification_id: int
+    text: str
+    modification: Modification
+    kind: str
+    novel: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The row as JSON values; the modification is a string of JSON, as in the file."""
+        return {**vars(self), "modification": self.modification.to_json()}
+
+
+class Dataset:
+    """A rendered dataset. Make one with `css_gen.dataset.open`.
+
+    Attributes:
+        root: its folder.
+        manifest: what it is and which files it has.
+    """
+
+    def __init__(self, root: Path, manifest: Manifest) -> None:
+        self.root = root
+        self.manifest = manifest
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the decoded content: equal for equal datasets, whichever machine rendered them."""
+        return self.manifest.fingerprint
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        return tuple(self.manifest.splits)
+
+    def split(self, name: str) -> "Split":
+        """The split "train" or "test".
+
+        Raises:
+            DatasetError: there is no such split.
+        """
+        if name not in self.manifest.splits:
+            raise DatasetError(f"{self.root} has no split {name!r}; expected one of {', '.join(self.manifest.splits)}")
+        return Split(self.root, name, self.manifest)
+
+
+class Split:
+    """One split of a dataset. `len(split)` is its number of images; an image's id is its row number, from 0."""
+
+    def __init__(self, root: Path, name: str, manifest: Manifest) -> None:
+        self.root = root
+        self.name = name
+        self.manifest = manifest
+        self.counts: SplitCounts = manifest.splits[name]
+        self._shards = sorted(file for file in manifest.files if file.startswith(f"{name}/images-"))
+        self._starts = [0]
+        for shard in self._shards:
+            self._starts.append(self._starts[-1] + manifest.files[shard].rows)
+        self._files: dict[str, pq.ParquetFile] = {}
+        self._row_groups: dict[tuple[str, int, str], Any] = {}
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path, str, Manifest]]:
+        return type(self), (self.root, self.name, self.manifest)
+
+    def __len__(self) -> int:
+        return self.counts.images
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """Every image's scene key: equal keys are equal labels."""
+        return self._whole_column("key")
+
+    @cached_property
+    def is_reference(self) -> list[bool]:
+        """Whether each image is one that queries start from."""
+        return self._whole_column("is_reference")
+
+    @cached_property
+    def queries(self) -> list[QueryRow]:
+        """All queries, in the order of their ids."""
+        return list(self.iter_queries())
+
+    def iter_queries(self) -> Iterator[QueryRow]:
+        """The queries one by one, in constant memory."""
+        name = queries_name(SplitId[self.name.upper()])
+        with reading(self.root, name):
+            for batch in self._open(name).iter_batches():
+                for row in batch.to_pylist():
+                    yield QueryRow(**{**row, "modification": from_json(row["modification"])})
+
+    def scene(self, image_id: int) -> Scene:
+        """The scene of an image.
+
+        Raises:
+            IndexError: there is no such image. (Also raised by the methods below.)
+        """
+        return Scene.from_json(self._value(image_id, "scene"))
+
+    def image_3d(self, image_id: int) -> NDArray[np.uint8]:
+        """The ray-traced image, uint8 (H, W, 3) sRGB."""
+        return decode_png(self.png(image_id, "image_3d"))
+
+    def image_2d(self, image_id: int) -> NDArray[np.uint8]:
+        """The flat image, uint8 (H, W, 3) sRGB."""
+        return decode_png(self.png(image_id, "image_2d"))
+
+    def png_3d(self, image_id: int) -> bytes:
+        """The ray-traced image as it is stored."""
+        return self.png(image_id, "image_3d")
+
+    def png(self, image_id: int, column: str) -> bytes:
+        """An image as it is stored: column image_3d, image_2d or, where the dataset has them, mask or depth.
+
+        Raises:
+            DatasetError: the dataset has no such column.
+        """
+        stored: dict[str, bytes] = self._value(image_id, column)
+        return stored["bytes"]
+
+    def iter_images(self, columns: Sequence[str] = ("image_3d", "image_2d")) -> Iterator[tuple[NDArray[Any], ...]]:
+        """Every image in the order of the ids, decoded, as a tuple in the order of `columns`; a row group in memory."""
+        for pngs in self.iter_pngs(columns):
+            yield tuple(decode_png(png) for png in pngs)
+
+    def iter_pngs(self, columns: Sequence[str] = ("image_3d", "image_2d")) -> Iterator[tuple[bytes, ...]]:
+        """As `iter_images`, as stored."""
+        for shard in self._shards:
+            file = self._open(shard)
+            _require_columns(file, columns, self.root / shard)
+            for group in range(file.num_row_groups):
+                with reading(self.root, shard):
+                    table = file.read_row_group(group, columns=list(columns))
+                yield from zip(*([row["bytes"] for row in table[name].to_pylist()] for name in columns), strict=True)
+
+    def _whole_column(self, name: str) -> list[Any]:
+        values: list[Any] = []
+        for shard in self._shards:
+            with reading(self.root, shard):
+                values += self._open(shard).read([name])[name].to_pylist()
+        return values
+
+    def _value(self, image_id: int, column: str) -> Any:
+        if not 0 <= image_id < len(self):
+            raise IndexError(f"{self.name} has images 0 to {len(self) - 1}, not {image_id}")
+        number = bisect.bisect_right(self._starts, image_id) - 1
+        shard = self._shards[number]
+        file = self._open(shard)
+        row = image_id - self._starts[number]
+        group = 0
+        while row >= file.metadata.row_group(group).num_rows:
+            row -= file.metadata.row_group(group).num_rows
+            group += 1
+        place = (shard, group, column)
+        if place not in self._row_groups:
+            _require_columns(file, [column], self.root / shard)
+            while len(self._row_groups) >= _CACHED_ROW_GROUPS:
+                del self._row_groups[next(iter(self._row_groups))]
+            with reading(self.root, shard):
+                self._row_groups[place] = file.read_row_group(group, columns=[column])[column].combine_chunks()
+        return self._row_groups[place][row].as_py()
+
+    def _open(self, name: str) -> pq.ParquetFile:
+        if name not in self._files:
+            while len(self._files) >= _OPEN_FILES:
+                del self._files[next(iter(self._files))]
+            with reading(self.root, name):
+                self._files[name] = pq.ParquetFile(self.root / name, page_checksum_verification=True)
+        return self._files[name]
+
+
+def open(path: str | Path) -> Dataset:
+    """Open the dataset in a folder. Its files are read when they are needed.
+
+    Raises:
+        DatasetError: the folder is missing, holds no finished dataset or one of a newer format, or its manifest was
+            edited. Reading from it later raises the same for a missing or unreadable file.
+    """
+    root = Path(path)
+    manifest = read_manifest(root)
+    if not manifest.is_unedited:
+        raise DatasetError(
+            f"{root / 'manifest.json'} was edited: its checksum of itself is wrong; "
+            f"`css-gen verify {root}` says what is broken, and --repair makes it anew"
+        )
+    return Dataset(root, manifest)
+
+
+@contextmanager
+def reading(root: Path, name: str) -> Iterator[None]:
+    """Turn what goes wrong in reading a data file into a DatasetError that says what to do."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise DatasetError(f"{root / name} is missing; `css-gen verify {root} --repair` makes it again") from None
+    except (pa.ArrowException, OSError) as error:
+        why = str(error).partition("\n")[0]
+        raise DatasetError(
+            f"{root / name} cannot be read ({why}); `css-gen verify {root} --repair` makes it again"
+        ) from None
+
+
+def decode_png(png: bytes) -> NDArray[Any]:
+    """Decode a PNG in full: uint8 (H, W, 3), or uint8 or uint16 (H, W).
+
+    Raises:
+        OSError, ValueError, SyntaxError: it is not a whole PNG.
+    """
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+        image.load()
+        return np.array(image)
+
+
+def _require_columns(file: pq.ParquetFile, columns: Sequence[str], path: Path) -> None:
+    for column in columns:
+        if column not in file.schema_arrow.names:
+            raise DatasetError(
+                f"{path} has no column {column}; render a dataset with it: css-gen render --with masks,depth ..."
+            )

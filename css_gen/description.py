@@ -1,0 +1,49 @@
+"""`css-gen info`: a dataset as tables."""
+
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from css_gen import dataset
+from css_gen.estimate import human_bytes
+
+
+def print_description(root: Path, console: Console | None = None) -> None:
+    """Print what a dataset holds.
+
+    Raises:
+        DatasetError: there is none, or its queries cannot be read.
+    """
+    console = console or Console(highlight=False, soft_wrap=True)
+    opened = dataset.open(root)
+    manifest = opened.manifest
+    size = sum(entry.bytes for entry in manifest.files.values())
+    about = Table("", Column(overflow="fold"), show_header=False, title=f"CSS dataset in {root}", title_justify="left")
+    about.add_row("fingerprint", manifest.fingerprint)
+    about.add_row("made by", f"css-gen {manifest.generator_version}")
+    about.add_row("on disk", f"{human_bytes(size)} in {len(manifest.files)} files")
+    for name, value in manifest.configuration.to_json().items():
+        about.add_row(name, (", ".join(value) or "nothing") if isinstance(value, list) else str(value))
+    console.print(about)
+
+    splits = {name: opened.split(name) for name in opened.split_names}
+    counts = {name: Counter(query.kind for query in split.iter_queries()) for name, split in splits.items()}
+    novel = {name: sum(query.novel for query in split.iter_queries()) for name, split in splits.items()}
+    table = Table("", *splits, title="Counts", title_justify="left")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    table.add_row("images", *(f"{split.counts.images:,}" for split in splits.values()))
+    table.add_row("references", *(f"{split.counts.references:,}" for split in splits.values()))
+    table.add_row("different scenes", *(f"{len(set(split.keys)):,}" for split in splits.values()))
+    table.add_row("queries", *(f"{split.counts.queries:,}" for split in splits.values()))
+    for kind in sorted(set().union(*counts.values())):
+        table.add_row(f"  {kind}", *(f"{counts[name][kind]:,}" for name in splits))
+    table.add_row("  novel", *(f"{novel[name]:,}" for name in splits))
+    console.print(table)
+
+    held_out = Table("split", "shows alone", title="Held-out combinations", title_justify="left")
+    for name, combinations in manifest.held_out.items():
+        held_out.add_row(name.removesuffix("_only"), ", ".join(combinations))
+    console.print(held_out)

@@ -1,0 +1,79 @@
+"""Shapes, colours, sizes and cells: the only vocabulary of a CSS scene.
+
+Every factor is a string, so that it is its own name in text, JSON and Parquet. A shape has two names: the
+flat one, which the original dataset writes in its modification texts whatever the image, and the solid one.
+"""
+
+from enum import StrEnum
+from itertools import product
+from typing import TypeAlias
+
+
+class Shape(StrEnum):
+    """What an object is: its flat name, as the modification texts of the original CSS have it."""
+
+    RECTANGLE = "rectangle"
+    CIRCLE = "circle"
+    TRIANGLE = "triangle"
+
+    @property
+    def solid_name(self) -> str:
+        """The name of the solid that stands for this shape in the 3D image."""
+        return _SOLID_NAMES[self]
+
+
+class Colour(StrEnum):
+    """CLEVR's eight colours; each renderer has its own palette for them."""
+
+    GRAY = "gray"
+    RED = "red"
+    BLUE = "blue"
+    GREEN = "green"
+    BROWN = "brown"
+    PURPLE = "purple"
+    CYAN = "cyan"
+    YELLOW = "yellow"
+
+
+class Size(StrEnum):
+    """Large is twice as wide as small."""
+
+    SMALL = "small"
+    LARGE = "large"
+
+
+class Cell(StrEnum):
+    """A cell of the 3x3 grid as the camera sees it: rows from far (top) to near (bottom), columns left to right."""
+
+    TOP_LEFT = "top-left"
+    TOP_CENTER = "top-center"
+    TOP_RIGHT = "top-right"
+    MIDDLE_LEFT = "middle-left"
+    MIDDLE_CENTER = "middle-center"
+    MIDDLE_RIGHT = "middle-right"
+    BOTTOM_LEFT = "bottom-left"
+    BOTTOM_CENTER = "bottom-center"
+    BOTTOM_RIGHT = "bottom-right"
+
+    @property
+    def index(self) -> int:  # type: ignore[override]  # nobody looks for a substring in a cell
+        """0 to 8, row by row from the top left."""
+        return _CELL_INDEX[self]
+
+    @property
+    def row(self) -> int:
+        """0 (top, far) to 2 (bottom, near)."""
+        return self.index // 3
+
+    @property
+    def column(self) -> int:
+        """0 (left) to 2 (right)."""
+        return self.index % 3
+
+
+Combination: TypeAlias = tuple[Shape, Colour]
+COMBINATIONS: tuple[Combination, ...] = tuple(product(Shape, Colour))
+"""All 24 pairs of a shape and a colour."""
+
+_SOLID_NAMES = {Shape.RECTANGLE: "cube", Shape.CIRCLE: "sphere", Shape.TRIANGLE: "cylinder"}
+_CELL_INDEX = {cell: index for index, cell in enumerate(Cell)}

@@ -1,0 +1,127 @@
+"""Tasks on several processes that count their steps, stop when asked, and never outlive their parent."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import wait as wait_for_end
+from typing import Any, TypeVar
+
+from css_gen.errors import DatasetError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+Step = Callable[[int], None]
+
+_REFRESH_SECONDS = 0.2
+_QUEUED_PER_WORKER = 2
+
+
+class Stopped(BaseException):
+    """Raised inside a task when the run is given up. Not an Exception, so that no task takes it for its own."""
+
+
+def run_tasks(
+    work: Callable[[Task, Step], Result], tasks: Sequence[Task], *, jobs: int, on_progress: Callable[[int], None]
+) -> Iterator[tuple[Task, Result]]:
+    """Run `work(task, step)` for every task and yield each with its result, in the order in which they end.
+
+    Args:
+        work: a module-level function (or a partial of one). It calls `step(n)` whenever n more steps are done, and
+            leaves nothing behind when that raises.
+        jobs: how many processes; 1 runs the tasks here.
+        on_progress: called now and then with the number of steps done so far.
+
+    Raises:
+        DatasetError: a worker was killed.
+        BaseException: what a task raised, or KeyboardInterrupt; all workers have then ended.
+    """
+    if jobs == 1 or len(tasks) < 2:
+        yield from _run_here(work, tasks, on_progress)
+        return
+    context = multiprocessing.get_context("spawn")
+    done, stop = context.Value("q", 0), context.Event()
+    executor = ProcessPoolExecutor(
+        min(jobs, len(tasks)), mp_context=context, initializer=_start_worker, initargs=(done, stop)
+    )
+    waiting, running = iter(tasks), dict[Future[Result], Task]()
+    try:
+        while True:
+            for task in waiting:
+                with _interrupts_held():
+                    running[executor.submit(_run_in_worker, work, task)] = task
+                if len(running) >= jobs * _QUEUED_PER_WORKER:
+                    break
+            if not running:
+                break
+            ended, _ = wait(running, timeout=_REFRESH_SECONDS, return_when=FIRST_COMPLETED)
+            on_progress(done.value)
+            for future in ended:
+                yield running.pop(future), future.result()
+    except BrokenProcessPool:
+        raise DatasetError(
+            "a worker process was killed, perhaps for want of memory; run the same command again, with fewer --jobs"
+        ) from None
+    finally:
+        stop.set()
+        executor.shutdown(cancel_futures=True)
+
+
+def _run_here(
+    work: Callable[[Task, Step], Result], tasks: Sequence[Task], on_progress: Callable[[int], None]
+) -> Iterator[tuple[Task, Result]]:
+    done = 0
+
+    def step(steps: int) -> None:
+        nonlocal done
+        done += steps
+        on_progress(done)
+
+    for task in tasks:
+        yield task, work(task, step)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Workers inherit the blocked Ctrl-C: it reaches the whole process group, and the parent decides what it means."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_done: Any = None
+_stop: Any = None
+
+
+def _start_worker(done: Any, stop: Any) -> None:
+    global _done, _stop
+    _done, _stop = done, stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for_end([parent.sentinel])
+        os._exit(1)
+
+
+def _run_in_worker(work: Callable[[Task, Step], Result], task: Task) -> Result:
+    return work(task, _step_in_worker)
+
+
+def _step_in_worker(steps: int) -> None:
+    with _done.get_lock():
+        _done.value += steps
+    if _stop.is_set():
+        raise Stopped

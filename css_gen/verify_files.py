@@ -1,0 +1,226 @@
+"""One file of a dataset, row by row: does it decode, and is it what its configuration implies?"""
+
+import bisect
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from css_gen import folder
+from css_gen.configuration import Configuration, Shard, Unit, shards
+from css_gen.content import ContentHash
+from css_gen.dataset import decode_png
+from css_gen.manifest import FileEntry
+from css_gen.modification import from_json, parse
+from css_gen.pool import Step
+from css_gen.randomness import SplitId
+from css_gen.sampling import SplitPlan
+from css_gen.scene import Scene
+from css_gen.shards import QUERY_SCHEMA, image_columns, image_schema, query_count, read_footer, split_plan
+
+_DAMAGE = (pa.ArrowException, OSError, ValueError, SyntaxError, KeyError, TypeError, AttributeError)
+_ROWS_AT_ONCE = 50
+_CACHED_SHARDS = 256
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong in a file, in a row of it (from 0) or in all of it."""
+
+    file: str
+    row: int | None
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}{'' if self.row is None else f', row {self.row}'}: {self.what}"
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What is wrong with a file, and what it is. The entry is None where the file is missing, and its content is empty
+    where any of it is wrong."""
+
+    problems: list[Problem]
+    entry: FileEntry | None
+
+
+def check_file(root: Path, configuration: Configuration, unit: Unit, step: Step) -> FileReport:
+    """Check one file of a dataset against its configuration.
+
+    Args:
+        step: called with numbers of images checked.
+    """
+    images = unit.stop - unit.start if isinstance(unit, Shard) else 0
+    path = root / unit.name
+    if not path.is_file():
+        step(images)
+        return FileReport([Problem(unit.name, None, "is missing")], None)
+    plan = split_plan(configuration, unit.split)
+    content = ContentHash()
+    problems: list[Problem] = []
+    rows = steps = 0
+    try:
+        file = pq.ParquetFile(path)
+        made_for, written = read_footer(file.metadata)
+        if made_for != configuration:
+            raise ValueError("it was made for another configuration")
+        expected_rows = images if isinstance(unit, Shard) else query_count(plan)
+        if file.metadata.num_rows != expected_rows:
+            raise ValueError(f"it has {file.metadata.num_rows} rows where {expected_rows} belong")
+        if isinstance(unit, Shard):
+            faults = _image_faults(file, configuration, plan, unit, content)
+        else:
+            faults = _query_faults(file, _scene_reader(root, configuration, unit.split), configuration, plan, content)
+        for what in faults:
+            problems += [Problem(unit.name, rows, each) for each in what]
+            rows += 1
+            if isinstance(unit, Shard):
+                step(1)
+                steps += 1
+        if not problems and content.hexdigest() != written.content:
+            problems.append(Problem(unit.name, None, "its content is not what its footer has the hash of"))
+    except _DAMAGE as error:
+        problems.append(Problem(unit.name, None, f"cannot be read: {_reason(error)}"))
+    step(images - steps)
+    entry = FileEntry(rows, path.stat().st_size, folder.file_sha256(path), "" if problems else content.hexdigest())
+    return FileReport(problems, entry)
+
+
+def _image_faults(
+    file: pq.ParquetFile, configuration: Configuration, plan: SplitPlan, shard: Shard, content: ContentHash
+) -> Iterator[list[str]]:
+    """What is wrong with each row of an image shard, as it is read into the hash."""
+    columns = image_columns(configuration)
+    _require_schema(file, image_schema(columns))
+    image_id = shard.start
+    for batch in file.iter_batches(_ROWS_AT_ONCE):
+        for row in batch.to_pylist():
+            content.add_row([row["image_id"], row["key"], row["is_reference"]])
+            yield [
+                *_scene_faults(row, image_id, plan),
+                *(fault for name in columns for fault in _png_faults(name, row[name], configuration.size, content)),
+            ]
+            image_id += 1
+
+
+def _scene_faults(row: dict[str, Any], image_id: int, plan: SplitPlan) -> Iterator[str]:
+    if row["image_id"] != image_id:
+        yield f"image_id is {row['image_id']} where {image_id} belongs"
+    if row["is_reference"] != (image_id < plan.references):
+        yield f"is_reference is {row['is_reference']}; the references are the split's first {plan.references} images"
+    try:
+        scene = Scene.from_json(row["scene"])
+    except (ValueError, TypeError) as error:
+        yield f"its scene cannot be read: {_reason(error)}"
+        return
+    if scene.key != row["key"]:
+        yield f'key is "{row["key"]}" where its scene has "{scene.key}"'
+    allowed = plan.held_out.allowed(plan.split)
+    for item in scene:
+        if (item.shape, item.colour) not in allowed:
+            yield f"shows a {item.colour} {item.shape}, which is held out from this split"
+
+
+def _png_faults(name: str, stored: dict[str, Any], size: int, content: ContentHash) -> Iterator[str]:
+    try:
+        # `load` alone ignores the checksums of PNG's chunks.
+        with Image.open(io.BytesIO(stored["bytes"]), formats=["PNG"]) as image:
+            image.verify()
+        pixels = decode_png(stored["bytes"])
+    except _DAMAGE as error:
+        yield f"{name} does not decode: {_reason(error)}"
+        return
+    expected = {"mask": ((size, size), np.uint8), "depth": ((size, size), np.uint16)}
+    shape, kind = expected.get(name, ((size, size, 3), np.uint8))
+    if pixels.shape != shape or pixels.dtype != kind:
+        yield f"{name} is {pixels.dtype} {pixels.shape} where {np.dtype(kind)} {shape} belongs"
+    content.add_pixels(pixels)
+
+
+def _query_faults(
+    file: pq.ParquetFile,
+    scene: Callable[[int], Scene | None],
+    configuration: Configuration,
+    plan: SplitPlan,
+    content: ContentHash,
+) -> Iterator[list[str]]:
+    """What is wrong with each row of a queries file, as it is read into the hash."""
+    _require_schema(file, QUERY_SCHEMA)
+    query_id = 0
+    for batch in file.iter_batches():
+        for row in batch.to_pylist():
+            content.add_row([row[name] for name in QUERY_SCHEMA.names])
+            yield list(_faults_of_query(row, query_id, scene, configuration, plan))
+            query_id += 1
+
+
+def _faults_of_query(
+    row: dict[str, Any],
+    query_id: int,
+    scene: Callable[[int], Scene | None],
+    configuration: Configuration,
+    plan: SplitPlan,
+) -> Iterator[str]:
+    if row["query_id"] != query_id:
+        yield f"query_id is {row['query_id']} where {query_id} belongs"
+    source_id, target_id = row["source_id"], row["target_id"]
+    if not 0 <= source_id < plan.references:
+        yield f"source_id {source_id} is not one of the {plan.references} references"
+    if target_id != plan.references + query_id:
+        yield f"target_id is {target_id} where {plan.references + query_id} belongs"
+    try:
+        modification = from_json(row["modification"])
+        if parse(row["text"]) != modification or modification.text_with(configuration.names) != row["text"]:
+            yield f'text "{row["text"]}" does not say what its modification does'
+    except _DAMAGE as error:
+        yield f"its modification cannot be read: {_reason(error)}"
+        return
+    if row["kind"] != modification.kind:
+        yield f"kind is {row['kind']} where {modification.kind} belongs"
+    source, target = scene(source_id), scene(target_id)
+    if source is None or target is None:
+        return
+    if not modification.is_target(source, target):
+        yield f'target {target_id} does not satisfy "{row["text"]}" on source {source_id}'
+    changed = {*source} ^ {*target}
+    novel = any((item.shape, item.colour) in plan.held_out.test_only for item in changed)
+    if row["novel"] != novel:
+        yield f"novel is {row['novel']} where {novel} belongs"
+
+
+def _scene_reader(root: Path, configuration: Configuration, split: SplitId) -> Callable[[int], Scene | None]:
+    """Look up the scene of an image; None where its shard cannot be read, which is that shard's own problem."""
+    parts = tuple(shards(configuration, split))
+    starts = [part.start for part in parts]
+
+    @lru_cache(_CACHED_SHARDS)
+    def texts(index: int) -> list[Any]:
+        try:
+            return pq.read_table(root / parts[index].name, columns=["scene"])["scene"].to_pylist()
+        except _DAMAGE:
+            return []
+
+    def scene(image_id: int) -> Scene | None:
+        index = bisect.bisect_right(starts, image_id) - 1
+        try:
+            return Scene.from_json(texts(index)[image_id - starts[index]])
+        except (IndexError, ValueError, TypeError):
+            return None
+
+    return scene
+
+
+def _require_schema(file: pq.ParquetFile, expected: pa.Schema) -> None:
+    if not file.schema_arrow.equals(expected):
+        raise ValueError(f"it has the columns {file.schema_arrow.names} where {expected.names} belong, or other types")
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

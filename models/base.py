@@ -1,0 +1,85 @@
+"""The contract of a composer: what goes in, what comes out, and what it says about itself."""
+
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from torch import Tensor, nn
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class TextFeatures(NamedTuple):
+    """The modification texts of a batch, encoded.
+
+    Words stand first and padding after them, and every row has at least one word. What `tokens` holds where `mask` is
+    False must not change a composer's output.
+    """
+
+    pooled: Tensor
+    """(B, T): one vector a text."""
+    tokens: Tensor
+    """(B, L, T): one vector a word, in order; what lies past a text's last word is padding."""
+    mask: Tensor
+    """(B, L), bool: True where there is a word."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComposerInfo:
+    """What the leaderboard and the command line say about a composer.
+
+    `name` is its key everywhere (command line, records, folders): lowercase letters, digits and underscores, a letter
+    first. `title` is how the tables print it. A composer that by design ignores the image or the text says so in
+    `uses_image` and `uses_text`, and the tests hold it to that.
+
+    Raises ValueError for a name outside these rules, an empty title or paper, or a url that is not http(s).
+    """
+
+    name: str
+    title: str
+    paper: str
+    year: int
+    url: str
+    uses_image: bool = True
+    uses_text: bool = True
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(
+                f"composer name {self.name!r}: expected lowercase letters, digits and underscores, a letter first"
+            )
+        for field in ("title", "paper"):
+            if not getattr(self, field).strip():
+                raise ValueError(f"composer {self.name!r}: {field} is empty")
+        if not self.url.startswith(("https://", "http://")):
+            raise ValueError(f"composer {self.name!r}: url is {self.url!r}, expected one that starts with https://")
+
+
+class Composer(nn.Module, ABC):
+    """Joins the features of an image with those of a text into features of the image that the text asks for.
+
+    A composer works in one of two modes, fixed when it is made: on the feature map (B, C, H, W), H and W at least 1 and
+    free to differ between calls, when `spatial`, else on the pooled vector (B, C). It returns the shape it was given,
+    in the image's own feature space: the network's head turns a composed query and a plain target image into
+    embeddings alike. It owns no encoder, loss, device or data.
+
+    A subclass sets `info`, implements `forward`, and if it has parameters extends `__init__`, with this signature.
+    Raises ValueError if a width is below one.
+    """
+
+    info: ClassVar[ComposerInfo]
+
+    def __init__(self, image_channels: int, text_width: int, *, spatial: bool) -> None:
+        super().__init__()
+        if image_channels < 1 or text_width < 1:
+            raise ValueError(
+                f"image_channels is {image_channels} and text_width {text_width}: expected at least 1 of each"
+            )
+        self.image_channels = image_channels
+        self.text_width = text_width
+        self.spatial = spatial
+
+    @abstractmethod
+    def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
+        """(B, C, H, W), or (B, C) if not spatial -> the same shape. In eval mode row b depends on row b alone."""

@@ -1,0 +1,57 @@
+"""The composers by name. Importing a file that holds an `@register` class is all it takes to add one."""
+
+import difflib
+import inspect
+from typing import TypeVar
+
+from models.base import Composer, ComposerInfo
+
+C = TypeVar("C", bound=Composer)
+
+_composers: dict[str, type[Composer]] = {}
+
+
+class RegistryError(ValueError):
+    """A composer cannot be registered, or there is none of that name: one line that says which, and what to do."""
+
+
+def register(cls: type[C]) -> type[C]:
+    """Class decorator: make a composer available under `cls.info.name`.
+
+    Raises RegistryError if the class is no concrete Composer, has no `info`, or if its name is taken.
+    """
+    where = f"{cls.__module__}.{cls.__qualname__}"
+    if not (isinstance(cls, type) and issubclass(cls, Composer)):
+        raise RegistryError(f"{where} cannot be registered: expected a subclass of models.Composer")
+    if inspect.isabstract(cls):
+        raise RegistryError(f"{where} cannot be registered: it does not implement forward(image, text)")
+    if not isinstance(getattr(cls, "info", None), ComposerInfo):
+        raise RegistryError(f"{where} cannot be registered: give it `info = ComposerInfo(name=..., title=..., ...)`")
+    name = cls.info.name
+    if name in _composers:
+        taken = _composers[name]
+        raise RegistryError(
+            f"{where} cannot be registered: the name {name!r} belongs to {taken.__module__}.{taken.__qualname__}; "
+            "choose another info.name"
+        )
+    _composers[name] = cls
+    return cls
+
+
+def names() -> tuple[str, ...]:
+    """The names of all registered composers, sorted."""
+    return tuple(sorted(_composers))
+
+
+def get(name: str) -> type[Composer]:
+    """The class registered under a name. Raises RegistryError, offering the nearest name, if there is none."""
+    if name not in _composers:
+        nearest = difflib.get_close_matches(name.lower().replace("-", "_"), _composers, n=1)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(names())}"
+        raise RegistryError(f"no composer is called {name!r}; {hint}")
+    return _composers[name]
+
+
+def create(name: str, image_channels: int, text_width: int, *, spatial: bool) -> Composer:
+    """A new composer, its weights drawn from torch's current random state; see `Composer` for the arguments."""
+    return get(name)(image_channels, text_width, spatial=spatial)
