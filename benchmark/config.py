@@ -4,9 +4,9 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.errors import UsageError
 
@@ -72,12 +72,18 @@ class TrainingConfig(_Part):
     warmup: float = Field(default=0.0, ge=0, lt=1)
     decay: float = Field(default=0.1, gt=0, le=1)
     decay_every: int = Field(default=50_000, ge=1)
-    group_size: Literal["batch"] | int
-    repeats: Literal["all"] | int = 1
+    group_size: Literal["batch"] | Annotated[int, Field(ge=2)]
+    repeats: Literal["all"] | Annotated[int, Field(ge=1)] = 1
     precision: Literal["fp32", "bf16"]
     shift: int = Field(default=0, ge=0, le=64)
     brightness: float = Field(default=0.0, ge=0, lt=1)
     compile: bool = False
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if isinstance(self.group_size, int) and self.group_size > self.batch:
+            raise ValueError(f"training.group_size is {self.group_size} and a batch has {self.batch} queries")
+        return self
 
     @property
     def batch(self) -> int:
@@ -159,6 +165,8 @@ def override(config: Config, assignments: Sequence[str]) -> Config:
         changed = Config.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "value_error":
+            raise UsageError(first["msg"].removeprefix("Value error, ")) from None
         key = ".".join(str(step) for step in first["loc"][:2])
         raise UsageError(f"--set {key}={first['input']}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
     if changed.hash == config.hash:

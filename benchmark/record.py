@@ -257,7 +257,7 @@ def load_record(path: Path) -> RunRecord:
     if checksum != _sha256(_canonical(values)):
         raise BenchmarkError(f"{path}: was edited, its checksum no longer fits; restore it or run it again")
     try:
-        return RunRecord.model_validate_json(_canonical(values))
+        return RunRecord.model_validate_json(json.dumps(values))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])

@@ -4,17 +4,14 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 """
 
 import os
-import sys
-import traceback
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from css_gen.cli_errors import Commands
 from css_gen.errors import DatasetError
 
-INTERRUPTED = 130
 FOLDER = click.Path(path_type=Path)
 
 
@@ -23,8 +20,9 @@ class Words(click.ParamType[Any]):
 
     name = "words"
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, at_least_one: bool = False) -> None:
         self.words = words
+        self.at_least_one = at_least_one
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
         return ",".join(self.words)
@@ -36,73 +34,15 @@ class Words(click.ParamType[Any]):
         for word in chosen:
             if word not in self.words:
                 self.fail(f"{word!r} is not one of {', '.join(self.words)}", param, ctx)
+        if not chosen and self.at_least_one:
+            self.fail(f"name some of {', '.join(self.words)}", param, ctx)
         return tuple(word for word in self.words if word in chosen)
-
-
-class Commands(click.Group):
-    """Ends every known error in one line, and every unknown one too unless --debug asks for its traceback."""
-
-    def main(self, args: Sequence[str] | None = None, **kwargs: Any) -> Any:
-        given = list(sys.argv[1:] if args is None else args)
-        # Taken out here, so that it may stand anywhere on the line and is known whatever goes wrong.
-        debug = "--debug" in given
-        try:
-            code = super().main(
-                [word for word in given if word != "--debug"],
-                **{**kwargs, "prog_name": "css-gen", "standalone_mode": False},
-            )
-        except click.exceptions.Abort:
-            code = _failed("interrupted", INTERRUPTED)
-        except KeyboardInterrupt:
-            code = _failed("interrupted; the same command goes on where it stopped", INTERRUPTED)
-        except click.UsageError as error:
-            code = _failed(f"{error.format_message().rstrip('.')} (see {_help_command(error)})", error.exit_code)
-        except click.ClickException as error:
-            code = _failed(error.format_message(), error.exit_code)
-        except DatasetError as error:
-            code = _failed(str(error), 1)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 1
-        except OSError as error:
-            code = _failed(_explained(error), 1)
-        except Exception as error:
-            if debug:
-                traceback.print_exc()
-            code = _failed(f"unexpected {type(error).__name__}: {error}; rerun with --debug for the traceback", 1)
-        sys.exit(code or 0)
-
-
-def _failed(message: str, code: int) -> int:
-    click.echo(f"css-gen: error: {' '.join(message.split())}", err=True)
-    return code
-
-
-def _help_command(error: click.UsageError) -> str:
-    return f"{error.ctx.command_path if error.ctx else 'css-gen'} --help"
-
-
-def _explained(error: OSError) -> str:
-    import errno
-
-    where = f" ({error.filename})" if error.filename else ""
-    advice = {
-        errno.ENOSPC: "the disk is full{}; what is finished is kept: free some space and run the same command again",
-        errno.EDQUOT: "the disk quota is used up{}; what is finished is kept: raise it and run the same command again",
-        errno.EFBIG: "a file would be too large{}; what is finished is kept: raise the limit and run the same command again",
-        errno.EACCES: "permission denied{}; choose another folder, or change its permissions",
-        errno.EPERM: "permission denied{}; choose another folder, or change its permissions",
-        errno.EROFS: "the file system is read-only{}; choose another folder",
-        errno.ENOTDIR: "a file is in the place of a folder{}; choose another folder",
-        errno.EEXIST: "something is in the way{}; choose another folder",
-    }
-    return advice.get(error.errno or 0, f"{error.strerror or error}{{}}").format(where)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="css-bench", prog_name="css-gen")
 @click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
-def main(debug: bool) -> None:  # noqa: ARG001
+def main(debug: bool) -> None:
     """Render the CSS dataset for composed image retrieval, and look after it.
 
     \b
@@ -124,7 +64,11 @@ def main(debug: bool) -> None:  # noqa: ARG001
     help="Texts say rectangle, circle, triangle, as the original, or cube, sphere, cylinder.",
 )  # fmt: skip
 @click.option(
-    "--materials", type=Words("rubber", "metal"), default="rubber", show_default=True, help="Drawn for each object."
+    "--materials",
+    type=Words("rubber", "metal", at_least_one=True),
+    default="rubber",
+    show_default=True,
+    help="Drawn for each object.",
 )
 @click.option(
     "--no-jitter", type=Words("position", "rotation", "camera", "lights"), default="", help="What not to vary."

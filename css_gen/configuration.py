@@ -11,6 +11,9 @@ NAMES = ("2d", "3d")
 VIEWS = ("grid", "clevr")
 EXTRAS = ("masks", "depth")
 SWITCHES = ("position", "rotation", "camera", "lights")
+MOST_IMAGES = 10_000_000
+"""Every worker knows all references; beyond this they would take more than half a GiB."""
+
 SMALLEST_SIZE, LARGEST_SIZE = 16, 4096
 
 _SHARD_IMAGES = 500
@@ -47,7 +50,7 @@ class Configuration:
     extras: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _require(self.images > 0, "n", "a positive number of images", self.images)
+        _require(0 < self.images <= MOST_IMAGES, "n", f"from 1 to {MOST_IMAGES:,} images", self.images)
         _require(self.seed >= 0, "seed", "0 or more", self.seed)
         _require(
             SMALLEST_SIZE <= self.size <= LARGEST_SIZE, "size", f"{SMALLEST_SIZE} to {LARGEST_SIZE} pixels", self.size
@@ -59,9 +62,8 @@ class Configuration:
         object.__setattr__(self, "extras", tuple(name for name in EXTRAS if name in self.extras))
 
     def split_images(self, split: SplitId) -> int:
-        """How many images a split holds; a half is rounded up in favour of test."""
-        test = int(self.images * self.test_fraction + 0.5)
-        return test if split is SplitId.TEST else self.images - test
+        """How many images a split holds."""
+        return split_images(self.images, self.test_fraction, split)
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, strings, booleans and lists, under the names of the command line's options."""
@@ -112,6 +114,12 @@ class Configuration:
             for name in ours
             if ours[name] != theirs[name]
         ]
+
+
+def split_images(images: int, test_fraction: float, split: SplitId) -> int:
+    """How many of so many images a split holds; half an image goes to test."""
+    test = int(images * test_fraction + 0.5)
+    return test if split is SplitId.TEST else images - test
 
 
 @dataclass(frozen=True)

@@ -175,8 +175,9 @@ class Split:
             _require_columns(file, columns, self.root / shard)
             for group in range(file.num_row_groups):
                 with reading(self.root, shard):
-                    table = file.read_row_group(group, columns=list(columns))
-                yield from zip(*([row["bytes"] for row in table[name].to_pylist()] for name in columns), strict=True)
+                    table: Any = file.read_row_group(group, columns=list(columns))
+                stored = [table[name].combine_chunks().field("bytes").to_pylist() for name in columns]
+                yield from zip(*stored, strict=True)
 
     def _whole_column(self, name: str) -> list[Any]:
         values: list[Any] = []

@@ -1,10 +1,9 @@
 """How large a dataset will be, measured on a few of its own images, and whether the disk has room for it."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
-from css_gen.configuration import Configuration
+from css_gen.configuration import Configuration, split_images
 from css_gen.png import encode_png
 from css_gen.randomness import SplitId
 from css_gen.sampling import REFERENCES_PER_MODIFICATION, reference
@@ -24,8 +23,9 @@ def require_large_enough(configuration: Configuration) -> None:
     least = 2 * REFERENCES_PER_MODIFICATION
     if all(configuration.split_images(split) >= least for split in SplitId):
         return
-    smallest = int(least / min(configuration.test_fraction, 1 - configuration.test_fraction)) - 2
-    while any(replace(configuration, images=max(smallest, 1)).split_images(split) < least for split in SplitId):
+    # Half an image less than needed is rounded up to it; the loop sees to which side exactly.
+    smallest = int((least - 0.5) / min(configuration.test_fraction, 1 - configuration.test_fraction)) - 1
+    while any(split_images(smallest, configuration.test_fraction, split) < least for split in SplitId):
         smallest += 1
     raise ValueError(
         f"--n must be at least {smallest} with --test-fraction {configuration.test_fraction:g}, got "

@@ -29,8 +29,15 @@ _TINY = np.float32(1e-9)
 _ZERO = np.float32(0)
 _ONE = np.float32(1)
 
-compiled = njit(cache=True, nogil=True, fastmath=False, error_model="numpy")
-inlined = njit(cache=True, nogil=True, fastmath=False, error_model="numpy", forceinline=True)
+_STRICT: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": False, "error_model": "numpy"}
+
+allocating = njit(**_STRICT)
+"""For what makes arrays."""
+
+compiled = njit(**_STRICT, _nrt=False)
+"""For what makes none: without numba's reference counts, which would cost more than most of these functions do."""
+
+inlined = njit(**_STRICT, _nrt=False, forceinline=True)
 """For what runs once a pixel or more: a call that hands over the tables costs more than most of these do."""
 
 

@@ -22,6 +22,7 @@ from css_gen.geometry import (
     SPHERE,
     X,
     Y,
+    allocating,
     block,
     compiled,
     inlined,
@@ -104,7 +105,7 @@ def _spot(sample: int) -> tuple[float, float]:
     return (sample + 0.5) / 8.0 - 1.0, (mirrored + 0.5) / 8.0 - 1.0
 
 
-@compiled
+@allocating
 def lay_lamp(
     light: int, position: tuple[float, float, float], aim: tuple[float, float, float], size: float,
     radiance: tuple[float, float, float], lights: Any, samples: Any,
@@ -125,7 +126,7 @@ def lay_lamp(
     lights[light, WIDTH] = half
 
 
-@compiled
+@allocating
 def lay_sun(
     light: int, towards: tuple[float, float, float], irradiance: float, half_angle_tangent: float,
     lights: Any, samples: Any,
@@ -320,7 +321,7 @@ def light_on_floor(
 
 @compiled
 def fill_floor_maps(tables: Tables, suspects: Any, margins: Any, counts: Any, blocked: Any) -> None:
-    """Compute the floor maps of a scene."""
+    """Compute `floor_map` and `bounce_map`."""
     solids, lights, samples = tables.solids, tables.lights, tables.samples
     count = solids.shape[0]
     step = 2.0 * MAP_HALF_WIDTH / MAP_CELLS
@@ -363,11 +364,10 @@ def fill_floor_maps(tables: Tables, suspects: Any, margins: Any, counts: Any, bl
             tables.floor_map[j, i, 0] = tables.floor * (red + bounced_red)
             tables.floor_map[j, i, 1] = tables.floor * (green + bounced_green)
             tables.floor_map[j, i, 2] = tables.floor * (blue + bounced_blue)
-    _average_around(tables)
 
 
-@compiled
-def _average_around(tables: Tables) -> None:
+@allocating
+def average_around(tables: Tables) -> None:
     """Fill `around_map`: a box of AROUND cells to each side, one axis after the other."""
     solids = tables.solids
     step = 2.0 * MAP_HALF_WIDTH / MAP_CELLS

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from css_gen.configuration import Configuration, Shard, split_name
 from css_gen.content import ContentHash
+from css_gen.manifest import generator_version
 from css_gen.nuisance import sample_nuisance
 from css_gen.png import encode_png
 from css_gen.randomness import SplitId, Stream, stream
@@ -85,13 +86,21 @@ def image_schema(columns: Sequence[str]) -> pa.Schema:
         ("key", pa.string()),
         ("is_reference", pa.bool_()),
     ]
-    return pa.schema([*fields, *((name, _IMAGE) for name in columns)])
+    return pa.schema([*fields, *((name, _IMAGE) for name in columns)], {"huggingface": _features(fields, columns)})
+
+
+def _features(fields: Sequence[tuple[str, Any]], columns: Sequence[str]) -> str:
+    """What makes Hugging Face's datasets decode the image columns of a file that it meets without its folder's card."""
+    features = {name: {"dtype": str(kind), "_type": "Value"} for name, kind in fields}
+    return json.dumps({"info": {"features": features | {name: {"_type": "Image"} for name in columns}}})
 
 
 def render_pixels(configuration: Configuration, split: SplitId, image_id: int, scene: Scene) -> list[NDArray[Any]]:
     """All images of one scene, in the order of `image_columns`."""
     nuisance = sample_nuisance(configuration.jitter, rng=stream(configuration.seed, split, Stream.NUISANCE, image_id))
-    solid = render_3d(scene, nuisance, size=configuration.size, view=configuration.view)
+    solid = render_3d(
+        scene, nuisance, size=configuration.size, view=configuration.view, with_depth="depth" in configuration.extras
+    )
     pixels: list[NDArray[Any]] = [solid.image, render_2d(scene, nuisance, size=configuration.size)]
     if "masks" in configuration.extras:
         pixels.append(solid.mask)
@@ -167,20 +176,32 @@ def query_values(query: Query, names: str) -> list[int | str | bool]:
     ]
 
 
-def read_footer(metadata: pq.FileMetaData) -> tuple[Configuration, Written]:
-    """What a data file of a dataset says about itself.
+@dataclass(frozen=True)
+class Footer:
+    """What a data file of a dataset says about itself; `content` is the hash of its content."""
+
+    generator_version: str
+    configuration: Configuration
+    content: str
+
+
+def read_footer(metadata: pq.FileMetaData) -> Footer:
+    """The footer that was written with a data file.
 
     Raises:
         ValueError: it says nothing, or not in the expected form.
     """
     values = json.loads((metadata.metadata or {}).get(FOOTER_KEY.encode(), b"null"))
-    if not isinstance(values, dict) or values.keys() != {"configuration", "content"}:
+    if not isinstance(values, dict) or values.keys() != {"generator_version", "configuration", "content"}:
         raise ValueError("it was not written by css-gen")
-    return Configuration.from_json(values["configuration"]), Written(metadata.num_rows, str(values["content"]))
+    return Footer(
+        str(values["generator_version"]), Configuration.from_json(values["configuration"]), str(values["content"])
+    )
 
 
 def _footer(configuration: Configuration, content: str) -> dict[str, str]:
-    return {FOOTER_KEY: json.dumps({"configuration": configuration.to_json(), "content": content})}
+    values = {"generator_version": generator_version(), "configuration": configuration.to_json(), "content": content}
+    return {FOOTER_KEY: json.dumps(values)}
 
 
 @contextmanager

@@ -70,10 +70,13 @@ def repair(root: Path, *, jobs: int, reporter: Reporter | None = None) -> list[s
     reporter = reporter or Silent()
     try:
         manifest = read_manifest(root)
-        trusted = manifest if manifest.is_unedited else None
     except DamagedManifestError:
-        trusted = None
-    configuration = trusted.configuration if trusted else _configuration_of_files(root)
+        manifest = None
+    trusted = manifest if manifest and not _manifest_problems(manifest) else None
+    if trusted:
+        configuration, version = trusted.configuration, trusted.generator_version
+    else:
+        configuration, version = _told_by_files(root)
     reports = _check_files(root, configuration, jobs, reporter)
     sound = {
         name: report.entry
@@ -82,12 +85,13 @@ def repair(root: Path, *, jobs: int, reporter: Reporter | None = None) -> list[s
         if trusted is None or report.entry == trusted.files.get(name)
     }
     broken = [name for name in reports if name not in sound]
-    if trusted and not _manifest_problems(trusted) and not broken and (root / CARD_NAME).exists():
+    stray = folder.our_files(root) - set(reports)
+    if trusted and not broken and not stray and (root / CARD_NAME).exists():
         return []
-    if trusted and broken and trusted.generator_version != generator_version():
+    if broken and version != generator_version():
         raise DatasetError(
-            f"{root} was made by css-gen {trusted.generator_version} and this is {generator_version()}, which may "
-            f"render otherwise; repair it after: pip install css-bench=={trusted.generator_version}"
+            f"{root} was made by css-gen {version} and this is {generator_version()}, which may render otherwise; "
+            f"repair it after: pip install css-bench=={version}"
         )
     with folder.held(root):
         folder.begin(root, configuration, sound)
@@ -97,7 +101,7 @@ def repair(root: Path, *, jobs: int, reporter: Reporter | None = None) -> list[s
             f"{root} has other content now than when it was made: its fingerprint was {trusted.fingerprint[:16]} and "
             f"is {made.fingerprint[:16]}; please report this, with what `css-gen info {root}` prints"
         )
-    return broken or [MANIFEST_NAME]
+    return broken or [MANIFEST_NAME, CARD_NAME]
 
 
 def _check_files(root: Path, configuration: Configuration, jobs: int, reporter: Reporter) -> dict[str, FileReport]:
@@ -141,15 +145,15 @@ def _entry_problems(name: str, actual: FileEntry | None, recorded: FileEntry | N
     return [Problem(name, None, what) for what in found]
 
 
-def _configuration_of_files(root: Path) -> Configuration:
-    """What most data files in a folder say they were made for."""
-    votes: Counter[Configuration] = Counter()
+def _told_by_files(root: Path) -> tuple[Configuration, str]:
+    """The configuration and the generator's version that most data files in a folder say they were made with."""
+    votes: Counter[tuple[Configuration, str]] = Counter()
     for name in sorted(folder.our_files(root)):
-        if name.endswith(".parquet"):
-            try:
-                votes[read_footer(pq.read_metadata(root / name))[0]] += 1
-            except (pa.ArrowException, OSError, ValueError):
-                continue
+        try:
+            footer = read_footer(pq.read_metadata(root / name))
+            votes[footer.configuration, footer.generator_version] += 1
+        except (pa.ArrowException, OSError, ValueError):
+            continue
     if not votes:
         raise DatasetError(f"{root} has no readable manifest and no readable data file to make one from")
     return votes.most_common(1)[0][0]

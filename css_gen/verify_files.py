@@ -21,7 +21,7 @@ from css_gen.manifest import FileEntry
 from css_gen.modification import from_json, parse
 from css_gen.pool import Step
 from css_gen.randomness import SplitId
-from css_gen.sampling import SplitPlan
+from css_gen.sampling import REFERENCES_PER_MODIFICATION, SplitPlan
 from css_gen.scene import Scene
 from css_gen.shards import QUERY_SCHEMA, image_columns, image_schema, query_count, read_footer, split_plan
 
@@ -68,8 +68,8 @@ def check_file(root: Path, configuration: Configuration, unit: Unit, step: Step)
     rows = steps = 0
     try:
         file = pq.ParquetFile(path)
-        made_for, written = read_footer(file.metadata)
-        if made_for != configuration:
+        footer = read_footer(file.metadata)
+        if footer.configuration != configuration:
             raise ValueError("it was made for another configuration")
         expected_rows = images if isinstance(unit, Shard) else query_count(plan)
         if file.metadata.num_rows != expected_rows:
@@ -84,7 +84,7 @@ def check_file(root: Path, configuration: Configuration, unit: Unit, step: Step)
             if isinstance(unit, Shard):
                 step(1)
                 steps += 1
-        if not problems and content.hexdigest() != written.content:
+        if not problems and content.hexdigest() != footer.content:
             problems.append(Problem(unit.name, None, "its content is not what its footer has the hash of"))
     except _DAMAGE as error:
         problems.append(Problem(unit.name, None, f"cannot be read: {_reason(error)}"))
@@ -175,6 +175,9 @@ def _faults_of_query(
         yield f"source_id {source_id} is not one of the {plan.references} references"
     if target_id != plan.references + query_id:
         yield f"target_id is {target_id} where {plan.references + query_id} belongs"
+    modification_id = query_id // REFERENCES_PER_MODIFICATION
+    if row["modification_id"] != modification_id:
+        yield f"modification_id is {row['modification_id']} where {modification_id} belongs"
     try:
         modification = from_json(row["modification"])
         if parse(row["text"]) != modification or modification.text_with(configuration.names) != row["text"]:

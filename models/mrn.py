@@ -7,6 +7,7 @@ from models.base import Composer, ComposerInfo, TextFeatures
 from models.registry import register
 
 BLOCKS = 3
+WIDEN = 2
 
 
 @register
@@ -33,7 +34,7 @@ class Mrn(Composer):
 
     def __init__(self, image_channels: int, text_width: int, *, spatial: bool) -> None:
         super().__init__(image_channels, text_width, spatial=spatial)
-        width = 2 * image_channels
+        width = WIDEN * image_channels
         self.blocks = nn.ModuleList(
             _Block(image_channels, text_width if block == 0 else width, width) for block in range(BLOCKS)
         )

@@ -49,7 +49,7 @@ class ParameterHashing(Composer):
     def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
         x: Tensor = self.image_layer(image.movedim(1, -1))
         candidates: Tensor = self.to_candidates(text.pooled)
-        weights = (candidates[:, self.buckets] * self.signs).view(-1, self.width, self.width)
+        weights = (candidates.index_select(1, self.buckets) * self.signs).view(-1, self.width, self.width)
         cells = x.flatten(1, -2) if self.spatial else x[:, None]
         hashed = torch.relu(cells @ weights.transpose(1, 2)).view_as(x)
         composed: Tensor = self.output_layer(hashed)

@@ -9,6 +9,7 @@ from models.registry import register
 
 WIDTH = 256
 SIDE = 4
+LAYERS = 4
 
 
 @register
@@ -41,7 +42,7 @@ class Relationship(Composer):
         self.first_object = nn.Linear(object_width, WIDTH)
         self.second_object = nn.Linear(object_width, WIDTH, bias=False)
         self.words = nn.Linear(text_width, WIDTH, bias=False)
-        self.g = nn.Sequential(nn.ReLU(), *(_layer(WIDTH) for _ in range(3)))
+        self.g = nn.Sequential(nn.ReLU(), *(_layer(WIDTH) for _ in range(LAYERS - 1)))
         self.f = nn.Sequential(_layer(WIDTH), _layer(WIDTH), nn.Linear(WIDTH, image_channels))
 
     def forward(self, image: Tensor, text: TextFeatures) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.config import unknown
 from benchmark.datasets.base import Dataset
-from benchmark.datasets.css import Css
+from benchmark.datasets.css import Css, render_css
 from benchmark.errors import UsageError
 from css_gen.progress import Reporter
 
@@ -20,12 +20,14 @@ class DatasetInfo:
         title: one line.
         folder_name: of the data in `data/`, and the NAME of `--data NAME=PATH`; protocols may share it.
         open: gives the dataset from its folder, the image size, and somewhere to report to.
+        make: makes the data in a folder, or goes on making it; None for data that only its owners distribute.
     """
 
     name: str
     title: str
     folder_name: str
     open: Callable[[Path, int, Reporter], Dataset]
+    make: Callable[[Path, Reporter], None] | None = None
 
 
 def _css(root: Path, image_size: int, reporter: Reporter) -> Dataset:
@@ -39,8 +41,8 @@ def _css_2d3d(root: Path, image_size: int, reporter: Reporter) -> Dataset:
 _DATASETS = {
     info.name: info
     for info in (
-        DatasetInfo("css", "CSS, from a 3D image to a 3D image", "css", _css),
-        DatasetInfo("css-2d3d", "CSS, from a flat drawing to a 3D image", "css", _css_2d3d),
+        DatasetInfo("css", "CSS, from a 3D image to a 3D image", "css", _css, render_css),
+        DatasetInfo("css-2d3d", "CSS, from a flat drawing to a 3D image", "css", _css_2d3d, render_css),
     )
 }
 
@@ -54,6 +56,31 @@ def info(name: str) -> DatasetInfo:
     if name not in _DATASETS:
         raise UsageError(unknown("dataset", name, _DATASETS))
     return _DATASETS[name]
+
+
+def folder_names() -> tuple[str, ...]:
+    """The names that `--data` knows."""
+    return tuple(dict.fromkeys(each.folder_name for each in _DATASETS.values()))
+
+
+def present_or_made(places: dict[str, Path]) -> tuple[str, ...]:
+    """The datasets whose folder is there or given, and those that can be made."""
+    return tuple(
+        name
+        for name, each in _DATASETS.items()
+        if each.make or each.folder_name in places or locate(name, places).exists()
+    )
+
+
+def make_if_absent(name: str, places: dict[str, Path], reporter: Reporter) -> None:
+    """Make a dataset that is not in its usual place, or only in part. A folder that was given is taken as it is.
+
+    Raises:
+        BenchmarkError: it cannot be made there.
+    """
+    make, root = info(name).make, locate(name, places)
+    if make and info(name).folder_name not in places and not (root / "manifest.json").exists():
+        make(root, reporter)
 
 
 def locate(name: str, places: dict[str, Path]) -> Path:

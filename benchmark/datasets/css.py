@@ -1,5 +1,6 @@
 """CSS: scenes of simple objects; find the scene that the text makes of another. Both protocols are on one folder."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -10,8 +11,13 @@ from benchmark.batches import PairSampler, Sampler
 from benchmark.datasets.base import Queries, Split
 from benchmark.datasets.pixels import cached_pixels
 from benchmark.errors import BenchmarkError
+from css_gen import writing
+from css_gen.configuration import Configuration
 from css_gen.errors import DatasetError
 from css_gen.progress import Reporter
+
+_IMAGES = 20_000
+"""Of the dataset that is made where there is none: as in README."""
 
 
 class Css:
@@ -70,6 +76,22 @@ class Css:
         if self._source_view == "2d":
             sources = cached_pixels(split, "2d", split.counts.references, self._image_size, self._reporter)
         return Split(sources=sources, gallery=gallery, labels=labels, queries=queries)
+
+
+def render_css(root: Path, reporter: Reporter) -> None:
+    """Render what `css-gen render --n 20000` renders, or what is missing of it.
+
+    Raises:
+        BenchmarkError: the folder holds something else, or cannot be written.
+    """
+    reporter.message(f"{root} holds no CSS dataset yet: rendering {_IMAGES} images (once)")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        writing.render(root, Configuration(images=_IMAGES), jobs=cores, reporter=reporter)
+    except (DatasetError, ValueError) as error:
+        raise BenchmarkError(str(error)) from None
+    except OSError as error:
+        raise BenchmarkError(f"{root}: cannot be written ({error.strerror}); what is finished is kept") from None
 
 
 def _queries(split: css_gen.dataset.Split) -> Queries:

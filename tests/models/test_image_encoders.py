@@ -115,10 +115,11 @@ class Malicious:
         return Path.touch, (Path("pwned"),)  # type: ignore[return-value]
 
 
+MALICIOUS = pickle.dumps(Malicious(), protocol=2)
+
+
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-@pytest.mark.parametrize(
-    "content", [b"", b"not weights", pickle.dumps(Malicious(), protocol=2), pickle.dumps([1, 2], protocol=2), None]
-)
+@pytest.mark.parametrize("content", [b"", b"not weights", MALICIOUS, pickle.dumps([1, 2], protocol=2), None])
 def test_a_file_without_weights_is_refused(
     suffix: str, content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,257 @@
+"""tirg-bench: train composers, score them, and rank them.
+
+Nothing heavy is imported before a command runs, so that `--help` answers at once.
+"""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from benchmark.errors import BenchmarkError, UsageError
+
+if TYPE_CHECKING:
+    from benchmark.progress import RunReporter
+    from benchmark.runner import Finished
+
+INTERRUPTED = 130
+FOLDER = click.Path(path_type=Path)
+LEADERBOARDS = click.option(
+    "--out", type=FOLDER, default=Path("leaderboards"), show_default=True, help="The folder of records and tables."
+)
+
+
+class Commands(click.Group):
+    """Ends every known error in one line, and every unknown one too unless --debug asks for its traceback."""
+
+    def main(self, args: Any = None, *others: Any, **options: Any) -> Any:
+        words = list(sys.argv[1:] if args is None else args)
+        debug = "--debug" in words
+        words = ["--debug"] * debug + [word for word in words if word != "--debug"]
+        options["standalone_mode"] = False
+        try:
+            code = super().main(words, *others, **options)
+        except (click.exceptions.Abort, KeyboardInterrupt):
+            code = _failed("interrupted; the same command goes on where it stopped", INTERRUPTED)
+        except click.UsageError as error:
+            help_command = f"{error.ctx.command_path if error.ctx else 'tirg-bench'} --help"
+            code = _failed(f"{error.format_message()} (see {help_command})", error.exit_code)
+        except click.ClickException as error:
+            code = _failed(error.format_message(), error.exit_code)
+        except BenchmarkError as error:
+            if debug:
+                traceback.print_exc()
+            code = _failed(str(error), 2 if isinstance(error, UsageError) else 1)
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            code = _failed(f"unexpected {type(error).__name__}: {error}; rerun with --debug for the traceback", 1)
+        sys.exit(code or 0)
+
+
+class Seeds(click.ParamType[Any]):
+    """A number of seeds, counted from 0, or a list of them: "3" is "0,1,2"."""
+
+    name = "seeds"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        return "N|A,B,C"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in str(value).split(",") if part.strip()]
+        if not parts or not all(part.isdigit() for part in parts):
+            self.fail(f"{value!r} is neither a number of seeds nor a list such as 0,1,2", param, ctx)
+        seeds = tuple(map(int, parts))
+        if "," not in str(value):
+            seeds = tuple(range(seeds[0]))
+        if not seeds or len(set(seeds)) < len(seeds):
+            self.fail(f"{value!r} names no seed, or one of them twice", param, ctx)
+        return seeds
+
+
+class Place(click.ParamType[Any]):
+    """NAME=PATH: where a dataset lies."""
+
+    name = "NAME=PATH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path]:
+        if isinstance(value, tuple):
+            return value
+        name, equals, path = str(value).partition("=")
+        if not equals or not name or not path:
+            self.fail(f"{value!r} is not NAME=PATH, for instance css=data/css", param, ctx)
+        return name, Path(path)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="css-bench", prog_name="tirg-bench")
+@click.option("--debug", is_flag=True, help="Show tracebacks; may stand anywhere.")
+def main(debug: bool) -> None:
+    """Train the composers of composed image retrieval on one recipe, and rank them.
+
+    \b
+    tirg-bench run --all                        everything: every composer on every dataset that is there
+    tirg-bench run --composer tirg --set training.steps=500
+    tirg-bench list                             what there is to run
+    """
+
+
+@main.command()
+@click.option("--all", "everything", is_flag=True, help="Every composer on every dataset that is there.")
+@click.option("--composer", "composers", multiple=True, metavar="NAME", help="A composer; may be given several times.")
+@click.option(
+    "--dataset", "dataset_names", multiple=True, metavar="NAME",
+    help="A dataset; may be given several times.  [default: all that are there]",
+)  # fmt: skip
+@click.option("--preset", metavar="NAME", help="The recipe.  [default: standard on a GPU, else quick]")
+@click.option("--seed", "seed", type=click.IntRange(min=0), help="One seed.  [default: 0]")
+@click.option("--seeds", type=Seeds(), help="How many seeds, counted from 0, or which: 3 is 0,1,2.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a part of the recipe.")
+@click.option("--data", "places", multiple=True, type=Place(), help="Where a dataset lies, if not in data/NAME.")
+@click.option("--pretrained", metavar="torchvision|FILE", help="Start the image encoder from these weights.")
+@click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
+@LEADERBOARDS
+@click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Checkpoints, models and curves.")
+@click.option(
+    "--checkpoint-seconds", type=click.FloatRange(min=0), default=20, show_default=True,
+    help="Time between two checkpoints of a run.",
+)  # fmt: skip
+@click.pass_context
+def run(
+    context: click.Context,
+    everything: bool, composers: tuple[str, ...], dataset_names: tuple[str, ...], preset: str | None, seed: int | None,
+    seeds: tuple[int, ...] | None, assignments: tuple[str, ...], places: tuple[tuple[str, Path], ...],
+    pretrained: str | None, device: str | None, out: Path, runs: Path, checkpoint_seconds: float,
+) -> None:  # fmt: skip
+    """Train and score composers; the tables are written anew after each run.
+
+    What has a valid record of the same recipe is skipped, and an interrupted run goes on where it stopped. If the CSS
+    dataset is not there it is rendered first.
+    """
+    from benchmark import config, datasets
+    from benchmark.progress import RunTerminal
+
+    if everything == bool(composers):
+        raise click.UsageError("say what to run: either --all, or --composer NAME")
+    if seed is not None and seeds is not None:
+        raise click.UsageError("--seed and --seeds exclude each other")
+    for name, _ in places:
+        if name not in datasets.folder_names():
+            raise UsageError(f"--data: {config.unknown('dataset', name, datasets.folder_names())}")
+    if preset is not None:
+        config.preset(preset)
+    given = dict(places)
+    wanted = dataset_names or datasets.present_or_made(given)
+
+    import models
+    from benchmark import runner
+    from benchmark.device import choose_device
+    from benchmark.leaderboard import write_leaderboards
+    from benchmark.single_run import Bench
+
+    device = choose_device(device)
+    recipe = config.preset(preset or ("quick" if device == "cpu" else "standard"))
+    pretraining = (f"model.pretrained={pretrained}",) if pretrained else ()
+    recipe = config.override(recipe, (*assignments, *pretraining))
+    reporter = RunTerminal()
+    bench = Bench(
+        config=recipe,
+        device=device,
+        reporter=reporter,
+        places=given,
+        leaderboards=out,
+        runs=runs,
+        seconds_between_checkpoints=checkpoint_seconds,
+    )
+    todo = runner.grid(composers or models.names(), wanted, seeds or (seed or 0,))
+    runner.require_writable(bench)
+    _render_missing(wanted, given, reporter)
+    finished = []
+    for one in runner.run_all(todo, bench):
+        finished.append(one)
+        if one.is_new and one.record and bench.is_on_leaderboard:
+            write_leaderboards(bench.records, out)
+        if one.traceback and context.find_root().params["debug"]:
+            click.echo(one.traceback, err=True)
+    _print_results(finished, bench.records, out if bench.is_on_leaderboard else None)
+
+
+@main.command("list")
+def list_() -> None:
+    """What there is to run: composers, datasets and presets."""
+    from rich.console import Console
+    from rich.table import Table
+
+    import models
+    from benchmark import config, datasets
+    from models.registry import get
+
+    cards = [get(name).info for name in models.names()]
+    contents: dict[str, list[tuple[str, ...]]] = {
+        "Composers": [("Name", "Year", "Paper"), *((card.name, str(card.year), card.paper) for card in cards)],
+        "Datasets": [
+            ("Name", "What", "Where"),
+            *((name, datasets.info(name).title, str(datasets.locate(name, {}))) for name in datasets.names()),
+        ],
+        "Presets": [("Name", "What"), *((name, config.preset_about(name)) for name in config.preset_names())],
+    }
+    console = Console(highlight=False)
+    for title, (columns, *rows) in contents.items():
+        table = Table(*columns, title=title, title_justify="left", box=None)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        console.print()
+
+
+@main.command()
+@LEADERBOARDS
+def leaderboard(out: Path) -> None:
+    """Write the tables anew from the records, and print them."""
+    _print_results([], out / "records", out)
+
+
+def _render_missing(dataset_names: tuple[str, ...], places: dict[str, Path], reporter: "RunReporter") -> None:
+    """Make the datasets that are wanted, absent from their usual place, and ours to make."""
+    from benchmark import datasets
+
+    for name in dataset_names:
+        datasets.make_if_absent(name, places, reporter)
+
+
+def _print_results(finished: "list[Finished]", records: Path, out: Path | None) -> None:
+    """The boards, the failures below them, and where the tables lie; exits with 1 if anything went wrong."""
+    from rich.console import Console
+
+    from benchmark.leaderboard import build, load_records, print_table, write_leaderboards
+
+    failures = {str(one.run): one.failure for one in finished if one.failure}
+    problems: tuple[str, ...] = ()
+    if records.is_dir():
+        if out is not None:
+            problems = write_leaderboards(records, out).problems
+        stored, _ = load_records(records)
+        Console(highlight=False).print(print_table(build(stored), failures))
+    elif not finished:
+        raise BenchmarkError(f"{records}: there are no records yet; `tirg-bench run` makes them")
+    if out is not None and records.is_dir():
+        click.echo(f"the tables lie in {out}")
+    for problem in problems:
+        click.echo(f"tirg-bench: left out: {problem}", err=True)
+    for name, failure in failures.items():
+        click.echo(f"tirg-bench: failed: {name}: {failure}", err=True)
+    if problems or failures:
+        raise click.exceptions.Exit(1)
+
+
+def _failed(message: str, code: int) -> int:
+    click.echo(f"tirg-bench: error: {' '.join(message.split())}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

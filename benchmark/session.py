@@ -1,0 +1,142 @@
+"""One step of training: batch, embeddings, loss, gradient, weights; nothing in it waits for the device."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from benchmark.batches import Sampler, noise_seed
+from benchmark.checkpoint import Identity
+from benchmark.config import TrainingConfig
+from benchmark.datasets.base import Split
+from benchmark.errors import BenchmarkError
+from benchmark.images import ImageStore
+from benchmark.losses import sample_similarity_loss
+from benchmark.network import Network
+
+
+class Session:
+    """A network in training with all that its steps need, on the device.
+
+    What a step does to the weights depends on them, the optimiser's state, the seed and the step's number alone: batch,
+    dropout, augmentation and the loss's draws all come from (seed, step).
+
+    Args:
+        split: the training images, texts and labels.
+        identity: the run's; holds its configuration and seed.
+    """
+
+    def __init__(
+        self, network: Network, split: Split, sampler: Sampler, identity: Identity, accelerator: Accelerator
+    ) -> None:
+        self.network = network
+        self.identity = identity
+        self.config = identity.config.training
+        self._accelerator = accelerator
+        self._sampler = sampler
+        self._device = device = accelerator.device
+        network.to(device).to(memory_format=torch.channels_last)
+        network.train()
+        self.optimiser = make_optimiser(network, self.config)
+        self._model: Callable[..., tuple[Tensor, Tensor]] = torch.compile(network) if self.config.compile else network
+        self._gallery = ImageStore(split.gallery, device)
+        self._sources = self._gallery if split.sources is split.gallery else ImageStore(split.sources, device)
+        self._labels = torch.from_numpy(split.labels).to(device)
+        self._ids, self._mask = (part.to(device) for part in network.vocabulary.encode(split.texts))
+
+    def step(self, step: int) -> Tensor:
+        """Take step number `step`, from 0; the loss, a scalar, stays on the device.
+
+        Raises:
+            BenchmarkError: memory ran out; the message names the options to lower.
+        """
+        with _advice(step, self.identity):
+            return self._step(step)
+
+    def learning_rate(self, step: int) -> float:
+        return self.config.learning_rate * schedule(self.config, step)
+
+    def _step(self, step: int) -> Tensor:
+        config, device = self.config, self._device
+        seed = noise_seed(self.identity.seed, step)
+        torch.manual_seed(seed)
+        generator = torch.Generator(device).manual_seed(seed)
+        batch = self._sampler.batch(step)
+        sources, group, texts, targets = (
+            torch.from_numpy(rows).to(device, non_blocking=True)
+            for rows in (batch.sources, batch.group, batch.texts, batch.targets)
+        )
+        augment = partial(ImageStore.augmented, shift=config.shift, brightness=config.brightness, generator=generator)
+        images = torch.cat([augment(self._sources, sources), augment(self._gallery, targets)])
+        labels = self._labels.index_select(0, targets)
+        with self._accelerator.autocast():
+            query, target = self._model(
+                images, group, self._ids.index_select(0, texts), self._mask.index_select(0, texts)
+            )
+        loss = sample_similarity_loss(
+            query,
+            target,
+            group_size=len(query) if config.group_size == "batch" else config.group_size,
+            repeats=len(query) - 1 if config.repeats == "all" else config.repeats,
+            generator=generator,
+            positive_mask=labels[:, None] == labels[None, :],
+        )
+        for parameters in self.optimiser.param_groups:
+            parameters["lr"] = self.learning_rate(step) * parameters["factor"]
+        self._accelerator.backward(loss)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        return loss.detach()
+
+
+def make_optimiser(network: Network, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Two groups: the image encoder, and all else. What is no weight matrix is not decayed by AdamW."""
+    encoder = list(network.image_encoder.parameters())
+    known = {id(parameter) for parameter in encoder}
+    others = [parameter for parameter in network.parameters() if id(parameter) not in known]
+    groups = []
+    for parameters, factor in ((encoder, config.encoder_factor), (others, 1.0)):
+        for is_matrix in (True, False):
+            chosen = [each for each in parameters if each.requires_grad and (each.ndim > 1) == is_matrix]
+            decay = config.weight_decay if is_matrix or config.optimiser == "sgd" else 0.0
+            groups.append({"params": chosen, "factor": factor, "weight_decay": decay})
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=True)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+
+
+def schedule(config: TrainingConfig, step: int) -> float:
+    """The learning rate of a step, 0 to `steps` - 1, as a share of its peak."""
+    warmup = round(config.warmup * config.steps)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    if config.schedule == "cosine":
+        return (1 + math.cos(math.pi * (step - warmup) / (config.steps - warmup))) / 2
+    if config.schedule == "steps":
+        return config.decay ** (step // config.decay_every)
+    return 1.0
+
+
+@contextmanager
+def _advice(step: int, identity: Identity) -> Iterator[None]:
+    """Turns running out of memory into a line that says what to lower."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        config = identity.config
+        raise BenchmarkError(
+            f"out of memory at step {step + 1} of {identity.composer} on {identity.dataset}: lower training.sources "
+            f"(now {config.training.sources}) or data.image_size (now {config.data.image_size})"
+            + (", or use training.precision=bf16" if config.training.precision == "fp32" else "")
+        ) from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch or Python says that there was no memory, on a GPU or on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)

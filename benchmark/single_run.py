@@ -1,0 +1,212 @@
+"""One run: a composer on a protocol with a seed, from the data to its record."""
+
+import datetime
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+
+import torch
+from pydantic import JsonValue
+
+from benchmark import datasets
+from benchmark.checkpoint import Checkpoint, Identity, model_tensors
+from benchmark.config import RECIPE_VERSION, Config
+from benchmark.datasets.base import Dataset, Split, hold_out, with_own_images
+from benchmark.device import make_accelerator, peak_memory_mib, reproducible, start_measuring_memory
+from benchmark.environment import current_environment
+from benchmark.errors import UsageError
+from benchmark.evaluation import evaluate
+from benchmark.network import Network
+from benchmark.progress import Curves, Progress, RunReporter
+from benchmark.recall import recall_at_k
+from benchmark.record import (
+    ComposerCard,
+    CurvePoint,
+    DatasetCard,
+    ParameterCounts,
+    RunRecord,
+    StoredFile,
+    TrainingFacts,
+    new_record,
+    save_record,
+)
+from benchmark.training import SECONDS_BETWEEN_CHECKPOINTS, Trained, steps_done, train
+from models.registry import get
+from models.text_encoders import Vocabulary
+
+CHECKPOINT_NAME = "training.safetensors"
+MODEL_NAME = "model.safetensors"
+_MOST_CURVE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Run:
+    composer: str
+    dataset: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.composer} on {self.dataset}, seed {self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Where runs find and leave things.
+
+    Attributes:
+        config: the recipe of all runs.
+        places: folders of datasets that are not in `data/`, by folder name.
+        leaderboards: records go to `records/` in it.
+        runs: a folder for each run's checkpoint, model and curves.
+        device: as torch names it.
+    """
+
+    config: Config
+    device: str
+    reporter: RunReporter
+    places: dict[str, Path] = field(default_factory=dict)
+    leaderboards: Path = Path("leaderboards")
+    runs: Path = Path("runs")
+    seconds_between_checkpoints: float = SECONDS_BETWEEN_CHECKPOINTS
+
+    @property
+    def is_on_leaderboard(self) -> bool:
+        """What is scored on the validation part chooses a recipe, and is never ranked."""
+        return self.config.evaluation.split == "test"
+
+    @property
+    def records(self) -> Path:
+        return (self.leaderboards if self.is_on_leaderboard else self.runs) / "records"
+
+
+def run_folder(run: Run, bench: Bench) -> Path:
+    """Where a run keeps its checkpoint, its model and its curves."""
+    return bench.runs / run.dataset / run.composer / f"{bench.config.preset}-s{run.seed}"
+
+
+def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunRecord:
+    """Train, score, and write the model and the record."""
+    started = perf_counter()
+    config, folder = bench.config, run_folder(run, bench)
+    start_measuring_memory(bench.device)
+    training, looked_at, scored = _parts(dataset, config)
+    network = new_network(run, config, training, spatial=dataset.spatial)
+    identity = Identity(run.composer, run.dataset, dataset.fingerprint, dataset.spatial, run.seed, config)
+    accelerator = make_accelerator(bench.device, config.training.precision)
+    chunk = config.evaluation.chunk
+
+    def look() -> float:
+        assert looked_at is not None
+        return recall_at_k(evaluate(network, looked_at, accelerator=accelerator, chunk=chunk).ranks)[1]
+
+    with reproducible(bench.device), bench.reporter.training(title, config.training.steps) as report:
+        curves = Curves(folder, from_step=steps_done(folder / CHECKPOINT_NAME, identity))
+        try:
+
+            def show(progress: Progress) -> None:
+                report(progress)
+                curves.add(progress)
+
+            trained = train(
+                network,
+                training,
+                dataset.sampler(
+                    training,
+                    groups=config.training.sources,
+                    modifications=config.training.modifications,
+                    seed=run.seed,
+                ),
+                identity,
+                accelerator=accelerator,
+                checkpoint_path=folder / CHECKPOINT_NAME,
+                report=show,
+                look=look if looked_at else None,
+                seconds_between_checkpoints=bench.seconds_between_checkpoints,
+            )
+        finally:
+            curves.close()
+        before = perf_counter()
+        outcomes = evaluate(network, scored, accelerator=accelerator, chunk=chunk)
+        scoring = perf_counter() - before
+    steps = config.training.steps
+    model = folder / MODEL_NAME
+    Checkpoint(identity, network.vocabulary, steps, 0.0, model_tensors(network)).write(model)
+    total, own = network.parameter_counts()
+    record = new_record(
+        outcomes,
+        protocol=run.dataset,
+        composer=_card(run.composer),
+        preset=config.preset,
+        seed=run.seed,
+        configuration=recipe_of(config),
+        dataset=DatasetCard(
+            name=datasets.info(run.dataset).folder_name,
+            fingerprint=dataset.fingerprint,
+            gallery=len(scored.gallery),
+            queries=len(scored.queries),
+        ),
+        training=TrainingFacts(
+            steps=steps,
+            queries_seen=steps * config.training.batch,
+            queries_per_second=steps * config.training.batch / trained.seconds,
+            wall_seconds=trained.seconds_before + perf_counter() - started,
+            evaluation_seconds=scoring,
+            peak_memory_mib=peak_memory_mib(bench.device),
+            final_loss=_curve(trained)[-1].loss or 0.0,
+        ),
+        parameters=ParameterCounts(total=total, composer=own),
+        curve=_curve(trained),
+        environment=current_environment(bench.device),
+        checkpoint=StoredFile(path=str(model), sha256=sha256(model.read_bytes()).hexdigest()),
+        created=datetime.datetime.now(datetime.UTC).date(),
+    )
+    save_record(record, outcomes, bench.records)
+    (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+    recall = record.metrics.recall
+    bench.reporter.message(
+        f"{title}: R@1 {recall[1]:.1f}, R@10 {recall[10]:.1f}, {record.training.queries_per_second:.0f} queries/s, "
+        f"{record.training.wall_seconds:.0f} s"
+    )
+    return record
+
+
+def new_network(run: Run, config: Config, training: Split, *, spatial: bool) -> Network:
+    """A network with weights that depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed)
+        return Network(run.composer, config.model, Vocabulary.from_texts(training.texts), spatial=spatial)
+
+
+def _parts(dataset: Dataset, config: Config) -> tuple[Split, Split | None, Split]:
+    """What is trained on, what is looked at meanwhile, what is scored in the end."""
+    training, held_out = hold_out(dataset.train, config.evaluation.held_out)
+    if config.evaluation.split == "test":
+        return training, with_own_images(held_out) if held_out else None, dataset.test
+    if held_out is None:
+        raise UsageError("evaluation.split=validation needs a held-out part: raise evaluation.held_out")
+    return training, with_own_images(held_out), held_out
+
+
+def recipe_of(config: Config) -> dict[str, JsonValue]:
+    """The configuration as records hold it."""
+    return {"recipe_version": RECIPE_VERSION, **config.model_dump(mode="json", exclude={"preset"})}
+
+
+def _card(composer: str) -> ComposerCard:
+    info = get(composer).info
+    return ComposerCard(name=info.name, title=info.title, paper=info.paper, year=info.year, url=info.url)
+
+
+def _curve(trained: Trained) -> tuple[CurvePoint, ...]:
+    """Mean losses of equal stretches of steps, and the looks between them."""
+    losses, looks = trained.losses, dict(trained.looks)
+    width = -(-len(losses) // _MOST_CURVE_POINTS)
+    points = {
+        min(start + width, len(losses)): sum(losses[start : start + width]) / len(losses[start : start + width])
+        for start in range(0, len(losses), width)
+    }
+    return tuple(
+        CurvePoint(step=step, loss=points.get(step), recall_at_1=looks.get(step))
+        for step in sorted(points.keys() | looks.keys())
+    )

@@ -1,0 +1,322 @@
+"""Training and scoring speed beside two yardsticks, in one run: google/tirg's step and a bare matrix product.
+
+    python benchmarks/train.py [--seconds 20] [--data data/css]
+
+Training: queries a second of TIRG with ResNet-18 on 64x64 images and batches of 32 queries. The yardstick does what
+the step of google/tirg does, written anew: images read from PNG files and transformed one by one in a DataLoader's
+workers, a source image encoded once for each of its queries, sources and targets encoded apart, texts cut into words in
+every step, the LSTM's last states picked in a loop, triplets listed in Python and their loss and gradient summed in a
+Python loop over NumPy rows. Both see the same data with the same composer, in blocks that take turns.
+
+Scoring: 10,000 queries ranked among 10,000 images with embeddings of 512 numbers, beside one matrix product and `topk`
+of these shapes.
+
+The result is a JSON file in benchmarks/results/.
+"""
+
+import argparse
+import datetime
+import itertools
+import json
+import math
+import os
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from torchvision.transforms import Compose, Normalize, ToTensor
+
+import css_gen.dataset
+import models
+from benchmark.checkpoint import Identity
+from benchmark.config import override, preset
+from benchmark.datasets.css import Css
+from benchmark.device import choose_device, make_accelerator, peak_memory_mib, start_measuring_memory
+from benchmark.environment import current_environment
+from benchmark.progress import SilentRuns
+from benchmark.retrieval import rank_targets
+from benchmark.session import Session
+from benchmark.single_run import Run, new_network
+from models.base import TextFeatures
+from models.image_encoders import image_encoder
+from models.text_encoders import words_of
+
+SIZE, BATCH, WIDTH = 64, 32, 512
+SCORED = 10_000
+BLOCKS = 3
+
+
+class PngFolder(TorchDataset[dict[str, Any]]):
+    """Query after query as the official loader makes them: a random one, then another of the same source."""
+
+    def __init__(self, split: css_gen.dataset.Split, folder: Path) -> None:
+        self.folder, self.queries = folder, split.queries
+        self.of_source: dict[int, list[int]] = {}
+        for number, query in enumerate(self.queries):
+            self.of_source.setdefault(query.source_id, []).append(number)
+        self.transform = Compose([ToTensor(), Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])])
+        self.last: int | None = None
+        for number, png in enumerate(split.iter_pngs(["image_3d"])):
+            with Image.open(_bytes(png[0])) as image:
+                image.resize((SIZE, SIZE), Image.Resampling.BOX).save(self.path(number))
+
+    def path(self, image: int) -> Path:
+        return self.folder / f"{image:06d}.png"
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def __getitem__(self, _: int) -> dict[str, Any]:
+        if self.last is None:
+            number = self.last = random.randrange(len(self.queries))
+        else:
+            others = [each for each in self.of_source[self.queries[self.last].source_id] if each != self.last]
+            number, self.last = random.choice(others or [self.last]), None
+        query = self.queries[number]
+        return {
+            "source": self.image(query.source_id),
+            "target": self.image(query.target_id),
+            "text": query.text,
+        }
+
+    def image(self, number: int) -> Tensor:
+        with self.path(number).open("rb") as file:
+            transformed: Tensor = self.transform(Image.open(file).convert("RGB"))
+        return transformed
+
+
+class LoopNetwork(nn.Module):
+    """The same encoders and composer, put together as in the official model."""
+
+    def __init__(self, texts: list[str]) -> None:
+        super().__init__()
+        words = sorted({word for text in texts for word in words_of(text)})
+        self.numbers = {word: number for number, word in enumerate(words, start=1)}
+        self.image_encoder = image_encoder("resnet18")
+        self.embedding = nn.Embedding(len(words) + 1, WIDTH)
+        self.lstm = nn.LSTM(WIDTH, WIDTH)
+        self.text_layer = nn.Sequential(nn.Dropout(0.1), nn.Linear(WIDTH, WIDTH))
+        self.composer = models.create("tirg", self.image_encoder.channels, WIDTH, spatial=True)
+        self.head = nn.Linear(self.image_encoder.channels, WIDTH)
+        self.scale = nn.Parameter(torch.tensor(4.0))
+
+    def texts(self, texts: list[str], device: torch.device) -> TextFeatures:
+        rows = [[self.numbers.get(word, 0) for word in words_of(text)] for text in texts]
+        ids = torch.zeros((max(map(len, rows)), len(rows)), dtype=torch.int64)
+        for column, row in enumerate(rows):
+            ids[: len(row), column] = torch.tensor(row)
+        tokens = self.embedding(ids.to(device))
+        states = self.lstm(tokens)[0]
+        last = torch.stack([states[len(row) - 1, column] for column, row in enumerate(rows)])
+        mask = torch.zeros(len(rows), len(ids), dtype=torch.bool, device=device)
+        return TextFeatures(self.text_layer(last), tokens.transpose(0, 1), mask)
+
+    def embed(self, features: Tensor) -> Tensor:
+        vector = self.head(features.mean(dim=(2, 3)))
+        return vector / vector.norm(dim=1, keepdim=True) * self.scale
+
+    def forward(self, sources: Tensor, texts: list[str], targets: Tensor) -> Tensor:
+        query = self.embed(self.composer(self.image_encoder(sources), self.texts(texts, sources.device)))
+        target = self.embed(self.image_encoder(targets))
+        return loop_triplet_loss(query, target)
+
+
+def loop_triplet_loss(query: Tensor, target: Tensor) -> Tensor:
+    """Three random triplets for each of the 2 B vectors, drawn from a list of all, as the official loss does."""
+    labels = [*range(len(query)), *range(len(target))]
+    triplets: list[tuple[int, int, int]] = []
+    for anchor in range(len(labels)):
+        possible = [
+            (anchor, positive, negative)
+            for positive in range(len(labels))
+            if labels[anchor] == labels[positive] and anchor != positive
+            for negative in range(len(labels))
+            if labels[anchor] != labels[negative]
+        ]
+        random.shuffle(possible)
+        triplets += possible[:3]
+    loss: Tensor = _LoopTriplets.apply(torch.cat([query, target]), triplets)
+    return loss
+
+
+class _LoopTriplets(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, triplets: list[tuple[int, int, int]]) -> Tensor:
+        ctx.save_for_backward(features)
+        norms = features.pow(2).sum(1)
+        distances = (norms[:, None] + norms[None] - 2 * features @ features.T).clamp_min(0).cpu().numpy()
+        ctx.triplets, ctx.distances = triplets, distances
+        total = 0.0
+        for anchor, positive, negative in triplets:
+            total += math.log1p(math.exp(distances[anchor, positive] - distances[anchor, negative]))
+        return features.new_tensor(total / len(triplets))
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None]:
+        (features,) = ctx.saved_tensors
+        rows = features.cpu().numpy()
+        gradient = np.zeros_like(rows)
+        for anchor, positive, negative in ctx.triplets:
+            gap = ctx.distances[anchor, positive] - ctx.distances[anchor, negative]
+            factor = 2 * (1 - 1 / (1 + math.exp(gap))) / len(ctx.triplets)
+            gradient[anchor] += factor * (rows[negative] - rows[positive])
+            gradient[positive] += factor * (rows[positive] - rows[anchor])
+            gradient[negative] += factor * (rows[anchor] - rows[negative])
+        return torch.from_numpy(gradient).to(features.device) * outer[0], None
+
+
+def loop_steps(split: css_gen.dataset.Split, folder: Path, device: torch.device, workers: int) -> Iterator[None]:
+    """Yields after each step of the yardstick."""
+    data = PngFolder(split, folder)
+    network = LoopNetwork([query.text for query in data.queries]).to(device).train()
+    optimiser = torch.optim.SGD(network.parameters(), lr=1e-2, momentum=0.9, weight_decay=1e-6)
+    loader = DataLoader(data, BATCH, shuffle=True, drop_last=True, num_workers=workers, collate_fn=list)
+    while True:
+        for items in loader:
+            sources = torch.stack([item["source"] for item in items]).to(device)
+            targets = torch.stack([item["target"] for item in items]).to(device)
+            loss = network(sources, [item["text"] for item in items], targets)
+            if not loss.isfinite():
+                raise SystemExit("the yardstick's loss is not finite")
+            float(loss)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            yield
+
+
+def our_steps(root: Path, device: str) -> Iterator[None]:
+    """Yields after each of our steps, with the recipe of the `paper` preset at this size."""
+    config = override(preset("paper"), [f"data.image_size={SIZE}", "training.steps=1000000"])
+    dataset = Css("css", root, source_view="3d", image_size=SIZE, reporter=SilentRuns())
+    network = new_network(Run("tirg", "css", 0), config, dataset.train, spatial=True)
+    identity = Identity("tirg", "css", dataset.fingerprint, True, 0, config)
+    sampler = dataset.sampler(
+        dataset.train, groups=config.training.sources, modifications=config.training.modifications, seed=0
+    )
+    session = Session(network, dataset.train, sampler, identity, make_accelerator(device, config.training.precision))
+    for step in itertools.count():
+        session.step(step)
+        yield
+
+
+def queries_per_second(steps: Iterator[None], seconds: float, device: str) -> float:
+    next(steps)
+    _wait(device)
+    started, done = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        next(steps)
+        done += 1
+    _wait(device)
+    return done * BATCH / (time.perf_counter() - started)
+
+
+def training(root: Path, seconds: float, device: str) -> dict[str, Any]:
+    workers = min(4, os.cpu_count() or 1)
+    with tempfile.TemporaryDirectory() as folder:
+        split = css_gen.dataset.open(root).split("train")
+        contestants = {
+            "ours": our_steps(root, device),
+            "google_tirg_step": loop_steps(split, Path(folder), torch.device(device), workers),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in contestants}
+        for _ in range(BLOCKS):
+            for name, steps in contestants.items():
+                rates[name].append(queries_per_second(steps, seconds / BLOCKS, device))
+    ours, theirs = (statistics.median(rates[name]) for name in contestants)
+    return {
+        "what": f"TIRG, ResNet-18, {SIZE}x{SIZE}, batches of {BATCH} queries, fp32; queries a second, blocks in turn",
+        "loader_workers": workers,
+        "queries_per_second": rates,
+        "ratio": ours / theirs,
+    }
+
+
+def scoring(device: str) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(0)
+    query, gallery = (
+        nn.functional.normalize(torch.randn(SCORED, WIDTH, generator=generator), dim=1).to(device) for _ in range(2)
+    )
+    sources, labels = torch.arange(SCORED), torch.arange(SCORED)
+
+    def ours(queries: int = SCORED) -> None:
+        wanted = labels.roll(1)[:queries]
+        rank_targets(query[:queries], gallery, sources[:queries], wanted, labels, top_k=50)
+
+    def bare() -> None:
+        (query @ gallery.T).topk(50, dim=1)
+
+    seconds: dict[str, list[float]] = {"ours": [], "matmul_topk": []}
+    for _ in range(BLOCKS):
+        seconds["ours"].append(_timed(ours, device))
+        seconds["matmul_topk"].append(_timed(bare, device))
+    peaks = {}
+    for queries in (SCORED // 4, SCORED):
+        start_measuring_memory(device)
+        ours(queries)
+        peaks[str(queries)] = peak_memory_mib(device)
+    return {
+        "what": f"{SCORED} queries ranked among {SCORED} images, {WIDTH} numbers each, the best 50; seconds, in turn",
+        "seconds": seconds,
+        "ratio": statistics.median(seconds["ours"]) / statistics.median(seconds["matmul_topk"]),
+        "peak_memory_mib_by_queries": peaks,
+    }
+
+
+def _timed(work: Callable[[], None], device: str) -> float:
+    _wait(device)
+    started = time.perf_counter()
+    work()
+    _wait(device)
+    return time.perf_counter() - started
+
+
+def _wait(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def _bytes(png: bytes) -> Any:
+    import io
+
+    return io.BytesIO(png)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path("data/css"), help="a rendered CSS dataset")
+    parser.add_argument("--seconds", type=float, default=60, help="of training for each of the two")
+    parser.add_argument("--device", default=None)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args()
+    device = choose_device(options.device)
+    random.seed(0)
+    torch.manual_seed(0)
+    result = {
+        "benchmark": "train",
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": current_environment(device).model_dump(),
+        "threads": torch.get_num_threads(),
+        "training": training(options.data, options.seconds, device),
+        "scoring": scoring(device),
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / f"train-{'gpu' if device != 'cpu' else 'cpu'}.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    for part in ("training", "scoring"):
+        print(f"{part}: ratio {result[part]['ratio']:.2f}; {result[part]['what']}")  # noqa: T201
+    print(f"written to {path}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""A recipe of seconds on a dataset of 150 images, so that tests train for real."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.config import Config, override, preset
+from benchmark.datasets.css import Css
+from benchmark.progress import SilentRuns
+from benchmark.single_run import Bench
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def css_root(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy, because decoded images are kept in the dataset's folder."""
+    return Path(shutil.copytree(tiny_dataset, tmp_path_factory.mktemp("bench") / "css"))
+
+
+@pytest.fixture(scope="session")
+def css(css_root: Path) -> Css:
+    return Css("css", css_root, source_view="3d", image_size=16, reporter=SilentRuns())
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> Config:
+    return override(
+        preset("quick"),
+        (
+            "data.image_size=16",
+            "model.text_width=8",
+            "model.state_width=8",
+            "model.embedding_width=8",
+            "model.dropout=0.1",
+            "training.steps=6",
+            "training.sources=2",
+            "training.modifications=3",
+            "evaluation.held_out=0.25",
+            "evaluation.every=4",
+        ),
+    )
+
+
+@pytest.fixture
+def bench(css_root: Path, tiny_config: Config, tmp_path: Path) -> Bench:
+    return Bench(
+        config=tiny_config,
+        device="cpu",
+        reporter=SilentRuns(),
+        places={"css": css_root},
+        leaderboards=tmp_path / "leaderboards",
+        runs=tmp_path / "runs",
+    )

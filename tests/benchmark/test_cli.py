@@ -1,0 +1,193 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+import models
+from benchmark import datasets, runner
+from benchmark.cli import main
+from benchmark.config import preset_names
+from benchmark.errors import BenchmarkError
+from css_gen.configuration import Configuration
+
+TirgBench = Callable[..., Result]
+
+TINY = [
+    f"--set={assignment}"
+    for assignment in (
+        "data.image_size=16", "model.text_width=8", "model.state_width=8", "model.embedding_width=8",
+        "training.steps=2", "training.sources=2", "training.modifications=2",
+    )
+]  # fmt: skip
+
+
+@pytest.fixture
+def tirg_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TirgBench:
+    """Run `tirg-bench` with the given arguments in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Result:
+        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+    return run
+
+
+COVERED = {"run", "list", "leaderboard"}
+
+
+def test_every_command_has_help_and_a_test() -> None:
+    assert isinstance(main, click.Group)
+    assert set(main.commands) == COVERED
+    for command in main.commands.values():
+        assert command.help
+        for parameter in command.params:
+            assert isinstance(parameter, click.Option)
+            assert parameter.help, f"{command.name} {parameter.name}"
+
+
+def test_list_names_everything(tirg_bench: TirgBench) -> None:
+    result = tirg_bench("list")
+    assert result.exit_code == 0
+    for name in (*models.names(), *datasets.names(), *preset_names()):
+        assert name in result.stdout
+
+
+def test_run_leaves_records_tables_and_curves(tirg_bench: TirgBench, css_root: Path) -> None:
+    arguments = ["run", "--composer=tirg", "--composer=concat", "--dataset=css", "--seeds=2", f"--data=css={css_root}"]
+    result = tirg_bench(*arguments, *TINY)
+    assert result.exit_code == 0, result.output
+    records = sorted(Path("leaderboards/records").rglob("*.json"))
+    assert [record.parent.name for record in records] == ["concat", "concat", "tirg", "tirg"]
+    assert [record.stem[-2:] for record in records] == ["s0", "s1"] * 2
+    page = Path("leaderboards/css.md").read_text()
+    assert "TIRG" in page
+    assert len(Path("leaderboards/css.csv").read_text().splitlines()) >= 3
+    assert "TIRG" in result.stdout
+    assert "the tables lie in leaderboards" in result.stdout
+    assert len(list(Path("runs/css/tirg").rglob("events.*"))) == 2
+    assert len(list(Path("runs").rglob("model.safetensors"))) == 4
+    again = tirg_bench(*arguments, *TINY)
+    assert again.exit_code == 0
+    assert again.stderr.count("has a record") == 4
+    assert Path("leaderboards/css.md").read_text() == page
+
+
+def test_run_all_is_every_composer_on_every_dataset(
+    tirg_bench: TirgBench, css_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[runner.Run] = []
+    monkeypatch.setattr(runner, "run_all", lambda runs, _: asked.extend(runs) or ())
+    assert tirg_bench("run", "--all", "--seed=5", f"--data=css={css_root}").exit_code == 0
+    assert {(run.composer, run.dataset, run.seed) for run in asked} == {
+        (composer, dataset, 5) for composer in models.names() for dataset in datasets.names()
+    }
+
+
+def test_absent_css_is_rendered_first(tirg_bench: TirgBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from benchmark.datasets import css
+
+    monkeypatch.setattr(css, "_IMAGES", 60)
+    monkeypatch.setattr(css, "Configuration", lambda images: Configuration(images=images, size=16))
+    result = tirg_bench("run", "--composer=image_only", "--dataset=css", *TINY)
+    assert result.exit_code == 0, result.output
+    assert "holds no CSS dataset yet: rendering 60 images" in result.stderr
+    assert Path("data/css/manifest.json").exists()
+
+
+def test_leaderboard_writes_the_tables_from_the_records(tirg_bench: TirgBench, css_root: Path) -> None:
+    assert tirg_bench("run", "--composer=film", "--dataset=css", f"--data=css={css_root}", *TINY).exit_code == 0
+    page = Path("leaderboards/css.md")
+    before = page.read_text()
+    page.unlink()
+    result = tirg_bench("leaderboard")
+    assert result.exit_code == 0
+    assert page.read_text() == before
+    assert "FiLM" in result.stdout
+
+
+def test_an_edited_record_is_named_and_left_out(tirg_bench: TirgBench, css_root: Path) -> None:
+    arguments = ["run", "--composer=film", "--composer=concat", "--dataset=css", f"--data=css={css_root}", *TINY]
+    assert tirg_bench(*arguments).exit_code == 0
+    (record,) = Path("leaderboards/records/css/film").glob("*.json")
+    record.write_text(record.read_text().replace('"seed": 0', '"seed": 1'))
+    result = tirg_bench("leaderboard")
+    assert result.exit_code == 1
+    assert f"left out: {record}" in result.stderr
+    assert "FiLM" not in result.stdout
+    assert "Concat" in result.stdout
+
+
+def test_a_failure_is_on_the_final_table_and_the_code_is_1(
+    tirg_bench: TirgBench, css_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = runner.make_record
+
+    def failing(run: runner.Run, *others: object) -> object:
+        if run.composer == "film":
+            raise BenchmarkError("the loss of step 2 is not finite")
+        return real(run, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runner, "make_record", failing)
+    arguments = ["run", "--composer=film", "--composer=concat", "--dataset=css", f"--data=css={css_root}", *TINY]
+    result = tirg_bench(*arguments)
+    assert result.exit_code == 1
+    assert "Concat" in result.stdout
+    assert "film on css, seed 0" in result.stdout
+    assert "film on css, seed 0: the loss of step 2 is not finite" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Traceback" in tirg_bench(*arguments, "--debug").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["run"], 2, "say what to run: either --all, or --composer NAME"),
+        (["run", "--all", "--composer=tirg"], 2, "say what to run"),
+        (["run", "--composer=trig"], 2, "unknown composer 'trig': did you mean tirg"),
+        (["run", "--composer=tirg", "--dataset=cs"], 2, "unknown dataset 'cs': did you mean css"),
+        (["run", "--composer=tirg", "--preset=quik"], 2, "unknown preset 'quik': did you mean quick"),
+        (["run", "--composer=tirg", "--set=training.step=3"], 2, "did you mean training.steps"),
+        (["run", "--composer=tirg", "--set=training.steps=many"], 2, "--set training.steps=many: input should be"),
+        (["run", "--composer=tirg", "--seed=-1"], 2, "'--seed'"),
+        (["run", "--composer=tirg", "--seeds=0"], 2, "'--seeds'"),
+        (["run", "--composer=tirg", "--seeds=1,1"], 2, "'--seeds'"),
+        (["run", "--composer=tirg", "--seeds=a"], 2, "'--seeds'"),
+        (["run", "--composer=tirg", "--seeds=2", "--seed=1"], 2, "--seed and --seeds exclude each other"),
+        (["run", "--composer=tirg", "--data=css"], 2, "is not NAME=PATH"),
+        (["run", "--composer=tirg", "--data=cs=x"], 2, "--data: unknown dataset 'cs': did you mean css"),
+        (["run", "--composer=tirg", "--device=gpu"], 2, "--device gpu: expected cpu, cuda, or cuda:N"),
+        (["run", "--composer=tirg", "--data=css=missing"], 1, "missing does not exist"),
+        (["run", "--composer=tirg", "--pretrained=no/such.pth", "--data=css=x"], 1, "no/such.pth"),
+        (["run", "--composer=tirg", "--out=/proc/nowhere"], 1, "/proc/nowhere/records cannot be written to"),
+        (["leaderboard"], 1, "there are no records yet"),
+        (["rum"], 2, "No such command 'rum'"),
+    ],
+)
+def test_bad_input_ends_in_one_line(arguments: list[str], code: int, expected: str, tirg_bench: TirgBench) -> None:
+    result = tirg_bench(*arguments)
+    assert result.exit_code == code, result.output
+    assert expected in result.stderr
+    assert result.stderr.startswith("tirg-bench: error: ")
+    assert result.stderr.count("\n") == 1
+    assert not list(Path().rglob("*.parquet"))
+
+
+def test_an_unexpected_error_has_a_traceback_with_debug_alone(
+    tirg_bench: TirgBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "names", lambda: 1 / 0)
+    assert "unexpected ZeroDivisionError" in tirg_bench("list").stderr
+    assert "Traceback" not in tirg_bench("list").stderr
+    assert "Traceback" in tirg_bench("list", "--debug").stderr
+
+
+def test_interrupted_says_that_it_can_go_on(tirg_bench: TirgBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(models, "names", stop)
+    result = tirg_bench("list")
+    assert result.exit_code == 130
+    assert "the same command goes on where it stopped" in result.stderr

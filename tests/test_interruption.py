@@ -1,0 +1,137 @@
+"""Interrupted at any moment, by Ctrl-C or kill -9, the same command goes on and makes the same bytes."""
+
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from css_gen.configuration import Configuration
+from css_gen.writing import render
+
+IMAGES, SIZE = 480, 64
+ENDED_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("uninterrupted") / "css"
+    render(root, Configuration(images=IMAGES, size=SIZE), jobs=1)
+    return root
+
+
+@pytest.fixture
+def start(start_css_gen) -> Callable[..., "subprocess.Popen[str]"]:
+    def begin(out: Path, jobs: int) -> "subprocess.Popen[str]":
+        process: subprocess.Popen[str] = start_css_gen(
+            "render", "--n", IMAGES, "--size", SIZE, "--jobs", jobs, "--out", out
+        )
+        return process
+
+    return begin
+
+
+def wait_for_files(process: "subprocess.Popen[str]", out: Path, count: int) -> bool:
+    """Wait until a folder has so many finished data files; false if the process ends before."""
+    while process.poll() is None:
+        if len(list(out.glob("*/*.parquet"))) >= count:
+            return True
+        select.select([], [], [], 0.002)
+    return False
+
+
+def children(process_id: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()]
+
+
+def finish(process: "subprocess.Popen[str]") -> None:
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+
+
+def kill(process: "subprocess.Popen[str]") -> None:
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_killed_again_and_again(start, uninterrupted, tmp_path, contents):
+    out = tmp_path / "css"
+    for count in (1, 4, 7):
+        process = start(out, jobs=1)
+        assert wait_for_files(process, out, count)
+        kill(process)
+        assert not (out / "manifest.json").exists()
+    finish(start(out, jobs=2))
+    assert contents(out) == contents(uninterrupted)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
+def test_workers_end_with_the_process_that_started_them(start, uninterrupted, tmp_path, contents):
+    out = tmp_path / "css"
+    process = start(out, jobs=2)
+    assert wait_for_files(process, out, 1)
+    watched = [os.pidfd_open(child) for child in children(process.pid)]
+    assert len(watched) >= 2
+    kill(process)
+    for descriptor in watched:
+        ended, _, _ = select.select([descriptor], [], [], ENDED_SECONDS)
+        assert ended, "a worker outlived its parent"
+        os.close(descriptor)
+    finish(start(out, jobs=1))
+    assert contents(out) == contents(uninterrupted)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_control_c_ends_in_one_line(start, uninterrupted, tmp_path, contents, jobs):
+    out = tmp_path / "css"
+    process = start(out, jobs=jobs)
+    assert wait_for_files(process, out, 2)
+    # As a terminal does it: to the whole group, workers included.
+    os.killpg(process.pid, signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert stderr.splitlines()[-1] == "css-gen: error: interrupted; the same command goes on where it stopped"
+    assert "Traceback" not in stderr
+    assert not list(out.rglob("*.partial"))
+    finish(start(out, jobs=jobs))
+    assert contents(out) == contents(uninterrupted)
+
+
+def test_a_worker_that_is_killed(start, uninterrupted, tmp_path, contents):
+    out = tmp_path / "css"
+    process = start(out, jobs=2)
+    assert wait_for_files(process, out, 1)
+    workers = [child for child in children(process.pid) if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+    os.kill(workers[0], signal.SIGKILL)
+    _, stderr = process.communicate()
+    assert process.returncode == 1
+    assert stderr.splitlines()[-1].startswith("css-gen: error: a worker process was killed")
+    assert "Traceback" not in stderr
+    finish(start(out, jobs=1))
+    assert contents(out) == contents(uninterrupted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_killed_at_ten_random_moments(start, uninterrupted, tmp_path, contents, jobs):
+    rng = np.random.default_rng(jobs)
+    for number in range(10):
+        out = tmp_path / str(number)
+        kills = 0
+        while not (out / "manifest.json").exists():
+            process = start(out, jobs=jobs)
+            try:
+                process.communicate(timeout=float(rng.uniform(0.5, 6)))
+                assert process.returncode == 0
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                kills += 1
+        finish(start(out, jobs=jobs))
+        assert kills > 0
+        assert contents(out) == contents(uninterrupted)
