@@ -4,6 +4,7 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 """
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,13 @@ def render(
     refuse = refuse_too_large(out, estimated_bytes(configuration))
     if refuse and not yes:
         raise click.UsageError(refuse)
+    started = time.monotonic()
     manifest = writing.render(out, configuration, jobs=jobs or _cores(), force=force, reporter=reporter)
-    click.echo(f"{out}: {images} images, fingerprint {manifest.fingerprint[:16]}; look at it with: css-gen show {out}")
+    seconds = time.monotonic() - started
+    click.echo(
+        f"{out}: {images} images in {seconds:.0f} s, fingerprint {manifest.fingerprint[:16]}; "
+        f"look at it with: css-gen show {out}"
+    )
 
 
 @main.command()

@@ -3,7 +3,7 @@
 from math import sqrt
 from typing import Any
 
-from css_gen.geometry import compiled, inlined
+from css_gen.compiling import compiled, inlined
 from css_gen.lighting import (
     LIGHT_BLUE,
     LIGHT_GREEN,

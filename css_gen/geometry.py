@@ -13,7 +13,8 @@ from math import sqrt
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from css_gen.compiling import compiled, inlined
 
 CUBE, SPHERE, CYLINDER = 0, 1, 2
 KIND, HALF, X, Y, COSINE, SINE, RED, GREEN, BLUE, METAL = range(10)
@@ -28,17 +29,6 @@ MISS = 1e30
 _TINY = np.float32(1e-9)
 _ZERO = np.float32(0)
 _ONE = np.float32(1)
-
-_STRICT: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": False, "error_model": "numpy"}
-
-allocating = njit(**_STRICT)
-"""For what makes arrays."""
-
-compiled = njit(**_STRICT, _nrt=False)
-"""For what makes none: without numba's reference counts, which would cost more than most of these functions do."""
-
-inlined = njit(**_STRICT, _nrt=False, forceinline=True)
-"""For what runs once a pixel or more: a call that hands over the tables costs more than most of these do."""
 
 
 @compiled

@@ -11,22 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from css_gen.geometry import (
-    BLUE,
-    CUBE,
-    GREEN,
-    HALF,
-    KIND,
-    LIGHT_SAMPLES,
-    RED,
-    SPHERE,
-    X,
-    Y,
-    allocating,
-    block,
-    compiled,
-    inlined,
-)
+from css_gen.compiling import allocating, compiled, inlined
+from css_gen.geometry import BLUE, CUBE, GREEN, HALF, KIND, LIGHT_SAMPLES, RED, SPHERE, X, Y, block
 
 PX, PY, PZ, NX, NY, NZ, LIGHT_RED, LIGHT_GREEN, LIGHT_BLUE, RADIUS, IS_SUN, WIDTH = range(12)
 LIGHT_COLUMNS = 12

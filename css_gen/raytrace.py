@@ -12,20 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from css_gen.compiling import allocating, compiled, inlined
 from css_gen.floor import UNKNOWN, find_even, light_tile, shade_floor
-from css_gen.geometry import (
-    FACES,
-    HALF,
-    LIGHT_SAMPLES,
-    METAL,
-    X,
-    Y,
-    allocating,
-    compiled,
-    curvature_at,
-    inlined,
-    normal_at,
-)
+from css_gen.geometry import FACES, HALF, LIGHT_SAMPLES, METAL, X, Y, curvature_at, normal_at
 from css_gen.lighting import Tables, average_around, fill_floor_maps, list_suspects, reach_of
 from css_gen.shading import floor_hit, shade_object
 from css_gen.visibility import (
@@ -299,7 +288,8 @@ def _shade(
     blur = 0.0
     if solids[index, METAL] > 0.0:
         blur = 0.5 * curvature_at(solids, index, face, x, y, z, tables.rounding) * pixel * camera[14]
-    return shade_object(
+    red, green, blue = shade_object(
         tables, index, x, y, z, nx, ny, nz, vx * scale, vy * scale, vz * scale, blur,
         work.object_suspects, work.object_margins, work.object_counts, work.blocked,
     )  # fmt: skip
+    return red, green, blue

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from css_gen.compiling import compiled, inlined
 from css_gen.factors import Colour, Shape, Size
-from css_gen.geometry import compiled, inlined
 from css_gen.nuisance import Nuisance
 from css_gen.scene import Scene, SceneObject
 

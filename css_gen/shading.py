@@ -8,17 +8,8 @@ mirror, the rest blurred. A coat is GGX; a lamp in it is taken at its centre, it
 from math import sqrt
 from typing import Any
 
-from css_gen.geometry import (
-    BLUE,
-    GREEN,
-    METAL,
-    MISS,
-    RED,
-    compiled,
-    enter,
-    inlined,
-    normal_at,
-)
+from css_gen.compiling import compiled, inlined
+from css_gen.geometry import BLUE, GREEN, METAL, MISS, RED, enter, normal_at
 from css_gen.lighting import (
     LIGHT_BLUE,
     LIGHT_GREEN,

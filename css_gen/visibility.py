@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from css_gen.geometry import FACES, HALF, MISS, X, Y, compiled, enter, inlined
+from css_gen.compiling import compiled, inlined
+from css_gen.geometry import FACES, HALF, MISS, X, Y, enter
 from css_gen.lighting import Tables
 from css_gen.shading import floor_hit
 

@@ -16,6 +16,8 @@ from filelock import FileLock
 
 from css_gen import estimate
 from css_gen.cli import main
+from css_gen.configuration import Configuration
+from css_gen.folder import begin
 
 RENDER = ("render", "--n", 24, "--size", 16, "--jobs", 1)
 
@@ -136,12 +138,38 @@ def test_two_at_once_in_one_folder(run_css_gen, tmp_path):
 
 def test_half_a_dataset_of_another_configuration(run_css_gen, tmp_path):
     begun = {"generator_version": "unknown", "configuration": {}}
-    folder = tmp_path / ".progress"
-    folder.mkdir()
-    (folder / "configuration.json").write_text(json.dumps(begun))
+    (tmp_path / ".progress").mkdir()
+    (tmp_path / ".progress" / "configuration.json").write_text(json.dumps(begun))
     assert_one_line(run_css_gen(*RENDER, "--out", tmp_path), 1, "configuration.json is damaged", "--force")
     assert run_css_gen(*RENDER, "--out", tmp_path, "--force").exit_code == 0
     assert run_css_gen("verify", tmp_path, "--jobs", 1).exit_code == 0
+
+
+def test_going_on_with_another_configuration(run_css_gen, tmp_path):
+    begin(tmp_path, Configuration(images=24, size=64, test_fraction=0.25), {})
+    result = run_css_gen(*RENDER, "--out", tmp_path)
+    assert_one_line(result, 1, "size is 64 there and 16 here; test-fraction is 0.25 there and 0.5 here", "--force")
+
+
+def test_going_on_with_another_version(run_css_gen, tmp_path, monkeypatch):
+    begin(tmp_path, Configuration(images=24, size=16), {})
+    monkeypatch.setattr("css_gen.writing.generator_version", lambda: "99.0")
+    assert_one_line(run_css_gen(*RENDER, "--out", tmp_path), 1, "there and 99.0 here", "--out", "--force")
+
+
+def test_rendering_over_a_manifest_that_does_not_fit(run_css_gen, tiny_copy):
+    manifest = tiny_copy / "manifest.json"
+    values = json.loads(manifest.read_text())
+    arguments = ("render", "--n", 150, "--size", 32, "--seed", 3, "--jobs", 1, "--out", tiny_copy)
+    manifest.write_text(json.dumps({**values, "format_version": 2}))
+    assert_one_line(run_css_gen(*arguments), 1, "format version 2")
+    manifest.write_text(json.dumps({**values, "fingerprint": "0"}))
+    assert_one_line(run_css_gen(*arguments), 1, "was edited", "--repair")
+    manifest.write_text("{")
+    assert_one_line(run_css_gen(*arguments), 1, "is not JSON", "--repair")
+    manifest.write_text(json.dumps({**values, "format_version": 2}))
+    assert run_css_gen(*arguments, "--force").exit_code == 0
+    assert json.loads(manifest.read_text()) == values
 
 
 COMMANDS = {

@@ -138,6 +138,22 @@ def test_the_fingerprint_does_not_depend_on_how_files_are_stored(
     assert contents(tmp_path / "css") != contents(tiny_dataset)
 
 
+@pytest.mark.slow
+def test_every_cpu_makes_the_same_content(start_css_gen, tmp_path):
+    """Compiled for this CPU or for any of its kind: one fingerprint."""
+    arguments = ("render", "--n", 60, "--size", 96, "--materials", "rubber,metal", "--with", "masks,depth", "--jobs", 1)
+    fingerprints = []
+    for name, environment in {"native": {}, "generic": {"NUMBA_CPU_NAME": "generic"}}.items():
+        with pytest.MonkeyPatch.context() as patch:
+            for variable, value in environment.items():
+                patch.setenv(variable, value)
+            process = start_css_gen(*arguments, "--out", tmp_path / name)
+        _, stderr = process.communicate()
+        assert process.returncode == 0, stderr
+        fingerprints.append(dataset.open(tmp_path / name).fingerprint)
+    assert fingerprints[0] == fingerprints[1]
+
+
 def test_a_split_survives_pickling(tiny_dataset):
     split = dataset.open(tiny_dataset).split("test")
     split.image_3d(0)

@@ -117,6 +117,19 @@ def test_a_worker_that_is_killed(start, uninterrupted, tmp_path, contents):
 
 
 @pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_images(start_css_gen, tmp_path):
+    peaks = []
+    for images in (600, 6_000):
+        process = start_css_gen("render", "--n", images, "--size", 32, "--jobs", 1, "--out", tmp_path / str(images))
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        process.communicate()
+        assert process.returncode == 0
+        peaks.append(usage.ru_maxrss)
+    assert peaks[1] < peaks[0] + 50_000
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_killed_at_ten_random_moments(start, uninterrupted, tmp_path, contents, jobs):
     rng = np.random.default_rng(jobs)
