@@ -32,7 +32,8 @@ def image_encoder(name: str, *, pretrained: str | Path | None = None) -> ImageEn
     """A new image encoder.
 
     `resnet18` (512 channels) and `resnet50` (2,048) are torchvision's without pooling and classifier: the map has 1/32
-    of the image's side. `small_resnet` (128 channels, 1/8 of the side) is meant for 64x64 images on a CPU.
+    of the image's side. `small_resnet` (128 channels, 1/8 of the side, two residual blocks) is for images of about
+    64x64 on a CPU.
 
     `pretrained` is None for random weights (from torch's current random state), "torchvision" for the ImageNet weights
     that torchvision downloads and caches, checking their hash, or the path of a file with the same parameter names
@@ -63,26 +64,21 @@ def _small_resnet() -> ImageEncoder:
         conv1=nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False),
         bn1=nn.BatchNorm2d(32),
         relu=nn.ReLU(inplace=True),
-        layer1=_stage(32, 32, stride=1),
-        layer2=_stage(32, 64, stride=2),
-        layer3=_stage(64, 128, stride=2),
+        layer1=_halving_block(32, 64),
+        layer2=_halving_block(64, 128),
     )
     encoder = ImageEncoder(layers, channels=128)
     for layer in encoder.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(layer, BasicBlock):
-            nn.init.zeros_(layer.bn2.weight)  # each block starts as the identity, which trains faster
+            nn.init.zeros_(layer.bn2.weight)  # each block starts as its shortcut alone, which trains faster
     return encoder
 
 
-def _stage(in_channels: int, channels: int, *, stride: int) -> nn.Module:
-    shortcut = None
-    if in_channels != channels or stride != 1:
-        shortcut = nn.Sequential(
-            nn.Conv2d(in_channels, channels, 1, stride=stride, bias=False), nn.BatchNorm2d(channels)
-        )
-    return nn.Sequential(BasicBlock(in_channels, channels, stride, shortcut), BasicBlock(channels, channels))
+def _halving_block(in_channels: int, channels: int) -> BasicBlock:
+    shortcut = nn.Sequential(nn.Conv2d(in_channels, channels, 1, stride=2, bias=False), nn.BatchNorm2d(channels))
+    return BasicBlock(in_channels, channels, stride=2, downsample=shortcut)
 
 
 _ENCODERS: dict[str, Callable[[], ImageEncoder]] = {

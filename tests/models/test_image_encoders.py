@@ -54,7 +54,7 @@ def test_gradients_reach_the_small_resnet() -> None:
     torch.manual_seed(0)
     encoder = image_encoder("small_resnet")
     optimizer = torch.optim.SGD(encoder.parameters(), lr=0.1)
-    for _ in range(2):  # blocks start as the identity, so their first layers move from the second step on
+    for _ in range(2):  # blocks start as their shortcut, so their first layers move from the second step on
         optimizer.zero_grad()
         encoder(torch.randn(4, 3, 64, 64)).square().mean().backward()
         optimizer.step()
@@ -97,9 +97,9 @@ def test_old_files_do_not_count_batches(tmp_path: Path) -> None:
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     weights = small_weights(seed=0)
-    save_file({name: value for name, value in weights.items() if not name.startswith("layer3")}, path)
+    save_file({name: value for name, value in weights.items() if not name.startswith("layer2")}, path)
     with pytest.raises(
-        WeightsError, match=r"weights.safetensors: .* it lacks layer3[^ ]+, layer3[^ ]+, .* and \d+ more$"
+        WeightsError, match=r"weights.safetensors: .* it lacks layer2[^ ]+, layer2[^ ]+, .* and \d+ more$"
     ):
         image_encoder("small_resnet", pretrained=path)
     save_file({**weights, "head.weight": torch.zeros(1)}, path)
