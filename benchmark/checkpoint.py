@@ -41,6 +41,9 @@ class Identity:
     seed: int
     config: Config
 
+    def __str__(self) -> str:
+        return f"{self.composer} on {self.dataset}"
+
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "config": self.config.model_dump(mode="json")}
 

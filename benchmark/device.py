@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from benchmark.errors import UsageError
+from benchmark.errors import BenchmarkError, UsageError
 
 
 def choose_device(asked: str | None) -> str:
@@ -77,3 +77,20 @@ def peak_memory_mib(device: str) -> float:
     except (OSError, IndexError):
         unit = 1 if sys.platform == "darwin" else 2**10
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+@contextmanager
+def memory_advice(where: str, options: str, precision: str) -> Iterator[None]:
+    """Turns running out of memory into a BenchmarkError that says which options to lower."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        more = ", or use training.precision=bf16" if precision == "fp32" else ""
+        raise BenchmarkError(f"out of memory {where}: lower {options}{more}") from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch or Python says that there was no memory, on a GPU or on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from benchmark.batches import Rows
 from benchmark.datasets.base import Pixels, Split
+from benchmark.device import memory_advice
 from benchmark.images import ImageStore
 from benchmark.network import Network, take_rows
 from benchmark.recall import Outcomes
@@ -18,16 +19,21 @@ def evaluate(network: Network, split: Split, *, accelerator: Accelerator, chunk:
 
     Args:
         chunk: images or queries encoded at once; memory beyond the embeddings depends on it alone.
+
+    Raises:
+        BenchmarkError: memory ran out.
+        ValueError: an embedding is not finite.
     """
     queries = split.queries
-    ranking = rank_targets(
-        embed_queries(network, split, accelerator=accelerator, chunk=chunk),
-        embed_gallery(network, split.gallery, accelerator=accelerator, chunk=chunk),
-        torch.from_numpy(queries.own),
-        torch.from_numpy(split.labels[queries.targets]),
-        torch.from_numpy(split.labels),
-        top_k=1,
-    )
+    with memory_advice("while scoring", f"evaluation.chunk (now {chunk})", accelerator.mixed_precision):
+        ranking = rank_targets(
+            embed_queries(network, split, accelerator=accelerator, chunk=chunk),
+            embed_gallery(network, split.gallery, accelerator=accelerator, chunk=chunk),
+            torch.from_numpy(queries.own),
+            torch.from_numpy(split.labels[queries.targets]),
+            torch.from_numpy(split.labels),
+            top_k=1,
+        )
     return Outcomes(
         ranks=ranking.ranks.numpy(),
         correct=ranking.correct.numpy(),

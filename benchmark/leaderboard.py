@@ -164,7 +164,7 @@ def _markdown(protocol: str, boards: Sequence[Board]) -> str:
                 for board in boards
             ],
             composers=[
-                (_plain(card.title), _plain(card.paper), card.year, card.url)
+                (_plain(card.title), _plain(card.paper), card.year, _link(card.url))
                 for card in sorted(papers.values(), key=lambda card: card.name)
             ],
             sources=SOURCES,
@@ -275,8 +275,13 @@ def _table(header: Sequence[str], lines: Sequence[Sequence[str]], *, left: Seque
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    return re.sub(r"([\\`*_\[\]<>|~#])", r"\\\1", text)
+    """Text that Markdown shows as it is, on one line."""
+    return re.sub(r"([\\`*_\[\]<>|~#])", r"\\\1", " ".join(text.split()))
+
+
+def _link(url: str) -> str:
+    """An address that does not end a Markdown link early."""
+    return url.replace("(", "%28").replace(")", "%29")
 
 
 def _mean(score: Score, k: int, *, with_deviation: bool = True) -> str:

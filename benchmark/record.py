@@ -8,136 +8,55 @@ checksum of its own content, which catches an edit by hand, not a forger: only s
 """
 
 import datetime
-import hashlib
 import json
 from math import isclose
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, NoReturn, Self
+from typing import Any, NamedTuple, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import JsonValue, ValidationError
 
 from benchmark.environment import Environment
 from benchmark.errors import BenchmarkError
 from benchmark.outcomes_file import decode, encode
-from benchmark.recall import Metrics, Outcomes, metrics_of
+from benchmark.recall import Outcomes, metrics_of
+from benchmark.record_format import (
+    FORMAT_VERSION,
+    ComposerCard,
+    CurvePoint,
+    DatasetCard,
+    ParameterCounts,
+    RunRecord,
+    StoredFile,
+    TrainingFacts,
+    canonical,
+    configuration_hash,
+    file_name,
+    sha256,
+)
 from css_gen.atomic import write_atomically
 
-FORMAT_VERSION: Final = 1
+__all__ = [
+    "FORMAT_VERSION",
+    "ComposerCard",
+    "CurvePoint",
+    "DatasetCard",
+    "Environment",
+    "ParameterCounts",
+    "RunRecord",
+    "StoredFile",
+    "StoredRecord",
+    "TrainingFacts",
+    "configuration_hash",
+    "load_outcomes",
+    "load_record",
+    "new_record",
+    "read_stored",
+    "record_path",
+    "save_record",
+    "validate_record",
+]
 
 _LARGEST_FILE = 64 * 2**20
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$")]
-# No control characters, and no start that a spreadsheet would take for a formula.
-Line = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x20\x7f=+@-][^\x00-\x1f\x7f]*$")]
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Count = Annotated[int, Field(ge=0)]
-Amount = Annotated[float, Field(ge=0)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ComposerCard(_Part):
-    """What the composer says of itself, as in `models.ComposerInfo`."""
-
-    name: Name
-    title: Line
-    paper: Line
-    year: Annotated[int, Field(ge=1900, le=2200)]
-    url: Annotated[str, Field(max_length=300, pattern=r"^https?://[^\s<>\"|\\]+$")]
-
-
-class DatasetCard(_Part):
-    """The data a run was scored on; `gallery` and `queries` are numbers of images and of test queries."""
-
-    name: Name
-    fingerprint: Name
-    gallery: Annotated[int, Field(ge=1)]
-    queries: Annotated[int, Field(ge=1)]
-
-
-class TrainingFacts(_Part):
-    """`wall_seconds` is the whole run, scoring included; `peak_memory_mib` is the device's, on a CPU the process's."""
-
-    steps: Count
-    queries_seen: Count
-    queries_per_second: Amount
-    wall_seconds: Amount
-    evaluation_seconds: Amount
-    peak_memory_mib: Amount
-    final_loss: float
-
-
-class ParameterCounts(_Part):
-    """Numbers of learnable values: of the whole network, and of the composer alone."""
-
-    total: Count
-    composer: Count
-
-
-class CurvePoint(_Part):
-    """One point of the learning curve; Recall@1 is of the held-out part of the training set."""
-
-    step: Count
-    loss: float | None = None
-    recall_at_1: float | None = None
-
-
-class StoredFile(_Part):
-    path: Line
-    sha256: Digest
-
-
-class RunRecord(_Part):
-    """A finished run. Make one with `new_record`.
-
-    `configuration` is the recipe alone, without composer, protocol and seed: rows of a table share it.
-    `checkpoint.path` may be relative to anywhere; `ranks.path` is relative to the record.
-    """
-
-    format_version: Literal[1]
-    protocol: Name
-    composer: ComposerCard
-    preset: Name
-    seed: Count
-    configuration: dict[str, JsonValue]
-    configuration_hash: Digest
-    dataset: DatasetCard
-    metrics: Metrics
-    training: TrainingFacts
-    parameters: ParameterCounts
-    curve: Annotated[tuple[CurvePoint, ...], Field(max_length=2_000)]
-    environment: Environment
-    checkpoint: StoredFile | None
-    ranks: StoredFile
-    created: datetime.date
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        expected = configuration_hash(
-            self.configuration,
-            protocol=self.protocol,
-            composer=self.composer.name,
-            dataset_fingerprint=self.dataset.fingerprint,
-        )
-        if self.configuration_hash != expected:
-            raise ValueError("configuration_hash does not belong to this configuration, composer and dataset")
-        if self.ranks.path != _file_name(self.preset, self.seed, "parquet"):
-            raise ValueError(f"ranks.path is not {_file_name(self.preset, self.seed, 'parquet')}")
-        return self
-
-    def reproducible(self) -> dict[str, Any]:
-        """What the same code, recipe and seed give again to the last digit on the same machine: no times, no hosts."""
-        return self.model_dump(
-            mode="json",
-            exclude={
-                "created": True,
-                "environment": True,
-                "checkpoint": {"path"},
-                "training": {"queries_per_second", "wall_seconds", "evaluation_seconds", "peak_memory_mib"},
-            },
-        )
 
 
 class StoredRecord(NamedTuple):
@@ -186,34 +105,14 @@ def new_record(
         curve=curve,
         environment=environment,
         checkpoint=checkpoint,
-        ranks=StoredFile(path=_file_name(preset, seed, "parquet"), sha256=_sha256(encode(outcomes))),
+        ranks=StoredFile(path=file_name(preset, seed, "parquet"), sha256=sha256(encode(outcomes))),
         created=created,
-    )
-
-
-def configuration_hash(
-    configuration: dict[str, JsonValue], *, protocol: str, composer: str, dataset_fingerprint: str
-) -> str:
-    """SHA-256 of everything that decides a run but the seed: equal hashes need no second run.
-
-    Raises:
-        ValueError: the configuration holds NaN or infinity.
-    """
-    return _sha256(
-        _canonical(
-            {
-                "protocol": protocol,
-                "composer": composer,
-                "dataset": dataset_fingerprint,
-                "configuration": configuration,
-            }
-        )
     )
 
 
 def record_path(root: Path, *, protocol: str, composer: str, preset: str, seed: int) -> Path:
     """Where under `root` the record of that run lies, or would lie."""
-    return root / protocol / composer / _file_name(preset, seed, "json")
+    return root / protocol / composer / file_name(preset, seed, "json")
 
 
 def save_record(record: RunRecord, outcomes: Outcomes, root: Path) -> Path:
@@ -224,13 +123,13 @@ def save_record(record: RunRecord, outcomes: Outcomes, root: Path) -> Path:
         BenchmarkError: the folder cannot be written.
     """
     content = encode(outcomes)
-    if _sha256(content) != record.ranks.sha256:
+    if sha256(content) != record.ranks.sha256:
         raise ValueError("these are not the outcomes that the record was made from")
     path = record_path(
         root, protocol=record.protocol, composer=record.composer.name, preset=record.preset, seed=record.seed
     )
     values = record.model_dump(mode="json")
-    sealed = values | {"sha256": _sha256(_canonical(values))}
+    sealed = values | {"sha256": sha256(canonical(values))}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path.parent / record.ranks.path, content)
@@ -251,10 +150,10 @@ def load_record(path: Path) -> RunRecord:
         version = values["format_version"]
         if isinstance(version, int) and version > FORMAT_VERSION:
             raise BenchmarkError(f"{path}: format version {version} is newer than {FORMAT_VERSION}; update css-bench")
-        checksum = values.pop("sha256")
+        said, computed = values.pop("sha256"), sha256(canonical(values))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise BenchmarkError(f"{path}: not a record of tirg-bench; remove it from the records") from None
-    if checksum != _sha256(_canonical(values)):
+    if said != computed:
         raise BenchmarkError(f"{path}: was edited, its checksum no longer fits; restore it or run it again")
     try:
         return RunRecord.model_validate_json(json.dumps(values))
@@ -272,7 +171,7 @@ def load_outcomes(path: Path, record: RunRecord) -> Outcomes:
     """
     file = path.parent / record.ranks.path
     content = _read(file)
-    if _sha256(content) != record.ranks.sha256:
+    if sha256(content) != record.ranks.sha256:
         raise BenchmarkError(f"{file}: is not the file that {path.name} was made from; restore it or run it again")
     try:
         return decode(content, record.dataset.queries)
@@ -328,10 +227,6 @@ def _difference(name: str, said: Any, computed: Any) -> str | None:
     return None if same else f"{name} says {said}, its ranks give {computed}"
 
 
-def _file_name(preset: str, seed: int, suffix: str) -> str:
-    return f"{preset}-s{seed}.{suffix}"
-
-
 def _read(path: Path) -> bytes:
     try:
         if path.stat().st_size > _LARGEST_FILE:
@@ -343,11 +238,3 @@ def _read(path: Path) -> bytes:
 
 def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is not a number")
-
-
-def _canonical(values: Any) -> bytes:
-    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -1,8 +1,7 @@
 """One step of training: batch, embeddings, loss, gradient, weights; nothing in it waits for the device."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -13,7 +12,7 @@ from benchmark.batches import Sampler, noise_seed
 from benchmark.checkpoint import Identity
 from benchmark.config import TrainingConfig
 from benchmark.datasets.base import Split
-from benchmark.errors import BenchmarkError
+from benchmark.device import memory_advice
 from benchmark.images import ImageStore
 from benchmark.losses import sample_similarity_loss
 from benchmark.network import Network
@@ -54,7 +53,9 @@ class Session:
         Raises:
             BenchmarkError: memory ran out; the message names the options to lower.
         """
-        with _advice(step, self.identity):
+        config = self.identity.config
+        options = f"training.sources (now {self.config.sources}) or data.image_size (now {config.data.image_size})"
+        with memory_advice(f"at step {step + 1} of {self.identity}", options, self.config.precision):
             return self._step(step)
 
     def learning_rate(self, step: int) -> float:
@@ -119,24 +120,3 @@ def schedule(config: TrainingConfig, step: int) -> float:
     if config.schedule == "steps":
         return config.decay ** (step // config.decay_every)
     return 1.0
-
-
-@contextmanager
-def _advice(step: int, identity: Identity) -> Iterator[None]:
-    """Turns running out of memory into a line that says what to lower."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        config = identity.config
-        raise BenchmarkError(
-            f"out of memory at step {step + 1} of {identity.composer} on {identity.dataset}: lower training.sources "
-            f"(now {config.training.sources}) or data.image_size (now {config.data.image_size})"
-            + (", or use training.precision=bf16" if config.training.precision == "fp32" else "")
-        ) from error
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch or Python says that there was no memory, on a GPU or on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)

@@ -163,6 +163,6 @@ def _finite(losses: list[Tensor], now: int, identity: Identity) -> list[float]:
 
 def _not_finite(what: str, identity: Identity) -> str:
     return (
-        f"{what}: training of {identity.composer} on {identity.dataset} stopped; the last checkpoint from before it "
+        f"{what}: training of {identity} stopped; the last checkpoint from before it "
         f"is kept; lower training.learning_rate (now {identity.config.training.learning_rate:g})"
     )

@@ -5,8 +5,9 @@
 Training: queries a second of TIRG with ResNet-18 on 64x64 images and batches of 32 queries. The yardstick does what
 the step of google/tirg does, written anew: images read from PNG files and transformed one by one in a DataLoader's
 workers, a source image encoded once for each of its queries, sources and targets encoded apart, texts cut into words in
-every step, the LSTM's last states picked in a loop, triplets listed in Python and their loss and gradient summed in a
-Python loop over NumPy rows. Both see the same data with the same composer, in blocks that take turns.
+every step, the LSTM's last states picked in a loop, the text tiled over the map and convolved with it, triplets listed
+in Python and their loss and gradient summed in a Python loop over NumPy rows. Both train TIRG on the last convolution's
+map of the same network on the same data, in blocks that take turns.
 
 Scoring: 10,000 queries ranked among 10,000 images with embeddings of 512 numbers, beside one matrix product and `topk`
 of these shapes.
@@ -16,6 +17,7 @@ The result is a JSON file in benchmarks/results/.
 
 import argparse
 import datetime
+import io
 import itertools
 import json
 import math
@@ -37,7 +39,6 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision.transforms import Compose, Normalize, ToTensor
 
 import css_gen.dataset
-import models
 from benchmark.checkpoint import Identity
 from benchmark.config import override, preset
 from benchmark.datasets.css import Css
@@ -47,7 +48,6 @@ from benchmark.progress import SilentRuns
 from benchmark.retrieval import rank_targets
 from benchmark.session import Session
 from benchmark.single_run import Run, new_network
-from models.base import TextFeatures
 from models.image_encoders import image_encoder
 from models.text_encoders import words_of
 
@@ -67,7 +67,7 @@ class PngFolder(TorchDataset[dict[str, Any]]):
         self.transform = Compose([ToTensor(), Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])])
         self.last: int | None = None
         for number, png in enumerate(split.iter_pngs(["image_3d"])):
-            with Image.open(_bytes(png[0])) as image:
+            with Image.open(io.BytesIO(png[0])) as image:
                 image.resize((SIZE, SIZE), Image.Resampling.BOX).save(self.path(number))
 
     def path(self, image: int) -> Path:
@@ -95,8 +95,33 @@ class PngFolder(TorchDataset[dict[str, Any]]):
         return transformed
 
 
+class TiledTirg(nn.Module):
+    """TIRG on the map with the text tiled over its cells: what `models.tirg` computes, without its short cut."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        joint = channels + width
+        self.gate, self.residual = (
+            nn.Sequential(
+                nn.BatchNorm2d(joint),
+                nn.Conv2d(joint, joint, 3, padding=1),
+                nn.ReLU(),
+                nn.Conv2d(joint, channels, 3, padding=1),
+            )
+            for _ in range(2)
+        )
+        self.weights = nn.Parameter(torch.tensor([1.0, 10.0]))
+
+    def forward(self, image: Tensor, text: Tensor) -> Tensor:
+        tiled = text[:, :, None, None].repeat(1, 1, *image.shape[2:])
+        joint = torch.cat([image, tiled], dim=1)
+        kept: Tensor = torch.sigmoid(self.gate(joint)) * image * self.weights[0]
+        added: Tensor = self.residual(joint) * self.weights[1]
+        return kept + added
+
+
 class LoopNetwork(nn.Module):
-    """The same encoders and composer, put together as in the official model."""
+    """The same encoders and head, put together as in the official model."""
 
     def __init__(self, texts: list[str]) -> None:
         super().__init__()
@@ -106,11 +131,11 @@ class LoopNetwork(nn.Module):
         self.embedding = nn.Embedding(len(words) + 1, WIDTH)
         self.lstm = nn.LSTM(WIDTH, WIDTH)
         self.text_layer = nn.Sequential(nn.Dropout(0.1), nn.Linear(WIDTH, WIDTH))
-        self.composer = models.create("tirg", self.image_encoder.channels, WIDTH, spatial=True)
+        self.composer = TiledTirg(self.image_encoder.channels, WIDTH)
         self.head = nn.Linear(self.image_encoder.channels, WIDTH)
         self.scale = nn.Parameter(torch.tensor(4.0))
 
-    def texts(self, texts: list[str], device: torch.device) -> TextFeatures:
+    def encode_texts(self, texts: list[str], device: torch.device) -> Tensor:
         rows = [[self.numbers.get(word, 0) for word in words_of(text)] for text in texts]
         ids = torch.zeros((max(map(len, rows)), len(rows)), dtype=torch.int64)
         for column, row in enumerate(rows):
@@ -118,15 +143,16 @@ class LoopNetwork(nn.Module):
         tokens = self.embedding(ids.to(device))
         states = self.lstm(tokens)[0]
         last = torch.stack([states[len(row) - 1, column] for column, row in enumerate(rows)])
-        mask = torch.zeros(len(rows), len(ids), dtype=torch.bool, device=device)
-        return TextFeatures(self.text_layer(last), tokens.transpose(0, 1), mask)
+        encoded: Tensor = self.text_layer(last)
+        return encoded
 
     def embed(self, features: Tensor) -> Tensor:
         vector = self.head(features.mean(dim=(2, 3)))
-        return vector / vector.norm(dim=1, keepdim=True) * self.scale
+        embedding: Tensor = vector / vector.norm(dim=1, keepdim=True) * self.scale
+        return embedding
 
     def forward(self, sources: Tensor, texts: list[str], targets: Tensor) -> Tensor:
-        query = self.embed(self.composer(self.image_encoder(sources), self.texts(texts, sources.device)))
+        query = self.embed(self.composer(self.image_encoder(sources), self.encode_texts(texts, sources.device)))
         target = self.embed(self.image_encoder(targets))
         return loop_triplet_loss(query, target)
 
@@ -188,7 +214,7 @@ def loop_steps(split: css_gen.dataset.Split, folder: Path, device: torch.device,
             loss = network(sources, [item["text"] for item in items], targets)
             if not loss.isfinite():
                 raise SystemExit("the yardstick's loss is not finite")
-            float(loss)
+            loss.item()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -286,12 +312,6 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def _bytes(png: bytes) -> Any:
-    import io
-
-    return io.BytesIO(png)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("data/css"), help="a rendered CSS dataset")
@@ -302,7 +322,7 @@ def main() -> None:
     device = choose_device(options.device)
     random.seed(0)
     torch.manual_seed(0)
-    result = {
+    result: dict[str, Any] = {
         "benchmark": "train",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": current_environment(device).model_dump(),

@@ -85,7 +85,8 @@ source = images[queries[0]["source_id"]]["image_3d"]
 
 `manifest.json` holds the configuration, the held-out combinations, a checksum of every file and the fingerprint of
 the content: `{manifest.fingerprint}`.
-`css-gen verify` checks all of it.
+`css-gen verify` checks all of it. Another CPU may compress the PNGs otherwise; their pixels, and the fingerprint,
+are the same everywhere.
 """
 
 

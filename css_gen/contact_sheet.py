@@ -37,15 +37,15 @@ def draw(split: Split, *, queries: int, seed: int) -> Image.Image:
     tile_width = 4 * side + 2 * _GAP + _ARROW
     tile_height = _TEXT_BAND + side + _MARGIN // 2
     width = across * (tile_width + 2 * _MARGIN)
-    sheet = Image.new("RGB", (width, _MARGIN + _HEADER + down * tile_height + _MARGIN // 2), _GROUND)
+    sheet = Image.new("RGB", (width, _MARGIN // 2 + _HEADER + down * tile_height + _MARGIN // 2), _GROUND)
     pen = ImageDraw.Draw(sheet)
     for column in range(across):
         x = _MARGIN + column * (tile_width + 2 * _MARGIN)
         for left, label in zip(_lefts(x, side), _COLUMNS, strict=True):
-            _write(pen, (left + side // 2, _MARGIN + _HEADER // 2), label, _LABEL_SIZE, _FAINT, side)
+            _write(pen, (left + side // 2, _MARGIN // 2 + _HEADER // 2), label, _LABEL_SIZE, _FAINT, side)
     for number, query in enumerate(chosen):
         x = _MARGIN + number % across * (tile_width + 2 * _MARGIN)
-        y = _MARGIN + _HEADER + number // across * tile_height
+        y = _MARGIN // 2 + _HEADER + number // across * tile_height
         _draw_tile(sheet, split, query, x, y, side)
     return sheet
 

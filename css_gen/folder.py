@@ -75,6 +75,11 @@ def begun(root: Path) -> tuple[Configuration, str] | None:
         raise DatasetError(f"{path} is damaged ({error}); use --force to start over") from None
 
 
+def is_begun(root: Path) -> bool:
+    """Whether a folder holds notes, so that whoever took them has not come to the end."""
+    return (root / _PROGRESS_NAME).is_dir()
+
+
 def note_done(root: Path, name: str, entry: FileEntry) -> None:
     """Note that a file is finished."""
     write_atomically(_note(root, name), json.dumps(asdict(entry)).encode())

@@ -206,9 +206,10 @@ def _scene_reader(root: Path, configuration: Configuration, split: SplitId) -> C
     @lru_cache(_CACHED_SHARDS)
     def texts(index: int) -> list[Any]:
         try:
-            return pq.read_table(root / parts[index].name, columns=["scene"])["scene"].to_pylist()
+            column: list[Any] = pq.read_table(root / parts[index].name, columns=["scene"])["scene"].to_pylist()
         except _DAMAGE:
             return []
+        return column
 
     def scene(image_id: int) -> Scene | None:
         index = bisect.bisect_right(starts, image_id) - 1

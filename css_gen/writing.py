@@ -80,6 +80,8 @@ def finished(root: Path, configuration: Configuration) -> Manifest | None:
         return None
     manifest = read_manifest(root)
     _require_same(root, configuration.differences(manifest.configuration))
+    if folder.is_begun(root):
+        return None
     if not manifest.is_unedited:
         raise DatasetError(
             f"{root / MANIFEST_NAME} was edited: its checksum of itself is wrong; "

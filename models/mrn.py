@@ -39,6 +39,11 @@ class Mrn(Composer):
             _Block(image_channels, text_width if block == 0 else width, width) for block in range(BLOCKS)
         )
         self.to_image = nn.Linear(width, image_channels)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(
+                    layer.weight
+                )  # made for tanh; torch's default shrinks the signal in every layer
 
     def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
         x = image.movedim(1, -1)

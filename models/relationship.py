@@ -8,7 +8,7 @@ from models.coordinates import with_coordinates
 from models.registry import register
 
 WIDTH = 256
-SIDE = 4
+SIDE = 3
 LAYERS = 4
 
 
@@ -21,9 +21,10 @@ class Relationship(Composer):
     On the map, y is the same in every cell, since no cell is left once the pairs are averaged. A pooled vector is one
     object, so its only pair is with itself: y = f(g(x, x, t)), a perceptron on the image and the text.
 
-    Departures: a map of more than 4x4 cells is average-pooled to 4x4 first, because pairs grow with the fourth power
-    of the side (64 cells make 4,096 pairs, 16 make 256). The mean replaces the paper's sum, so that the scale does not
-    depend on the number of cells. f has no dropout.
+    Departures: a map of more than 3x3 cells is average-pooled to 3x3 first, because pairs grow with the fourth power
+    of the side: 9 cells make 81 pairs, 64 make 4,096, which would cost many times what the image encoder does. The
+    mean replaces the paper's sum, so that the scale does not depend on the number of cells. f has no dropout. Weights
+    start from He's normal distribution.
 
     g's first layer is computed as Wi o_i + Wj o_j + Wt t, which equals W [o_i; o_j; t], once a cell instead of a pair.
     """
@@ -44,6 +45,12 @@ class Relationship(Composer):
         self.words = nn.Linear(text_width, WIDTH, bias=False)
         self.g = nn.Sequential(nn.ReLU(), *(_layer(WIDTH) for _ in range(LAYERS - 1)))
         self.f = nn.Sequential(_layer(WIDTH), _layer(WIDTH), nn.Linear(WIDTH, image_channels))
+        # torch's default shrinks the signal in each of the seven layers until only the biases are left of it
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
     def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
         objects = _cells(image) if self.spatial else image[:, None]
@@ -60,7 +67,7 @@ def _layer(width: int) -> nn.Module:
 
 
 def _cells(image: Tensor) -> Tensor:
-    """(B, C, H, W) -> (B, N, C + 2), N at most 4 x 4."""
+    """(B, C, H, W) -> (B, N, C + 2), N at most 3 x 3."""
     height, width = image.shape[2:]
     pooled = functional.adaptive_avg_pool2d(image, (min(height, SIDE), min(width, SIDE)))
     return with_coordinates(pooled).flatten(2).transpose(1, 2)

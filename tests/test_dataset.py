@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,24 +119,32 @@ def test_the_manifest_counts_and_sums_its_files(tiny_dataset, tiny_configuration
     assert sum(entry["rows"] for entry in values["files"].values()) == 150 + 2 * 72
 
 
+FEW = Configuration(images=24, size=16)
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("few") / "css"
+    render(root, FEW, jobs=1)
+    return root
+
+
 @pytest.mark.parametrize(
     "change",
-    [{"seed": 4}, {"size": 33}, {"images": 151}, {"names": "3d"}, {"view": "clevr"}, {"test_fraction": 0.4}],
+    [{"seed": 4}, {"size": 17}, {"images": 25}, {"names": "3d"}, {"view": "clevr"}, {"test_fraction": 0.4}],
     ids=lambda change: next(iter(change)),
 )
-def test_another_configuration_is_another_fingerprint(tiny_dataset, tiny_configuration, tmp_path, change):
-    other = render(tmp_path / "css", replace(tiny_configuration, **change), jobs=1)
-    assert other.fingerprint != dataset.open(tiny_dataset).fingerprint
+def test_another_configuration_is_another_fingerprint(few, tmp_path, change):
+    other = render(tmp_path / "css", replace(FEW, **change), jobs=1)
+    assert other.fingerprint != dataset.open(few).fingerprint
 
 
-def test_the_fingerprint_does_not_depend_on_how_files_are_stored(
-    tiny_dataset, tiny_configuration, tmp_path, contents, monkeypatch
-):
+def test_the_fingerprint_does_not_depend_on_how_files_are_stored(few, tmp_path, contents, monkeypatch):
     monkeypatch.setattr("css_gen.png._LEVEL", 3)
-    monkeypatch.setattr("css_gen.shards.ROW_GROUP_IMAGES", 7)
-    other = render(tmp_path / "css", tiny_configuration, jobs=1)
-    assert other.fingerprint == dataset.open(tiny_dataset).fingerprint
-    assert contents(tmp_path / "css") != contents(tiny_dataset)
+    monkeypatch.setattr("css_gen.shards.ROW_GROUP_IMAGES", 2)
+    other = render(tmp_path / "css", FEW, jobs=1)
+    assert other.fingerprint == dataset.open(few).fingerprint
+    assert contents(tmp_path / "css") != contents(few)
 
 
 @pytest.mark.slow

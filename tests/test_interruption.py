@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from css_gen.configuration import Configuration
+from css_gen.folder import begin
 from css_gen.writing import render
 
 CONFIGURATION = Configuration(images=480, size=64)
@@ -26,13 +27,13 @@ def uninterrupted(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def start(start_css_gen) -> Callable[..., "subprocess.Popen[str]"]:
-    def begin(out: Path, jobs: int) -> "subprocess.Popen[str]":
+    def start(out: Path, jobs: int) -> "subprocess.Popen[str]":
         process: subprocess.Popen[str] = start_css_gen(
             "render", "--n", CONFIGURATION.images, "--size", CONFIGURATION.size, "--jobs", jobs, "--out", out
         )
         return process
 
-    return begin
+    return start
 
 
 def wait_for_files(process: "subprocess.Popen[str]", out: Path, count: int) -> bool:
@@ -67,6 +68,14 @@ def test_killed_again_and_again(start, uninterrupted, tmp_path, contents):
         assert not (out / "manifest.json").exists()
     finish(out)
     assert contents(out) == contents(uninterrupted)
+
+
+def test_killed_between_the_manifest_and_the_end(tiny_dataset, tiny_copy, tiny_configuration, contents):
+    begin(tiny_copy, tiny_configuration, {})
+    times = {path: path.stat().st_mtime_ns for path in tiny_copy.rglob("*.parquet")}
+    render(tiny_copy, tiny_configuration, jobs=1)
+    assert contents(tiny_copy) == contents(tiny_dataset)
+    assert {path: path.stat().st_mtime_ns for path in times} == times
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")

@@ -53,11 +53,12 @@ def make_record(
     fingerprint: str = "0123456789abcdef",
     queries_seen: int = 25_600,
     device: str = "Some CPU",
+    url: str = "https://x.org/1",
 ) -> RunRecord:
     return new_record(
         outcomes,
         protocol=protocol,
-        composer=ComposerCard(name=composer, title=title, paper="A. Author, A paper", year=2019, url="https://x.org/1"),
+        composer=ComposerCard(name=composer, title=title, paper="A. Author, A paper", year=2019, url=url),
         preset=preset,
         seed=seed,
         configuration=dict(configuration or {"training": {"steps": 200, "learning_rate": 2e-3}, "model": None}),

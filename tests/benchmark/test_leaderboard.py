@@ -252,10 +252,16 @@ def test_missing_records_and_unwritable_tables_are_named(root: Path, tmp_path: P
 
 
 def test_what_a_submission_says_of_itself_cannot_break_the_page(tmp_path: Path) -> None:
-    save(tmp_path, composer="evil", title="<script>alert(1)</script> | [x](http://y) **b** `c`")
+    save(
+        tmp_path,
+        composer="evil",
+        title="<script>alert(1)</script> | [x](http://y) **b** `c`",
+        url="https://x.org/)[y](http://z",
+    )
     text = page(tmp_path)
     assert "<script>" not in text.replace("\\<script\\>", "")
     assert "[x](" not in text
+    assert "(https://x.org/%29[y]%28http://z)" in text
     assert all(len(set(map(len, lines))) == 1 for lines in tables(text.replace("\\|", "")))
     assert "[x](http://y) **b**" in shown(print_table(boards_of(tmp_path)), width=200)
 

@@ -198,8 +198,9 @@ def test_a_foreign_file_is_named(stored: Path, content: bytes) -> None:
 def test_numbers_that_are_none_are_refused(stored: Path) -> None:
     text = stored.read_text()
     assert '"final_loss": 0.731' in text
-    stored.write_text(text.replace('"final_loss": 0.731', '"final_loss": NaN'))
-    assert validate_record(stored) == [f"{stored}: not a record of tirg-bench; remove it from the records"]
+    for number in ("NaN", "-Infinity", "1e999"):
+        stored.write_text(text.replace('"final_loss": 0.731', f'"final_loss": {number}'))
+        assert validate_record(stored) == [f"{stored}: not a record of tirg-bench; remove it from the records"]
     outcomes = make_outcomes()
     with pytest.raises(ValueError, match="Out of range float"):
         make_record(outcomes, configuration={"learning_rate": math.inf})

@@ -262,3 +262,12 @@ def _vocabulary():  # type: ignore[no-untyped-def]
 def test_a_device_that_is_not_there_is_named(device: str, expected: str) -> None:
     with pytest.raises(UsageError, match=expected):
         choose_device(device)
+
+
+def test_running_out_of_memory_while_scoring_says_so(
+    css: Css, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = new_network(Run("concat", "css", 1), tiny_config, css.train, spatial=True)
+    monkeypatch.setattr(Network, "embed_queries", lambda *_: torch.empty(2**60))
+    with pytest.raises(BenchmarkError, match=r"out of memory while scoring: lower evaluation\.chunk \(now 9\)"):
+        evaluate(network, css.test, accelerator=make_accelerator("cpu", "fp32"), chunk=9)

@@ -227,7 +227,7 @@ def test_the_hash_spreads_evenly() -> None:
 @reference
 def relationship(composer: Composer, image: Tensor, text: TextFeatures) -> Tensor:
     if image.ndim == 4:
-        pooled = functional.interpolate(image, size=[min(side, 4) for side in image.shape[2:]], mode="area")
+        pooled = functional.interpolate(image, size=[min(side, 3) for side in image.shape[2:]], mode="area")
         height, width = pooled.shape[2:]
         objects = []
         for (row, column), cell in cells_of(pooled):
@@ -255,7 +255,8 @@ def relationship(composer: Composer, image: Tensor, text: TextFeatures) -> Tenso
 def show_and_tell(composer: Composer, image: Tensor, text: TextFeatures) -> Tensor:
     vector = image.mean(dim=(2, 3)) if image.ndim == 4 else image
     lengths = text.mask.sum(dim=1) + 1
-    sequence = torch.cat((affine(composer.to_word, vector)[:, None], text.tokens), dim=1)
+    linear, norm = composer.to_word
+    sequence = torch.cat((normalised(norm, affine(linear, vector))[:, None], text.tokens), dim=1)
     packed = nn.utils.rnn.pack_padded_sequence(sequence, lengths, batch_first=True, enforce_sorted=False)
     _, (last_state, _) = composer.lstm(packed)
     return in_every_cell(affine(composer.to_image, last_state[0]), image)
