@@ -46,12 +46,12 @@ def signed_distance(solid: Solid, points: Floats) -> Floats:
     return np.linalg.norm(np.maximum(beyond, 0), axis=-1) + np.minimum(beyond.max(axis=-1), 0)
 
 
-def nearest_approach(solid: Solid, origins: Floats, directions: Floats) -> tuple[Floats, Floats]:
+def nearest_approach(solid: Solid, origins: Floats, directions: Floats, steps: int = 80) -> tuple[Floats, Floats]:
     """Where rays (N, 3) come nearest to a solid, in units of the direction's length, and how near: (N,), (N,)."""
     lengths = np.linalg.norm(directions, axis=-1)
     near = np.zeros(len(origins))
     far = (signed_distance(solid, origins) + 4 * solid.half_extent) / lengths
-    for _ in range(90):
+    for _ in range(steps):
         third = (far - near) / 3
         left, right = near + third, far - third
         nearer_left = _along(solid, origins, directions, left) < _along(solid, origins, directions, right)
@@ -163,14 +163,14 @@ def sun_spots(sun: Sun) -> Floats:
 
 def seen_share(solids: Sequence[Solid], seen: Seen, spots: Floats, *, are_directions: bool) -> Floats:
     """Share (N,) of a light's spots that each point sees past the solids but its own."""
-    share = np.zeros(len(seen.point))
-    for spot in spots:
-        directions = np.broadcast_to(spot, seen.point.shape) if are_directions else spot - seen.point
-        hidden = np.zeros(len(seen.point), bool)
-        for index, solid in enumerate(solids):
-            hidden |= (seen.number != 1 + index) & (nearest_approach(solid, seen.point, directions)[1] < 0)
-        share += ~hidden
-    return share / len(spots)
+    from_points = np.repeat(seen.point, len(spots), axis=0)
+    to_spots = np.tile(spots, (len(seen.point), 1))
+    directions = to_spots if are_directions else to_spots - from_points
+    own = np.repeat(seen.number, len(spots))
+    hidden = np.zeros(len(own), bool)
+    for index, solid in enumerate(solids):
+        hidden |= (own != 1 + index) & (nearest_approach(solid, from_points, directions, steps=40)[1] < 0)
+    return 1 - hidden.reshape(-1, len(spots)).mean(axis=1)
 
 
 def direct_light(solids: Sequence[Solid], stage: Stage, seen: Seen) -> Floats:

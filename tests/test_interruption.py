@@ -4,6 +4,7 @@ import os
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,18 +142,19 @@ def test_memory_does_not_grow_with_the_number_of_images(start_css_gen, tmp_path)
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_killed_at_ten_random_moments(start, uninterrupted, tmp_path, contents, jobs):
     rng = np.random.default_rng(jobs)
-    for number in range(10):
-        out = tmp_path / str(number)
-        kills = 0
-        while not (out / "manifest.json").exists():
-            process = start(out, jobs=jobs)
-            try:
-                process.communicate(timeout=float(rng.uniform(0.5, 6)))
-                assert process.returncode == 0
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()
-                kills += 1
-        finish(out)
-        assert kills > 0
-        assert contents(out) == contents(uninterrupted)
+    started = time.monotonic()
+    start(tmp_path / "whole", jobs=jobs).communicate()
+    whole_seconds = time.monotonic() - started
+    kills, out = 0, tmp_path / "0"
+    while kills < 10:
+        process = start(out, jobs=jobs)
+        try:
+            _, stderr = process.communicate(timeout=float(rng.uniform(0, whole_seconds)))
+            assert process.returncode == 0, stderr
+            assert contents(out) == contents(uninterrupted)
+            out = tmp_path / str(kills)
+        except subprocess.TimeoutExpired:
+            kill(process)
+            kills += 1
+    finish(out)
+    assert contents(out) == contents(uninterrupted)
