@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -145,14 +146,15 @@ def test_killed_at_ten_random_moments(start, uninterrupted, tmp_path, contents, 
     started = time.monotonic()
     start(tmp_path / "whole", jobs=jobs).communicate()
     whole_seconds = time.monotonic() - started
-    kills, out = 0, tmp_path / "0"
+    kills, out = 0, tmp_path / "killed"
     while kills < 10:
         process = start(out, jobs=jobs)
         try:
             _, stderr = process.communicate(timeout=float(rng.uniform(0, whole_seconds)))
             assert process.returncode == 0, stderr
             assert contents(out) == contents(uninterrupted)
-            out = tmp_path / str(kills)
+            out = tmp_path / f"killed after {kills}"
+            shutil.rmtree(out, ignore_errors=True)
         except subprocess.TimeoutExpired:
             kill(process)
             kills += 1
