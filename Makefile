@@ -8,6 +8,7 @@ READY := .venv/.ready
 demo: $(READY)
 	$(BIN)/css-gen render --n 20000
 	$(BIN)/css-gen show data/css --out data/css-sheet.png
+	$(BIN)/tirg-bench run --all --preset quick --out runs/leaderboards
 
 test: lint unit wheel
 

@@ -26,15 +26,20 @@ class Score:
     Attributes:
         queries: how many there are.
         mean, deviation: by K, empty without queries; the unbiased standard deviation is None for one seed.
-        interval: 95% of the mean Recall@1, None under 30 queries.
+        intervals: by K, 95% of the mean; empty under 30 queries.
         chance: by K, of a random order of the gallery; empty without queries.
     """
 
     queries: int
     mean: Mapping[int, float]
     deviation: Mapping[int, float | None]
-    interval: Interval | None
+    intervals: Mapping[int, Interval]
     chance: Mapping[int, float]
+
+    @property
+    def interval(self) -> Interval | None:
+        """That of Recall@1."""
+        return self.intervals.get(1)
 
 
 @dataclass(frozen=True)
@@ -139,21 +144,21 @@ def _scores(runs: Sequence[StoredRecord]) -> dict[str, Score]:
             masks[name] = mask
             slices = [run.record.metrics.slices[attribute][value] for run in runs]
             metrics[name] = [(part.recall or {}, part.chance or {}) for part in slices]
-    intervals = recall_intervals(
-        np.stack([run.outcomes.ranks <= 1 for run in runs]),
-        np.stack(list(masks.values())),
-        outcomes.sources,
-        rng=np.random.default_rng(_INTERVAL_SEED),
-    )
+    ranks, subsets = np.stack([run.outcomes.ranks for run in runs]), np.stack(list(masks.values()))
+    intervals = {
+        k: recall_intervals(ranks <= k, subsets, outcomes.sources, rng=np.random.default_rng(_INTERVAL_SEED))
+        for k in KS
+    }
     scores = {}
-    for (name, mask), interval in zip(masks.items(), intervals, strict=True):
+    for index, (name, mask) in enumerate(masks.items()):
+        found = {k: intervals[k][index] for k in KS}
         recalls = [recall for recall, _ in metrics[name]]
         spread = {k: mean_and_deviation([recall[k] for recall in recalls]) for k in (KS if mask.any() else ())}
         scores[name] = Score(
             queries=int(mask.sum()),
             mean={k: mean for k, (mean, _) in spread.items()},
             deviation={k: deviation for k, (_, deviation) in spread.items()},
-            interval=interval,
+            intervals={k: interval for k, interval in found.items() if interval},
             chance=metrics[name][0][1],
         )
     return scores

@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command runs, so that `--help` answers at once.
 """
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
+    from benchmark.config import Config
     from benchmark.progress import RunReporter
     from benchmark.runner import Finished
 
@@ -35,20 +37,35 @@ class Commands(click.Group):
             code = super().main(words, *others, **options)
         except (click.exceptions.Abort, KeyboardInterrupt):
             code = _failed("interrupted; the same command goes on where it stopped", INTERRUPTED)
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            code = error.exit_code
         except click.UsageError as error:
             help_command = f"{error.ctx.command_path if error.ctx else 'tirg-bench'} --help"
-            code = _failed(f"{error.format_message()} (see {help_command})", error.exit_code)
+            code = _failed(f"{error.format_message().rstrip('.')} (see {help_command})", error.exit_code)
         except click.ClickException as error:
             code = _failed(error.format_message(), error.exit_code)
         except BenchmarkError as error:
             if debug:
                 traceback.print_exc()
             code = _failed(str(error), 2 if isinstance(error, UsageError) else 1)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 1
         except Exception as error:
             if debug:
                 traceback.print_exc()
             code = _failed(f"unexpected {type(error).__name__}: {error}; rerun with --debug for the traceback", 1)
         sys.exit(code or 0)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            from benchmark.config import unknown
+
+            raise click.UsageError(unknown("command", args[0], self.commands), ctx)
+        return super().resolve_command(ctx, args)
 
 
 class Seeds(click.ParamType[Any]):
@@ -110,7 +127,10 @@ def main(debug: bool) -> None:
 @click.option("--preset", metavar="NAME", help="The recipe.  [default: standard on a GPU, else quick]")
 @click.option("--seed", "seed", type=click.IntRange(min=0), help="One seed.  [default: 0]")
 @click.option("--seeds", type=Seeds(), help="How many seeds, counted from 0, or which: 3 is 0,1,2.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a part of the recipe.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE",
+    help="Change a part of the recipe, such as training.steps=500; `tirg-bench list` shows all parts.",
+)  # fmt: skip
 @click.option("--data", "places", multiple=True, type=Place(), help="Where a dataset lies, if not in data/NAME.")
 @click.option("--pretrained", metavar="torchvision|FILE", help="Start the image encoder from these weights.")
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
@@ -182,7 +202,7 @@ def run(
 
 @main.command("list")
 def list_() -> None:
-    """What there is to run: composers, datasets and presets."""
+    """What there is to run: composers, datasets, presets and the parts of their recipes."""
     from rich.console import Console
     from rich.table import Table
 
@@ -191,13 +211,18 @@ def list_() -> None:
     from models.registry import get
 
     cards = [get(name).info for name in models.names()]
+    presets = [config.preset(name) for name in config.preset_names()]
     contents: dict[str, list[tuple[str, ...]]] = {
         "Composers": [("Name", "Year", "Paper"), *((card.name, str(card.year), card.paper) for card in cards)],
         "Datasets": [
             ("Name", "What", "Where"),
-            *((name, datasets.info(name).title, str(datasets.locate(name, {}))) for name in datasets.names()),
+            *((name, datasets.info(name).title, _where(name)) for name in datasets.names()),
         ],
-        "Presets": [("Name", "What"), *((name, config.preset_about(name)) for name in config.preset_names())],
+        "Presets": [("Name", "What"), *((each.preset, config.preset_about(each.preset)) for each in presets)],
+        "Recipes (--set KEY=VALUE)": [
+            ("Key", *(each.preset for each in presets)),
+            *((key, *(_value(each, key) for each in presets)) for key in config.keys()),  # noqa: SIM118  no dict
+        ],
     }
     console = Console(highlight=False)
     for title, (columns, *rows) in contents.items():
@@ -213,6 +238,22 @@ def list_() -> None:
 def leaderboard(out: Path) -> None:
     """Write the tables anew from the records, and print them."""
     _print_results([], out / "records", out)
+
+
+def _value(recipe: "Config", key: str) -> str:
+    part, _, name = key.partition(".")
+    value = getattr(getattr(recipe, part), name)
+    return f"{value:g}" if isinstance(value, float) else str(value) or "-"
+
+
+def _where(dataset: str) -> str:
+    """The folder of a dataset, and what happens if nothing is in it."""
+    from benchmark import datasets
+
+    place = datasets.locate(dataset, {})
+    if place.exists():
+        return str(place)
+    return f"{place} (absent: {'`run` makes it' if datasets.info(dataset).make else 'yours to get'})"
 
 
 def _render_missing(dataset_names: tuple[str, ...], places: dict[str, Path], reporter: "RunReporter") -> None:

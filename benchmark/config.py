@@ -49,7 +49,11 @@ class TrainingConfig(_Part):
 
     Attributes:
         steps: of the optimiser.
+        optimiser: "muon" is Muon for the weights of linear and convolution layers in image encoder and composer, and
+            AdamW for all else.
         learning_rate: at its peak, after `warmup` (a share of the steps).
+        matrix_rate: Muon's learning rate at its peak.
+        scale_factor: the learning rate of the embeddings' scale as a multiple of the others'.
         encoder_factor: the image encoder's learning rate as a share of the others'.
         schedule: "cosine" to nothing, "constant", or "steps" (times `decay` every `decay_every` steps).
         group_size: the K of the paper's loss, "batch" for K = B.
@@ -63,8 +67,10 @@ class TrainingConfig(_Part):
     steps: int = Field(ge=1, le=10_000_000)
     sources: int = Field(ge=1, le=65_536)
     modifications: int = Field(ge=1, le=1024)
-    optimiser: Literal["adamw", "sgd"]
+    optimiser: Literal["adamw", "sgd", "muon"]
     learning_rate: float = Field(gt=0, le=100)
+    matrix_rate: float = Field(default=0.02, gt=0, le=100)
+    scale_factor: float = Field(default=1.0, ge=0, le=1000)
     encoder_factor: float = Field(default=1.0, ge=0, le=1)
     weight_decay: float = Field(ge=0, le=1)
     momentum: float = Field(default=0.9, ge=0, lt=1)
@@ -208,26 +214,29 @@ _PRESETS: dict[str, Config] = {
     for config in (
         _make(
             "quick",
-            data={"image_size": 48},
+            data={"image_size": 32},
             model={
                 "image_encoder": "small_resnet",
-                "text_width": 128,
-                "state_width": 128,
+                "text_width": 64,
+                "state_width": 64,
                 "embedding_width": 128,
                 "dropout": 0,
             },
             training={
-                "steps": 200,
-                "sources": 16,
-                "modifications": 8,
-                "optimiser": "adamw",
-                "learning_rate": 2e-3,
+                "steps": 500,
+                "sources": 32,
+                "modifications": 4,
+                "optimiser": "muon",
+                "learning_rate": 5e-3,
+                "scale_factor": 30,
                 "weight_decay": 1e-2,
                 "schedule": "cosine",
                 "warmup": 0.05,
                 "group_size": "batch",
                 "precision": "fp32",
+                "shift": 1,
             },
+            evaluation={"every": 100},
         ),
         _make(
             "standard",

@@ -15,6 +15,7 @@ import numpy as np
 from filelock import FileLock
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -101,31 +102,31 @@ def write_leaderboards(records_root: Path, out_root: Path) -> Written:
     return Written(tuple(files), tuple(problems))
 
 
-def print_table(boards: Sequence[Board], failures: Mapping[str, str] | None = None) -> Table:
-    """One table of all boards for the terminal, at most 80 columns wide; nothing is printed here.
+def print_table(boards: Sequence[Board], failures: Mapping[str, str] | None = None) -> Group:
+    """A table for every board for the terminal, at most 80 columns wide; nothing is printed here.
 
     Args:
-        failures: reason by name of the run, for runs that gave no record; they stand below the rows.
+        failures: reason by name of the run, for runs that gave no record; they stand below the tables.
     """
     lost = [Text(f"{name} failed: {reason}", style="red") for name, reason in (failures or {}).items()]
-    table = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=Text("\n").join(lost), caption_justify="left"
-    )
+    return Group(*map(_terminal_table, boards), *lost)
+
+
+def _terminal_table(board: Board) -> Table:
+    title = Text(f"{board.protocol}, preset {board.preset}", style="bold")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("#", justify="right")
-    table.add_column("Composer")
-    for title in ("R@1", "95% interval", *(f"R@{k}" for k in KS[1:]), "n", "Time"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for board in boards:
-        table.add_section()
-        table.add_row("", Text(f"{board.protocol} {board.preset}", style="bold"))
-        for row in board.rows:
-            score = row.scores[ALL]
-            cells = [str(row.rank), row.composer.title, _mean(score, 1).replace(" ", ""), _interval(score)]
-            cells += [*(_mean(score, k, with_deviation=False) for k in KS[1:]), str(len(row.seeds))]
-            table.add_row(*map(Text, [*cells, str(timedelta(seconds=round(row.wall_seconds)))]))
-        chance = board.rows[0].scores[ALL].chance
-        levels = [_chance(chance[1]), "", *(_chance(chance[k]) for k in KS[1:])]
-        table.add_row("", *(Text(cell, style="dim") for cell in ("chance", *levels)))
+    table.add_column("Composer", min_width=21)
+    for heading in ("R@1", "95% interval", *(f"R@{k}" for k in KS[1:]), "n", "Time"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in board.rows:
+        score = row.scores[ALL]
+        cells = [str(row.rank), row.composer.title, _mean(score, 1).replace(" ", ""), _interval(score)]
+        cells += [*(_mean(score, k, with_deviation=False) for k in KS[1:]), str(len(row.seeds))]
+        table.add_row(*map(Text, [*cells, str(timedelta(seconds=round(row.wall_seconds)))]))
+    chance = board.rows[0].scores[ALL].chance
+    levels = [_chance(chance[1]), "", *(_chance(chance[k]) for k in KS[1:])]
+    table.add_row("", *(Text(cell, style="dim") for cell in ("chance", *levels)))
     return table
 
 
@@ -231,8 +232,8 @@ def _csv(boards: Sequence[Board]) -> str:
     header = ["protocol", "preset", "recipe", "dataset", "gallery", "rank", "composer", "title", "paper", "year", "url"]
     header += ["seeds", "parameters", "composer_parameters", "queries_per_second", "wall_seconds", "device"]
     header += ["published_recall_1", "published_source", "slice", "queries"]
-    header += [f"recall_{k}{part}" for k in KS for part in ("", "_deviation", "_chance")]
-    writer.writerow([*header, "recall_1_low", "recall_1_high"])
+    header += [f"recall_{k}{part}" for k in KS for part in ("", "_deviation", "_low", "_high", "_chance")]
+    writer.writerow(header)
     for board in boards:
         for row in board.rows:
             card, known = row.composer, row.published
@@ -254,8 +255,11 @@ def _csv(boards: Sequence[Board]) -> str:
             ]
             about += [known.recall[1], known.source] if known else [None, None]
             for name, score in row.scores.items():
-                numbers = [part.get(k) for k in KS for part in (score.mean, score.deviation, score.chance)]
-                writer.writerow([*about, name, score.queries, *numbers, *(score.interval or (None, None))])
+                numbers: list[float | None] = []
+                for k in KS:
+                    bounds = score.intervals.get(k) or (None, None)
+                    numbers += [score.mean.get(k), score.deviation.get(k), *bounds, score.chance.get(k)]
+                writer.writerow([*about, name, score.queries, *numbers])
     return sink.getvalue()
 
 

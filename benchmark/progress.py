@@ -1,14 +1,17 @@
 """What a person sees of a run while it goes on: a live line on a terminal, plain lines now and then elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.console import RenderableType
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 from css_gen.progress import Reporter, Terminal
 
@@ -18,7 +21,12 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is; `recall` is the last look's Recall@1 on the held-out part, in percent."""
+    """How far a run is.
+
+    Attributes:
+        recall: the last look's Recall@1 on the held-out part, in percent.
+        seconds_left: of training, at the pace of this process so far, looks and checkpoints included.
+    """
 
     step: int
     steps: int
@@ -26,10 +34,13 @@ class Progress:
     learning_rate: float
     queries_per_second: float
     recall: float | None
+    seconds_left: float
 
     def __str__(self) -> str:
         recall = "" if self.recall is None else f", held-out R@1 {self.recall:.1f}"
-        return f"step {self.step}, {self.queries_per_second:.0f} queries/s, loss {self.loss:.3f}{recall}"
+        rest = f"{timedelta(seconds=round(self.seconds_left))} left" if self.step < self.steps else "scoring"
+        speed = f"{self.queries_per_second:.0f} queries/s"
+        return f"step {self.step} of {self.steps}, {speed}, loss {self.loss:.3f}{recall}, {rest}"
 
 
 class RunReporter(Reporter, Protocol):
@@ -53,21 +64,15 @@ class SilentRuns:
 
 
 class RunTerminal(Terminal):
-    """The terminal's reporter, with a line a run: step, queries/s, loss, Recall@1, time left."""
+    """The terminal's reporter; of a run it shows step, queries/s, loss, Recall@1 and the time left."""
 
     def training(self, title: str, steps: int) -> AbstractContextManager[Report]:
         return self._training_bar(title, steps) if self._console.is_terminal else self._training_lines(title)
 
     @contextmanager
     def _training_bar(self, title: str, steps: int) -> Iterator[Report]:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[state]}"),
-            TimeRemainingColumn(),
-        )
-        with Bars(*columns, console=self._console, transient=True) as bars:
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+        with _BarAndState(*columns, console=self._console, transient=True) as bars:
             bar = bars.add_task(title, total=steps, state="starting")
             yield lambda progress: bars.update(bar, completed=progress.step, state=str(progress))
 
@@ -80,18 +85,30 @@ class RunTerminal(Terminal):
             now = time.monotonic()
             if now - last >= _SECONDS_BETWEEN_LINES:
                 last = now
-                self.message(f"{title}: {progress} of {progress.steps}")
+                self.message(f"{title}: {progress}")
 
         yield report
 
 
+class _BarAndState(Bars):
+    """The state stands on a line of its own: beside the bar, 80 columns would cut off the Recall and the time left."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        for task in self.tasks:
+            yield Text(f"  {task.fields['state']}", overflow="ellipsis", no_wrap=True)
+
+
 class Curves:
-    """TensorBoard's log of one run. Opening it at a step drops what an interrupted run had logged past that step."""
+    """TensorBoard's log of one run, for `tensorboard --logdir runs`.
+
+    Opening it after `from_step` steps drops what an earlier process logged past that step.
+    """
 
     def __init__(self, folder: Path, *, from_step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(folder), purge_step=from_step or None)
+        self._writer: Any = SummaryWriter(str(folder), purge_step=from_step + 1)
 
     def add(self, progress: Progress) -> None:
         values = {

@@ -125,8 +125,9 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def require_writable(bench: Bench) -> None:
-    """Raises BenchmarkError if records or runs cannot be written."""
-    for folder, option in ((bench.records, "--out"), (bench.runs, "--runs")):
+    """Raises BenchmarkError if records, tables or runs cannot be written."""
+    tables = [(bench.leaderboards, "--out")] if bench.is_on_leaderboard else []
+    for folder, option in (*tables, (bench.records, "--out"), (bench.runs, "--runs")):
         probe = folder / ".writable"
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmark.batches import Sampler, noise_seed
 from benchmark.checkpoint import Identity
@@ -15,6 +15,7 @@ from benchmark.datasets.base import Split
 from benchmark.device import memory_advice
 from benchmark.images import ImageStore
 from benchmark.losses import sample_similarity_loss
+from benchmark.muon import Muon
 from benchmark.network import Network
 
 
@@ -95,19 +96,34 @@ class Session:
 
 
 def make_optimiser(network: Network, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Two groups: the image encoder, and all else. What is no weight matrix is not decayed by AdamW."""
-    encoder = list(network.image_encoder.parameters())
-    known = {id(parameter) for parameter in encoder}
-    others = [parameter for parameter in network.parameters() if id(parameter) not in known]
-    groups = []
-    for parameters, factor in ((encoder, config.encoder_factor), (others, 1.0)):
-        for is_matrix in (True, False):
-            chosen = [each for each in parameters if each.requires_grad and (each.ndim > 1) == is_matrix]
-            decay = config.weight_decay if is_matrix or config.optimiser == "sgd" else 0.0
-            groups.append({"params": chosen, "factor": factor, "weight_decay": decay})
+    """Each group's "factor" times the scheduled learning rate is its own. AdamW decays weight matrices alone."""
+    encoder = {id(parameter) for parameter in network.image_encoder.parameters()}
+    orthogonal = _layer_weights(network.image_encoder, network.composer) if config.optimiser == "muon" else set()
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
+    for parameter in network.parameters():
+        is_orthogonal = id(parameter) in orthogonal
+        factor = config.encoder_factor if id(parameter) in encoder else 1.0
+        if is_orthogonal:
+            factor *= config.matrix_rate / config.learning_rate
+        elif parameter is network.scale:
+            factor = config.scale_factor
+        decay = config.weight_decay if parameter.ndim > 1 or config.optimiser == "sgd" else 0.0
+        if parameter.requires_grad:
+            groups.setdefault((factor, decay, is_orthogonal), []).append(parameter)
+    options = [
+        {"params": parameters, "factor": factor, "weight_decay": decay, "orthogonal": is_orthogonal}
+        for (factor, decay, is_orthogonal), parameters in groups.items()
+    ]
     if config.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=True)
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+        return torch.optim.SGD(options, lr=config.learning_rate, momentum=config.momentum, fused=True)
+    kind = Muon if config.optimiser == "muon" else torch.optim.AdamW
+    return kind(options, lr=config.learning_rate, fused=True)
+
+
+def _layer_weights(*modules: nn.Module) -> set[int]:
+    """Of linear and convolution layers; embeddings and recurrent layers are no such matrices."""
+    layers = (layer for module in modules for layer in module.modules())
+    return {id(layer.weight) for layer in layers if isinstance(layer, nn.Linear | nn.Conv2d)}
 
 
 def schedule(config: TrainingConfig, step: int) -> float:

@@ -32,6 +32,7 @@ from benchmark.record import (
     save_record,
 )
 from benchmark.training import SECONDS_BETWEEN_CHECKPOINTS, Trained, steps_done, train
+from css_gen.atomic import PARTIAL_SUFFIX
 from models.registry import get
 from models.text_encoders import Vocabulary
 
@@ -100,8 +101,11 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         assert looked_at is not None
         return recall_at_k(evaluate(network, looked_at, accelerator=accelerator, chunk=chunk).ranks)[1]
 
+    done = steps_done(folder / CHECKPOINT_NAME, identity)
+    if done:
+        bench.reporter.message(f"{title}: goes on after step {done}, from {folder / CHECKPOINT_NAME}")
     with reproducible(bench.device), bench.reporter.training(title, config.training.steps) as report:
-        curves = Curves(folder, from_step=steps_done(folder / CHECKPOINT_NAME, identity))
+        curves = Curves(folder, from_step=done)
         try:
 
             def show(progress: Progress) -> None:
@@ -162,7 +166,8 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         created=datetime.datetime.now(datetime.UTC).date(),
     )
     save_record(record, outcomes, bench.records)
-    (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+    for done_with in (folder / CHECKPOINT_NAME, *folder.glob(f".*{PARTIAL_SUFFIX}")):
+        done_with.unlink(missing_ok=True)
     recall = record.metrics.recall
     bench.reporter.message(
         f"{title}: R@1 {recall[1]:.1f}, R@10 {recall[10]:.1f}, {record.training.queries_per_second:.0f} queries/s, "

@@ -19,6 +19,7 @@ from benchmark.checkpoint import (
     optimiser_tensors,
 )
 from benchmark.datasets.base import Split
+from benchmark.device import memory_advice
 from benchmark.errors import BenchmarkError
 from benchmark.network import Network
 from benchmark.progress import Progress
@@ -70,13 +71,15 @@ def train(
         BenchmarkError: the loss is not finite (the message names the step; the last checkpoint, from before it, stays),
             or memory ran out (the message names the options to lower).
     """
-    session = Session(network, split, sampler, identity, accelerator)
-    config = session.config
+    config = identity.config.training
+    image_size = f"data.image_size (now {identity.config.data.image_size})"
+    with memory_advice(f"while {identity} was moved to the device", image_size, config.precision):
+        session = Session(network, split, sampler, identity, accelerator)
     before = _resume(checkpoint_path, session)
     seconds, losses, looks = before.seconds, list(before.losses), list(before.looks)
     waiting: list[Tensor] = []
     every = identity.config.evaluation.every
-    saved = started = time.perf_counter()
+    saved = started = begun = time.perf_counter()
     for step in range(len(losses), config.steps):
         waiting.append(session.step(step))
         now = step + 1
@@ -99,6 +102,7 @@ def train(
                 learning_rate=session.learning_rate(step),
                 queries_per_second=now * config.batch / seconds,
                 recall=looks[-1][1] if looks else None,
+                seconds_left=(time.perf_counter() - begun) / (now - len(before.losses)) * (config.steps - now),
             )
         )
         if is_last or is_due:

@@ -282,9 +282,17 @@ def _shade(
     scale = 1.0 / sqrt(vx * vx + vy * vy + vz * vz)
     nx, ny, nz = normal_at(solids, index, face, x, y, z, tables.rounding)
     fx, fy, fz = normal_at(solids, index, face, x, y, z, 0.0)
-    # A far edge would round away from the viewer, where the outline hides it: keep it flat.
-    if nx * vx + ny * vy + nz * vz < 0.5 * (fx * vx + fy * vy + fz * vz):
-        nx, ny, nz = fx, fy, fz
+    # A far edge would round away from the viewer, where the outline hides it: the more it does, the flatter it stays.
+    facing = fx * vx + fy * vy + fz * vz
+    rounded = min(max((nx * vx + ny * vy + nz * vz) / facing - 0.5, 0.0) / 0.4, 1.0) if facing > 0.0 else 0.0
+    if rounded < 1.0:
+        nx = fx + rounded * (nx - fx)
+        ny = fy + rounded * (ny - fy)
+        nz = fz + rounded * (nz - fz)
+        length = 1.0 / sqrt(nx * nx + ny * ny + nz * nz)
+        nx *= length
+        ny *= length
+        nz *= length
     blur = 0.0
     if solids[index, METAL] > 0.0:
         blur = 0.5 * curvature_at(solids, index, face, x, y, z, tables.rounding) * pixel * camera[14]

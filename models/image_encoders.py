@@ -32,8 +32,8 @@ def image_encoder(name: str, *, pretrained: str | Path | None = None) -> ImageEn
     """A new image encoder.
 
     `resnet18` (512 channels) and `resnet50` (2,048) are torchvision's without pooling and classifier: the map has 1/32
-    of the image's side. `small_resnet` (96 channels, 1/8 of the side, three residual blocks) is for images of about
-    64x64 on a CPU.
+    of the image's side. `small_resnet` (128 channels, 1/8 of the side, two residual blocks) is for images of about
+    32x32 on a CPU.
 
     `pretrained` is None for random weights (from torch's current random state), "torchvision" for the ImageNet weights
     that torchvision downloads and caches, checking their hash, or the path of a file with the same parameter names
@@ -61,13 +61,13 @@ def _torchvision_resnet(name: str) -> ImageEncoder:
 
 def _small_resnet() -> ImageEncoder:
     layers = OrderedDict(
-        conv1=nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False),
-        bn1=nn.BatchNorm2d(32),
+        conv1=nn.Conv2d(3, 24, 3, stride=2, padding=1, bias=False),
+        bn1=nn.BatchNorm2d(24),
         relu=nn.ReLU(inplace=True),
-        layer1=_halving_block(32, 48),
-        layer2=nn.Sequential(_halving_block(48, 96), BasicBlock(96, 96)),
+        layer1=_halving_block(24, 48),
+        layer2=_halving_block(48, 128),
     )
-    encoder = ImageEncoder(layers, channels=96)
+    encoder = ImageEncoder(layers, channels=128)
     for layer in encoder.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

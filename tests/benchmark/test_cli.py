@@ -1,16 +1,23 @@
+import json
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import click
 import pytest
+import torch
 from click.testing import CliRunner, Result
+from torch import Tensor
 
 import models
 from benchmark import datasets, runner
+from benchmark.checkpoint import Checkpoint
 from benchmark.cli import main
-from benchmark.config import preset_names
+from benchmark.config import keys, preset, preset_names
 from benchmark.errors import BenchmarkError
 from css_gen.configuration import Configuration
+from models.registry import get
 
 TirgBench = Callable[..., Result]
 
@@ -140,6 +147,97 @@ def test_a_failure_is_on_the_final_table_and_the_code_is_1(
     assert "Traceback" in tirg_bench(*arguments, "--debug").stderr
 
 
+class Breaking(models.Composer):
+    """Raises what it was told to, or multiplies by what it was told to, in its third step."""
+
+    what: ClassVar[Exception | float]
+
+    def __init__(self, image_channels: int, text_width: int, *, spatial: bool) -> None:
+        super().__init__(image_channels, text_width, spatial=spatial)
+        self.steps = 0
+
+    def forward(self, image: Tensor, text: models.TextFeatures) -> Tensor:
+        self.steps += 1
+        if self.steps < 3:
+            return image + text.pooled.sum()
+        if isinstance(self.what, Exception):
+            raise self.what
+        return image * self.what
+
+
+FAULTS: dict[str, tuple[Exception | float, str]] = {
+    "diverging": (math.nan, "the loss of step 3 is not finite: training of diverging on css stopped; the last checkpo"),
+    "greedy": (
+        torch.OutOfMemoryError("CUDA out of memory"),
+        "out of memory at step 3 of greedy on css: lower training",
+    ),
+    "faulty": (IndexError("no such cell"), "IndexError: no such cell"),
+}
+
+
+def test_run_all_with_faulty_composers_finishes_the_others(
+    tirg_bench: TirgBench, css_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.registry._composers", {name: get(name) for name in ("concat", "text_only")})
+    for name, (what, _) in FAULTS.items():
+        info = models.ComposerInfo(name=name, title=name, paper="Nobody", year=2026, url="https://example.org")
+        models.register(type(name, (Breaking,), {"info": info, "what": what}))
+    arguments = ["run", "--all", "--dataset=css", f"--data=css={css_root}", *TINY, "--set=training.steps=4"]
+    result = tirg_bench(*arguments, "--checkpoint-seconds=0")
+    assert result.exit_code == 1
+    assert {path.parent.name for path in Path("leaderboards/records").rglob("*.json")} == {"concat", "text_only"}
+    table = " ".join(result.stdout.split())
+    for name, (_, failure) in FAULTS.items():
+        assert f"failed: {name} on css, seed 0: {failure}" in result.stderr
+        assert f"{name} on css, seed 0 failed: {failure}" in table
+        assert name not in Path("leaderboards/css.md").read_text()
+    assert "Traceback" not in result.stderr
+    (kept,) = Path("runs/css/diverging").rglob("training.safetensors")
+    assert Checkpoint.read(kept).steps == 2
+    again = tirg_bench(*arguments)
+    assert again.exit_code == 1
+    assert again.stderr.count("has a record") == 2
+
+
+def lose_shard(root: Path) -> None:
+    next((root / "test").glob("images-*")).unlink()
+
+
+def make_newer(root: Path) -> None:
+    path = root / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 99}))
+
+
+@pytest.mark.parametrize(("damage", "expected"), [(lose_shard, "is missing"), (make_newer, "format version 99")])
+def test_a_dataset_that_is_corrupt_or_of_another_version_is_named(
+    damage: Callable[[Path], None], expected: str, tirg_bench: TirgBench, tiny_copy: Path
+) -> None:
+    damage(tiny_copy)
+    result = tirg_bench("run", "--composer=concat", "--dataset=css", f"--data=css={tiny_copy}", *TINY)
+    assert result.exit_code == 1
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("tirg-bench: ")
+    assert expected in last
+    assert str(tiny_copy) in last
+    assert "Traceback" not in result.stderr
+    assert not list(Path("leaderboards").rglob("*.parquet"))
+
+
+def test_without_a_command_there_is_help_and_code_2(tirg_bench: TirgBench) -> None:
+    result = tirg_bench()
+    assert result.exit_code == 2
+    assert "Commands:" in result.stderr
+    assert "\n  tirg-bench list " in result.stderr
+
+
+def test_list_says_what_can_be_set_and_where_data_is_absent(tirg_bench: TirgBench) -> None:
+    text = " ".join(tirg_bench("list").stdout.split())
+    for key in keys():
+        assert key in text
+    assert "training.steps 200 6000 160000" in text.replace(str(preset("quick").training.steps), "200")
+    assert "data/css (absent: `run` makes it)" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [
@@ -160,9 +258,10 @@ def test_a_failure_is_on_the_final_table_and_the_code_is_1(
         (["run", "--composer=tirg", "--device=gpu"], 2, "--device gpu: expected cpu, cuda, or cuda:N"),
         (["run", "--composer=tirg", "--data=css=missing"], 1, "missing does not exist"),
         (["run", "--composer=tirg", "--pretrained=no/such.pth", "--data=css=x"], 1, "no/such.pth"),
-        (["run", "--composer=tirg", "--out=/proc/nowhere"], 1, "/proc/nowhere/records cannot be written to"),
+        (["run", "--composer=tirg", "--out=/proc/nowhere"], 1, "/proc/nowhere cannot be written to"),
         (["leaderboard"], 1, "there are no records yet"),
-        (["rum"], 2, "No such command 'rum'"),
+        (["rum"], 2, "unknown command 'rum': did you mean run? (see"),
+        (["run", "--composers=tirg"], 2, "No such option '--composers'"),
     ],
 )
 def test_bad_input_ends_in_one_line(arguments: list[str], code: int, expected: str, tirg_bench: TirgBench) -> None:

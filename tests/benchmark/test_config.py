@@ -60,7 +60,7 @@ def test_every_key_that_is_offered_is_a_key(key: str) -> None:
         ("training.steps=1.5", r"--set training\.steps=1\.5: input should be a valid integer"),
         ("training.steps=0", r"--set training\.steps=0: input should be greater than or equal to 1"),
         ("training.learning_rate=nan", r"--set training\.learning_rate=nan: input should be a finite number"),
-        ("training.optimiser=adam", r"--set training\.optimiser=adam: input should be 'adamw' or 'sgd'"),
+        ("training.optimiser=adam", r"--set training\.optimiser=adam: input should be 'adamw', 'sgd' or 'muon'"),
         ("training.compile=perhaps", r"--set training\.compile=perhaps: input should be a valid boolean"),
         ("training.group_size=1", r"--set training\.group_size=1: "),
         ("training.group_size=129", r"training\.group_size is 129 and a batch has 128 queries"),

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock, Timeout
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
 
 import models
 from benchmark import leaderboard
@@ -50,7 +49,7 @@ def page(root: Path, protocol: str = "css") -> str:
     return (root / f"{protocol}.md").read_text()
 
 
-def shown(table: Table, *, width: int) -> str:
+def shown(table: RenderableType, *, width: int) -> str:
     console = Console(width=width, file=io.StringIO(), record=True)
     console.print(table)
     return console.export_text()
@@ -196,8 +195,12 @@ def test_csv_holds_every_slice_to_the_last_digit(root: Path) -> None:
                 assert float(line["recall_50_chance"]) == score.chance[50]
             else:
                 assert line["recall_5"] == line["recall_50_chance"] == ""
-            bounds = (line["recall_1_low"], line["recall_1_high"])
-            assert bounds == (("", "") if score.interval is None else tuple(map(str, score.interval)))
+            for k in KS:
+                bounds = (line[f"recall_{k}_low"], line[f"recall_{k}_high"])
+                interval = score.intervals.get(k)
+                assert bounds == (("", "") if interval is None else tuple(map(str, interval)))
+                assert interval is None or interval.low <= score.mean[k] <= interval.high
+            assert (len(score.intervals) == len(KS)) == (score.queries >= 30)
     assert by_key["tirg", ALL]["published_recall_1"] == "73.7"
     assert by_key["tirg", ALL]["seeds"] == "0 1 2"
 
@@ -303,9 +306,19 @@ def test_the_terminal_shows_rows_chance_and_failures_within_80_columns(root: Pat
     failures = {"css/mrn/quick-s0": "the loss was NaN at step 12 [red]"}
     text = shown(print_table(boards_of(root), failures), width=80)
     assert max(map(len, text.splitlines())) <= 80
-    for expected in ("TIRG", "FiLM", "Text only", "chance", "css quick", "css/mrn/quick-s0 failed", "step 12 [red]"):
+    for expected in ("TIRG", "FiLM", "Text only", "chance", "css, preset quick", "mrn/quick-s0 failed", "12 [red]"):
         assert expected in text
     assert "css/mrn/quick-s0 failed" in shown(print_table((), failures), width=80)
+
+
+def test_the_terminal_has_a_table_for_every_board(root: Path) -> None:
+    save(root, preset="standard", configuration={"steps": 6_000}, queries_seen=10**6)
+    save(root, protocol="css-2d3d")
+    text = shown(print_table(boards_of(root)), width=80)
+    for title in ("css, preset standard", "css, preset quick", "css-2d3d, preset quick"):
+        part = text.partition(title)[2]
+        assert part.index("95% interval") < part.index("TIRG") < part.index("chance")
+    assert text.count("95% interval") == 3
 
 
 def test_published_numbers_have_a_source_and_a_composer_of_ours() -> None:

@@ -220,3 +220,35 @@ def test_unfit_input_is_refused() -> None:
         rank_targets(vectors, vectors, numbers, numbers, numbers, top_k=-1)
     with pytest.raises(ValueError, match="chunk_rows must be 1 or more"):
         rank_targets(vectors, vectors, numbers, numbers, numbers, top_k=1, chunk_rows=0)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes the size of the largest tensor that any operation makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for each in made if isinstance(made, tuple | list) else (made,):
+            if isinstance(each, torch.Tensor):
+                self.bytes = max(self.bytes, each.numel() * each.element_size())
+        return made
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_memory_does_not_depend_on_the_number_of_queries(ties: bool) -> None:
+    """8 to 64 chunks of queries; what is returned is small beside a chunk, and what is given is not made."""
+    images, rows, largest = 600, 16, []
+    for queries in (8 * rows, 64 * rows):
+        generator = torch.Generator().manual_seed(0)
+        query, gallery = (torch.randn(count, 4, generator=generator) for count in (queries, images))
+        if ties:
+            query, gallery = query.sign(), gallery.sign()
+        sources, labels = torch.arange(queries) % images, torch.arange(images) % 300
+        with LargestTensor() as noted:
+            rank_targets(query, gallery, sources, torch.zeros_like(sources), labels, top_k=1, chunk_rows=rows)
+        largest.append(noted.bytes)
+    assert largest[0] == largest[1]
+    assert largest[0] >= images * rows * 4

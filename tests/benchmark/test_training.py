@@ -2,12 +2,13 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from benchmark import session
+from benchmark import session, training
 from benchmark.checkpoint import Checkpoint, Identity
 from benchmark.config import Config, TrainingConfig, override
 from benchmark.datasets.css import Css
@@ -59,7 +60,7 @@ def weights(network: Network) -> list[torch.Tensor]:
     return list(network.state_dict().values())
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd", "muon"])
 def test_a_run_stopped_at_any_step_and_resumed_is_the_uninterrupted_run(
     optimiser: str, css: Css, tiny_config: Config, tmp_path: Path
 ) -> None:
@@ -91,6 +92,33 @@ def test_looking_at_the_held_out_part_changes_nothing(css: Css, tiny_config: Con
     _, looked = run(css, override(tiny_config, ["evaluation.every=3"]), tmp_path, look=lambda: next(looks))
     assert looked.losses == plain.losses
     assert looked.looks == ((3, 12.5), (6, 99.0))
+
+
+def test_speed_and_time_left_are_those_of_a_clock(
+    css: Css, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every step takes 2 seconds; the process that is started again after step 3 takes 5."""
+    real, clock, pace = session.sample_similarity_loss, [100.0], 2.0
+    seen: list[tuple[int, float, float]] = []
+
+    def slow(*arguments: Any, **options: Any) -> torch.Tensor:
+        clock[0] += pace
+        return real(*arguments, **options)
+
+    def stopping(progress: Progress) -> None:
+        seen.append((progress.step, progress.seconds_left, progress.queries_per_second))
+        if progress.step == 4 and pace == 2:
+            raise StoppedError
+
+    monkeypatch.setattr(session, "sample_similarity_loss", slow)
+    monkeypatch.setattr(training.time, "perf_counter", lambda: clock[0])
+    with pytest.raises(StoppedError):
+        run(css, tiny_config, tmp_path, report=stopping)
+    assert seen == [(1, 10, 3), (2, 8, 3), (3, 6, 3), (4, 4, 3)]
+    seen.clear()
+    pace = 5.0
+    run(css, tiny_config, tmp_path, report=stopping)
+    assert seen == [(4, 10, 24 / 11), (5, 5, 30 / 16), (6, 0, 36 / 21)]
 
 
 def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(css: Css, tiny_config: Config, tmp_path: Path) -> None:
@@ -160,6 +188,19 @@ def test_running_out_of_memory_says_which_option_to_lower(
 
     monkeypatch.setattr(session, "sample_similarity_loss", full)
     with pytest.raises(BenchmarkError, match=r"out of memory at step 1 .* lower training\.sources \(now 2\)"):
+        run(css, tiny_config, tmp_path)
+
+
+def test_a_dataset_that_does_not_fit_on_the_device_says_which_option_to_lower(
+    css: Css, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(session.ImageStore, "__init__", full)
+    with pytest.raises(
+        BenchmarkError, match=r"out of memory while .* to the device: lower data\.image_size \(now 16\)"
+    ):
         run(css, tiny_config, tmp_path)
 
 
@@ -237,9 +278,9 @@ def test_schedules_follow_their_definitions() -> None:
     assert [schedule(steps, step) for step in (0, 39, 40, 80)] == pytest.approx([1, 1, 0.1, 0.01])
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd", "muon"])
 def test_every_parameter_is_trained_once_and_the_encoder_at_its_own_rate(optimiser: str, tiny_config: Config) -> None:
-    config = config_of(optimiser=optimiser, encoder_factor=0.1)
+    config = config_of(optimiser=optimiser, encoder_factor=0.1, matrix_rate=0.5, scale_factor=3)
     network = Network("tirg", tiny_config.model, _vocabulary(), spatial=True)
     groups = make_optimiser(network, config).param_groups
     listed = [id(parameter) for group in groups for parameter in group["params"]]
@@ -247,7 +288,12 @@ def test_every_parameter_is_trained_once_and_the_encoder_at_its_own_rate(optimis
     for group in groups:
         for parameter in group["params"]:
             in_encoder = any(parameter is each for each in network.image_encoder.parameters())
-            assert group["factor"] == (0.1 if in_encoder else 1.0)
+            in_composer = any(parameter is each for each in network.composer.parameters())
+            # all that TIRG and the encoder have of two dimensions and more are convolutions and linear layers
+            is_matrix = optimiser == "muon" and parameter.ndim > 1 and (in_encoder or in_composer)
+            expected = 3 if parameter is network.scale else (0.1 if in_encoder else 1.0) * (0.5 if is_matrix else 1.0)
+            assert group["factor"] == pytest.approx(expected)
+            assert group["orthogonal"] == is_matrix
             decayed = optimiser == "sgd" or parameter.ndim > 1
             assert group["weight_decay"] == (0.1 if decayed else 0.0)
 

@@ -13,7 +13,7 @@ from models.image_encoders import ImageEncoder, WeightsError, image_encoder
 
 
 @pytest.mark.parametrize(
-    ("name", "channels", "side"), [("resnet18", 512, 2), ("resnet50", 2048, 2), ("small_resnet", 96, 8)]
+    ("name", "channels", "side"), [("resnet18", 512, 2), ("resnet50", 2048, 2), ("small_resnet", 128, 8)]
 )
 def test_the_map_has_the_declared_channels_and_no_negative_values(name: str, channels: int, side: int) -> None:
     torch.manual_seed(0)
