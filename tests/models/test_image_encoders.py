@@ -9,7 +9,7 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from models.image_encoders import ImageEncoder, WeightsError, image_encoder
+from models.image_encoders import CellGates, ImageEncoder, WeightsError, image_encoder
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,20 @@ def test_the_map_has_the_declared_channels_and_no_negative_values(name: str, cha
     assert encoder.channels == channels
     assert features.min() >= 0
     assert features.std() > 0
+
+
+def test_gates_differ_from_cell_to_cell_and_stretch_to_any_map() -> None:
+    torch.manual_seed(0)
+    gates = CellGates(5)
+    with torch.no_grad():
+        same = gates(torch.ones(2, 5, 4, 4))
+        torch.testing.assert_close(same[1], 2 / (1 + torch.exp(-gates.gates[0])))
+        assert same.std(dim=(2, 3)).min() > 0.1
+        stretched = gates(3 * torch.ones(1, 5, 12, 20))
+    # where 3 rows or 5 columns are made of one, the middle one lies where the cell's own centre does
+    torch.testing.assert_close(stretched[0, :, 1::3, 2::5], 3 * same[0])
+    assert stretched.min() > 0
+    assert stretched.max() < 6
 
 
 def test_resnet_is_torchvisions_without_its_classifier(tmp_path: Path) -> None:
