@@ -223,7 +223,7 @@ _PRESETS: dict[str, Config] = {
                 "dropout": 0,
             },
             training={
-                "steps": 500,
+                "steps": 550,
                 "sources": 32,
                 "modifications": 4,
                 "optimiser": "muon",
