@@ -1,7 +1,8 @@
 """Slow, obvious versions of what the renderers compute, in float64 numpy.
 
-All three solids are convex, and the signed distance to a convex body is convex along a line. So a search by thirds finds
-where a ray comes nearest to a solid (or deepest into it), and bisection where it first goes in; nothing is solved.
+All three solids are convex, and the signed distance to a convex body is convex along a line. So a search by thirds
+finds where a ray comes nearest to a solid (or deepest into it), and bisection where it first goes in: no equation is
+solved.
 """
 
 from collections.abc import Sequence
