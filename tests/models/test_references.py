@@ -102,11 +102,11 @@ def text_only(composer: Composer, image: Tensor, text: TextFeatures) -> Tensor:
 
 @reference
 def concat(composer: Composer, image: Tensor, text: TextFeatures) -> Tensor:
-    if image.ndim == 4:
-        return text_in_every_cell_branch(composer, composer.layers[1], image, text.pooled)
+    vector = image.flatten(2).sum(dim=2) / image[0, 0].numel() if image.ndim == 4 else image
     first_norm, _, first, second_norm, _, _, second = composer.layers
-    hidden = affine(first, normalised(first_norm, torch.cat((image, text.pooled), dim=1)).clamp(min=0))
-    return affine(second, normalised(second_norm, hidden).clamp(min=0))
+    hidden = affine(first, normalised(first_norm, torch.cat((vector, text.pooled), dim=1)).clamp(min=0))
+    query = affine(second, normalised(second_norm, hidden).clamp(min=0))
+    return in_every_cell(query, image) if image.ndim == 4 else query
 
 
 @reference
