@@ -4,18 +4,10 @@ from math import sqrt
 from typing import Any
 
 from css_gen.compiling import compiled, inlined
-from css_gen.lighting import (
-    LIGHT_BLUE,
-    LIGHT_GREEN,
-    LIGHT_RED,
-    Tables,
-    direction_to,
-    light_on_floor,
-    list_suspects,
-    look_up,
-    visible_share,
-)
+from css_gen.floor_maps import look_up
+from css_gen.lighting import direction_to, light_on_floor, list_suspects, visible_share
 from css_gen.shading import floor_hit
+from css_gen.tables import LIGHT_BLUE, LIGHT_GREEN, LIGHT_RED, Tables
 from css_gen.visibility import ray
 
 UNKNOWN = -1.0

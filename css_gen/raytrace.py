@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from css_gen.compiling import allocating, compiled, inlined
 from css_gen.floor import UNKNOWN, find_even, light_tile, shade_floor
+from css_gen.floor_maps import average_around, fill_floor_maps
 from css_gen.geometry import FACES, HALF, LIGHT_SAMPLES, METAL, X, Y, curvature_at, normal_at
-from css_gen.lighting import Tables, average_around, fill_floor_maps, list_suspects, reach_of
+from css_gen.lighting import list_suspects, reach_of
 from css_gen.shading import floor_hit, shade_object
+from css_gen.tables import Tables
 from css_gen.visibility import (
     FLOOR,
     MOST_SURFACES,

@@ -8,13 +8,13 @@ from math import pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from css_gen import geometry, lighting
+from css_gen import geometry, tables
 from css_gen.factors import Colour, Shape, Size
-from css_gen.lighting import MAP_CELLS, Tables, lay_frame, lay_lamp, lay_sun
 from css_gen.nuisance import Nuisance
 from css_gen.raytrace import SRGB, trace
 from css_gen.scene import Scene, SceneObject
 from css_gen.stage import AWAY, COLUMN_PITCH, RIGHT, ROOM, ROW_PITCH, VIEWS, Camera, Stage, jittered
+from css_gen.tables import MAP_CELLS, Tables, lay_frame, lay_lamp, lay_sun
 
 RADII = {Size.SMALL: 0.35, Size.LARGE: 0.7}
 """Radius of spheres, cylinders and of the circle around a cube's base, in world units."""
@@ -106,7 +106,7 @@ def _tables(solids: Sequence[Solid], stage: Stage) -> Tables:
         turn = unit_turn(solid.turn)
         half_extent = solid.half_extent * (1 if solid.shape == "sphere" else 1 - stage.trim)
         row[:] = (KINDS[solid.shape], half_extent, solid.x, solid.y, *turn, *solid.reflectance, solid.metal)
-    lights = np.zeros((4, lighting.LIGHT_COLUMNS))
+    lights = np.zeros((4, tables.LIGHT_COLUMNS))
     samples = np.zeros((4, 3, geometry.LIGHT_SAMPLES), np.float32)
     for number, lamp in enumerate(stage.lights):
         lay_lamp(number, lamp.position, lamp.aim, lamp.size, lamp.radiance, lights, samples)

@@ -9,20 +9,10 @@ from math import sqrt
 from typing import Any
 
 from css_gen.compiling import compiled, inlined
+from css_gen.floor_maps import look_up
 from css_gen.geometry import BLUE, GREEN, METAL, MISS, RED, enter, normal_at
-from css_gen.lighting import (
-    LIGHT_BLUE,
-    LIGHT_GREEN,
-    LIGHT_RED,
-    MAP_HALF_WIDTH,
-    Tables,
-    direction_to,
-    glow_on,
-    light_on_floor,
-    look_up,
-    open_light,
-    visible_share,
-)
+from css_gen.lighting import direction_to, glow_on, light_on_floor, open_light, visible_share
+from css_gen.tables import LIGHT_BLUE, LIGHT_GREEN, LIGHT_RED, MAP_HALF_WIDTH, Tables
 
 _PI = 3.141592653589793
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from css_gen.compiling import compiled, inlined
 from css_gen.geometry import FACES, HALF, MISS, X, Y, enter
-from css_gen.lighting import Tables
 from css_gen.shading import floor_hit
+from css_gen.tables import Tables
 
 FLOOR = 0
 """The number of the floor; an object's face has the number 1 + FACES * object + face."""
