@@ -6,20 +6,45 @@ solved.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import pi
 
 import numpy as np
 from numpy.typing import NDArray
 
+from css_gen.factors import Cell, Colour, Shape, Size
 from css_gen.geometry import SOLID_COLUMNS
-from css_gen.render3d import KINDS, Solid, unit_turn
+from css_gen.nuisance import Nuisance
+from css_gen.render3d import KINDS, RADII, REFLECTANCES, Solid, place, unit_turn
+from css_gen.scene import Scene, SceneObject
 from css_gen.stage import AreaLight, Camera, Stage, Sun
 
 Floats = NDArray[np.float64]
 
 EDGE = 1e-6
 """Step of the numerical gradient that gives normals."""
+
+
+def full_grid(rng: np.random.Generator) -> Scene:
+    """Nine objects, all factors uniform."""
+    picked = ([tuple(factor)[rng.integers(len(factor))] for factor in (Size, Colour, Shape)] for _ in Cell)
+    return Scene(tuple(SceneObject(cell, *factors) for cell, factors in zip(Cell, picked, strict=True)))
+
+
+def plain(stage: Stage) -> Stage:
+    """A stage with a flat floor, sharp edges, and light straight from lamps and sun alone."""
+    return replace(stage, backdrop=(), gloss=False, bounce=False, rounding=0.0)
+
+
+def solids_of(scene: Scene, nuisance: Nuisance) -> list[Solid]:
+    """A scene's objects as rubber solids."""
+    solids = []
+    for item in scene:
+        shape = {Shape.RECTANGLE: "cube", Shape.CIRCLE: "sphere", Shape.TRIANGLE: "cylinder"}[item.shape]
+        half_extent = RADII[item.size] * (np.sqrt(0.5) if shape == "cube" else 1.0)
+        turn = float(nuisance.turns[item.cell.index])
+        solids.append(Solid(shape, half_extent, *place(item, nuisance), turn, REFLECTANCES[item.colour]))
+    return solids
 
 
 def solid_rows(solids: Sequence[Solid]) -> Floats:
@@ -55,14 +80,16 @@ def nearest_approach(solid: Solid, origins: Floats, directions: Floats, steps: i
     for _ in range(steps):
         third = (far - near) / 3
         left, right = near + third, far - third
-        nearer_left = _along(solid, origins, directions, left) < _along(solid, origins, directions, right)
+        at_left, at_right = _along(solid, origins, directions, np.stack([left, right]))
+        nearer_left = at_left < at_right
         far = np.where(nearer_left, right, far)
         near = np.where(nearer_left, near, left)
     return near, _along(solid, origins, directions, near)
 
 
-def entry(solid: Solid, origins: Floats, directions: Floats) -> Floats:
-    """Distance (N,) at which rays from outside first meet a solid, infinite where they do not."""
+def entry(solid: Solid, origins: Floats, directions: Floats) -> tuple[Floats, Floats]:
+    """Distance (N,) at which rays from outside first meet a solid, infinite where they do not, and how near it is to
+    being otherwise: the signed distance (N,) at the ray's deepest point."""
     inside, depth = nearest_approach(solid, origins, directions)
     outside = np.zeros(len(origins))
     for _ in range(60):
@@ -70,11 +97,11 @@ def entry(solid: Solid, origins: Floats, directions: Floats) -> Floats:
         is_in = _along(solid, origins, directions, middle) < 0
         inside = np.where(is_in, middle, inside)
         outside = np.where(is_in, outside, middle)
-    return np.where(depth < 0, outside, np.inf)
+    return np.where(depth < 0, outside, np.inf), depth
 
 
 def _along(solid: Solid, origins: Floats, directions: Floats, distances: Floats) -> Floats:
-    return signed_distance(solid, origins + distances[:, None] * directions)
+    return signed_distance(solid, origins + distances[..., None] * directions)
 
 
 def normals(solid: Solid, points: Floats) -> Floats:
@@ -120,7 +147,7 @@ def look(solids: Sequence[Solid], camera: Camera, size: int, rows: Floats, colum
     depth = -origins[:, 2] / directions[:, 2]
     number = np.zeros(len(depth), np.int64)
     for index, solid in enumerate(solids):
-        distance = entry(solid, origins, directions)
+        distance, _ = entry(solid, origins, directions)
         number = np.where(distance < depth, 1 + index, number)
         depth = np.minimum(depth, distance)
     point = origins + depth[:, None] * directions
@@ -164,31 +191,62 @@ def sun_spots(sun: Sun) -> Floats:
 
 def seen_share(solids: Sequence[Solid], seen: Seen, spots: Floats, *, are_directions: bool) -> Floats:
     """Share (N,) of a light's spots that each point sees past the solids but its own."""
+    return 1 - _hidden(solids, seen, spots, are_directions=are_directions).mean(axis=1)
+
+
+def _hidden(solids: Sequence[Solid], seen: Seen, spots: Floats, *, are_directions: bool) -> NDArray[np.bool_]:
+    """Which of M spots, or ways to them, each of N points cannot see past the solids but its own: (N, M)."""
     from_points = np.repeat(seen.point, len(spots), axis=0)
     to_spots = np.tile(spots, (len(seen.point), 1))
     directions = to_spots if are_directions else to_spots - from_points
     own = np.repeat(seen.number, len(spots))
     hidden = np.zeros(len(own), bool)
     for index, solid in enumerate(solids):
-        hidden |= (own != 1 + index) & (nearest_approach(solid, from_points, directions, steps=40)[1] < 0)
-    return 1 - hidden.reshape(-1, len(spots)).mean(axis=1)
+        hidden |= (own != 1 + index) & (nearest_approach(solid, from_points, directions, steps=30)[1] < 0)
+    return hidden.reshape(-1, len(spots))
 
 
 def direct_light(solids: Sequence[Solid], stage: Stage, seen: Seen) -> Floats:
-    """Irradiance (N, 3) straight from lamps and sun, each as strong as its middle, at what is seen."""
+    """Irradiance (N, 3) straight from lamps and sun, each as strong as its middle and as much of it as its sixteen
+    spots show, at what is seen."""
     total = np.zeros((len(seen.point), 3))
     for lamp in stage.lights:
-        towards = np.array(lamp.position) - seen.point
-        distance = np.linalg.norm(towards, axis=1)
-        towards = towards / distance[:, None]
-        shines = np.maximum(towards @ frame(lamp.position, lamp.aim)[2], 0)
-        strength = np.maximum((towards * seen.normal).sum(axis=1), 0) * shines * lamp.size**2 / distance**2
+        strength = _strength(lamp, np.array([lamp.position]), seen)[:, 0]
         strength *= seen_share(solids, seen, lamp_spots(lamp), are_directions=False)
         total += strength[:, None] * np.array(lamp.radiance)
     towards = np.array(stage.sun.towards) / np.linalg.norm(stage.sun.towards)
     strength = np.maximum(seen.normal @ towards, 0) * stage.sun.irradiance
     strength *= seen_share(solids, seen, sun_spots(stage.sun), are_directions=True)
     return total + strength[:, None]
+
+
+def fine_direct_light(solids: Sequence[Solid], stage: Stage, seen: Seen, steps: int) -> Floats:
+    """The same integrated over the whole of each light: steps x steps places on it, each with its own direction,
+    distance and view."""
+    total = np.zeros((len(seen.point), 3))
+    spread = (np.arange(steps) + 0.5) * 2 / steps - 1
+    spots = np.stack(np.meshgrid(spread, spread), -1).reshape(-1, 2)
+    for lamp in stage.lights:
+        right, up, _ = frame(lamp.position, lamp.aim)
+        places = np.array(lamp.position) + lamp.size / 2 * spots @ np.array([right, up])
+        strength = _strength(lamp, places, seen) * ~_hidden(solids, seen, places, are_directions=False)
+        total += strength.mean(axis=1)[:, None] * np.array(lamp.radiance)
+    right, up, back = frame(stage.sun.towards, (0.0, 0.0, 0.0))
+    disc = spots[np.hypot(*spots.T) < 1]
+    ways = back + stage.sun.half_angle_tangent * disc @ np.array([right, up])
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    strength = np.maximum(seen.normal @ ways.T, 0) * ~_hidden(solids, seen, ways, are_directions=True)
+    return total + stage.sun.irradiance * strength.mean(axis=1)[:, None]
+
+
+def _strength(lamp: AreaLight, places: Floats, seen: Seen) -> Floats:
+    """What a lamp would add at each point (N, M), for a radiance of one, were all of it at each of M places."""
+    towards = places[None] - seen.point[:, None]
+    distance = np.linalg.norm(towards, axis=-1)
+    towards = towards / distance[..., None]
+    shines = np.maximum(towards @ frame(lamp.position, lamp.aim)[2], 0)
+    received = np.maximum((towards * seen.normal[:, None]).sum(axis=-1), 0)
+    return received * shines * lamp.size**2 / distance**2
 
 
 def display(radiance: Floats) -> Floats:

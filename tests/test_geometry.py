@@ -43,7 +43,7 @@ def check_entry(solid: Solid, origin: tuple[float, ...], direction: tuple[float,
 
 def check_entries(solid: Solid, origins: Floats, ways: Floats, touch: float = 1e-9) -> None:
     """A ray that goes in deeper than `touch` hits where bisection says; one that keeps off misses; between, either."""
-    expected, depth = entry(solid, origins, ways), nearest_approach(solid, origins, ways)[1]
+    expected, depth = entry(solid, origins, ways)
     found, faces = np.array([meet(solid, *ray) for ray in zip(origins, ways, strict=True)]).T
     assert (found[depth > touch] == MISS).all()
     deep = depth < -touch
@@ -76,13 +76,13 @@ def test_rays_aimed_at_a_solid_enter_where_bisection_says(
 @pytest.mark.parametrize("shape", SHAPES)
 def test_rays_along_the_axes(shape: str) -> None:
     """From all around, also exactly in the planes of the faces and through the middle, both ways."""
-    for axis, sign in product(range(3), (1, -1)):
-        direction = np.zeros(3)
-        direction[axis] = sign
-        places = product(product((-1.5, -1, -0.999999, -0.3, 0, 0.5, 1, 1.000001), repeat=2), (-3, 3))
-        middle = np.array([0.0, 0.0, 1.0])
-        origins = np.array([middle + np.insert(np.array(across, float), axis, along) for across, along in places])
-        check_entries(unit(shape), origins, np.tile(direction, (len(origins), 1)))
+    middle = np.array([0.0, 0.0, 1.0])
+    origins, ways = [], []
+    for axis, way, start in product(range(3), (1.0, -1.0), (-3.0, 3.0)):
+        for across in product((-1.5, -1, -0.999999, -0.3, 0, 0.5, 1, 1.000001), repeat=2):
+            origins.append(middle + np.insert(np.array(across, float), axis, start))
+            ways.append(way * np.eye(3)[axis])
+    check_entries(unit(shape), np.array(origins), np.array(ways))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -186,16 +186,19 @@ def test_two_faces_agree_on_the_normal_of_the_edge_between_them() -> None:
         np.testing.assert_allclose(normal_at(cylinder, 0, 0, *rim, 0.1), normal_at(cylinder, 0, 1, *rim, 0.1))
 
 
-def check_block(solid: Solid, point: tuple[float, ...], spots: Floats, *, are_directions: bool) -> None:
-    """`spots` (16, 3). Where the way to a spot passes within single precision of the surface, either answer will do."""
-    samples = np.ascontiguousarray(spots.T[None], np.float32)
-    blocked = np.zeros(LIGHT_SAMPLES, np.int32)
-    taken = (0.0, 0.0, 0.0) if are_directions else tuple(map(float, point))
-    block(solid_rows([solid]), 0, *map(float, point), *taken, samples, 0, blocked)
-    ways = spots if are_directions else spots - np.array(point)
-    depth = nearest_approach(solid, np.tile(np.array(point, float), (len(spots), 1)), ways)[1]
+def check_block(solid: Solid, points: Floats, spots: Floats, *, are_directions: bool) -> None:
+    """Points (N, 3), each with its own `spots` (N, 16, 3) on a light. Where the way to a spot passes within single
+    precision of the surface, either answer will do."""
+    found = np.zeros((len(points), LIGHT_SAMPLES), np.int32)
+    for point, around, blocked in zip(points, spots, found, strict=True):
+        samples = np.ascontiguousarray(around.T[None], np.float32)
+        taken = (0.0, 0.0, 0.0) if are_directions else point
+        block(solid_rows([solid]), 0, *map(float, point), *map(float, taken), samples, 0, blocked)
+    ways = spots if are_directions else spots - points[:, None]
+    origins = np.repeat(points, LIGHT_SAMPLES, axis=0)
+    depth = nearest_approach(solid, origins, ways.reshape(-1, 3))[1].reshape(found.shape)
     clear = np.abs(depth) > 2e-5
-    np.testing.assert_array_equal(blocked[clear], depth[clear] < 0)
+    np.testing.assert_array_equal(found[clear], depth[clear] < 0)
 
 
 @settings(deadline=None, max_examples=80)
@@ -215,18 +218,18 @@ def test_a_light_is_blocked_where_the_way_to_it_goes_through_the_solid(
     spots = np.array(lamp) * (6 if are_directions else 1) + np.random.default_rng(seed).uniform(
         -spread, spread, (LIGHT_SAMPLES, 3)
     )
-    check_block(solid, point, spots, are_directions=are_directions)
+    check_block(solid, np.array([point]), spots[None], are_directions=are_directions)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_light_from_straight_above_and_along_faces_is_blocked_rightly(shape: str) -> None:
     """Ways that are parallel to an axis, where a slab's distances are infinite; points beside, before and behind."""
-    for x, y in product((-1.001, -0.5, 0.0, 0.999), repeat=2):
-        for z in (-0.5, 2.5):
-            for way in ((0, 0, 5), (5, 0, 0), (0, -5, 0), (0, 5, 5)):
-                point = (x, y, z)
-                spots = np.array([np.array(point) + (1 + k / 16) * np.array(way) for k in range(LIGHT_SAMPLES)])
-                check_block(unit(shape), point, spots, are_directions=False)
+    points, spots = [], []
+    for point in product((-1.001, -0.5, 0.0, 0.999), (-1.001, -0.5, 0.0, 0.999), (-0.5, 2.5)):
+        for way in ((0, 0, 5), (5, 0, 0), (0, -5, 0), (0, 5, 5)):
+            points.append(point)
+            spots.append([np.array(point) + (1 + k / 16) * np.array(way) for k in range(LIGHT_SAMPLES)])
+    check_block(unit(shape), np.array(points), np.array(spots), are_directions=False)
 
 
 def test_marks_of_another_solid_are_left_alone() -> None:
