@@ -1,6 +1,8 @@
 """Fixed scenes as pixels that must never change, on any CPU.
 
-    PYTHONPATH=. .venv/bin/python tests/test_golden_images.py     makes tests/golden/images anew: look at them then
+The command that makes them anew, to be looked at then:
+
+    PYTHONPATH=. .venv/bin/python tests/test_golden_images.py
 """
 
 import os
