@@ -1,5 +1,7 @@
 """A trained network and a split to Outcomes: every image and every source is encoded once, in chunks."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from accelerate import Accelerator
@@ -10,11 +12,20 @@ from benchmark.datasets.base import Pixels, Split
 from benchmark.device import memory_advice
 from benchmark.images import ImageStore
 from benchmark.network import Network, take_rows
-from benchmark.recall import Outcomes
-from benchmark.retrieval import rank_targets
+from benchmark.recall import Integers, Outcomes
+from benchmark.retrieval import Ranking, rank_targets
+
+_SHOWN = 8
 
 
-def evaluate(network: Network, split: Split, *, accelerator: Accelerator, chunk: int) -> Outcomes:
+class Evaluation(NamedTuple):
+    """`top` (Q, 8): gallery rows of the images ranked first, best first; -1 where the gallery has run out."""
+
+    outcomes: Outcomes
+    top: Integers
+
+
+def evaluate(network: Network, split: Split, *, accelerator: Accelerator, chunk: int) -> Evaluation:
     """Rank the split's gallery for each of its queries.
 
     Args:
@@ -26,22 +37,25 @@ def evaluate(network: Network, split: Split, *, accelerator: Accelerator, chunk:
     """
     queries = split.queries
     with memory_advice("while scoring", f"evaluation.chunk (now {chunk})", accelerator.mixed_precision):
-        ranking = rank_targets(
-            embed_queries(network, split, accelerator=accelerator, chunk=chunk),
-            embed_gallery(network, split.gallery, accelerator=accelerator, chunk=chunk),
-            torch.from_numpy(queries.own),
-            torch.from_numpy(split.labels[queries.targets]),
-            torch.from_numpy(split.labels),
-            top_k=1,
-        )
-    return Outcomes(
+        query = embed_queries(network, split, accelerator=accelerator, chunk=chunk)
+        gallery = embed_gallery(network, split.gallery, accelerator=accelerator, chunk=chunk)
+
+        def ranked(labels: Rows, top_k: int) -> Ranking:
+            own, wanted, there = (torch.from_numpy(rows) for rows in (queries.own, labels[queries.targets], labels))
+            return rank_targets(query, gallery, own, wanted, there, top_k=top_k)
+
+        ranking = ranked(split.labels, _SHOWN)
+        part_ranks = {name: ranked(labels, 0).ranks.numpy() for name, labels in split.parts.items()}
+    outcomes = Outcomes(
         ranks=ranking.ranks.numpy(),
         correct=ranking.correct.numpy(),
         candidates=ranking.candidates.numpy(),
         sources=queries.sources,
         first=ranking.top[:, 0].numpy(),
         attributes=queries.attributes,
+        part_ranks=part_ranks,
     )
+    return Evaluation(outcomes, ranking.top.numpy())
 
 
 @torch.inference_mode()

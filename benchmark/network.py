@@ -12,6 +12,9 @@ from models.base import TextFeatures
 from models.image_encoders import image_encoder
 from models.text_encoders import Vocabulary, WordLSTM
 
+_CHANNELS_PER_CELL = 20
+"""Above so many channels for each cell of the map, weights outweigh it: between 128 on 4x4 and 512 on 4x4, measured."""
+
 INITIAL_SCALE = 4.0
 """Of the embeddings, learnable: the paper's."""
 
@@ -36,7 +39,20 @@ class Network(nn.Module):
         self.composer = models.create(composer, channels, config.text_width, spatial=spatial)
         self.head = nn.Linear(channels, config.embedding_width)
         self.scale = nn.Parameter(torch.tensor(INITIAL_SCALE))
+        self.map_layout = torch.channels_last
         self.to(memory_format=torch.channels_last)
+
+    def arrange(self, device: torch.device, image_size: int) -> None:
+        """Move to the device, in the layout of memory that is fastest there for images of that size.
+
+        That is channels_last, but for composers on a CPU whose weights are large beside the map: their convolutions
+        would spend their time on putting weights and gradients in another order.
+        """
+        self.to(device)
+        side = -(-image_size // self.image_encoder.reduction)
+        if device.type == "cpu" and self.image_encoder.channels > _CHANNELS_PER_CELL * side**2:
+            self.map_layout = torch.contiguous_format
+            self.composer.to(memory_format=self.map_layout)
 
     def forward(self, images: Tensor, group: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """One training batch: its G source images are the first of `images`, its B targets the others.
@@ -57,7 +73,7 @@ class Network(nn.Module):
     def encode_images(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, H', W'), or (B, C) if not spatial."""
         features: Tensor = self.image_encoder(images)
-        return features if self.spatial else features.mean(dim=(2, 3))
+        return features.contiguous(memory_format=self.map_layout) if self.spatial else features.mean(dim=(2, 3))
 
     def embed_images(self, features: Tensor) -> Tensor:
         """Features as `encode_images` gives them -> (B, D)."""
@@ -76,7 +92,7 @@ class Network(nn.Module):
 
 def take_rows(features: Tensor, rows: Tensor) -> Tensor:
     """features[rows]; a map that is channels_last stays so, which plain indexing does not promise."""
-    if features.ndim == 2:
+    if features.ndim == 2 or features.is_contiguous():
         return features.index_select(0, rows)
     return features.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
 

@@ -48,6 +48,7 @@ class Outcomes:
         first: (Q,), the gallery index of the image ranked first, -1 if there is none: `Ranking.top[:, 0]`.
         sources: (Q,), integers; queries of equal number share their source scene and count as one cluster.
         attributes: columns of Q words that results are sliced by, such as "kind".
+        part_ranks: for a part of the meaning, such as "noun", the rank of the first image that is right in this part.
 
     Raises:
         ValueError: lengths differ, or a rank is neither `NO_RANK` nor from 1 to the number of candidates.
@@ -59,13 +60,17 @@ class Outcomes:
     first: Integers
     sources: Integers
     attributes: Mapping[str, Words] = field(default_factory=dict)
+    part_ranks: Mapping[str, Integers] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in _NUMBERS:
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.int64))
         words = {name: np.asarray(column, dtype=np.str_) for name, column in self.attributes.items()}
         object.__setattr__(self, "attributes", MappingProxyType(words))
-        for name, column in [*((name, getattr(self, name)) for name in _NUMBERS), *words.items()]:
+        parts = {name: np.asarray(column, dtype=np.int64) for name, column in self.part_ranks.items()}
+        object.__setattr__(self, "part_ranks", MappingProxyType(parts))
+        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        for name, column in [*numbers.items(), *words.items(), *parts.items()]:
             if column.shape != (len(self),):
                 raise ValueError(f"{name} has shape {column.shape}, expected one value for each of {len(self)} queries")
         within = (self.ranks >= 1) & (self.ranks <= self.candidates - self.correct + 1) & (self.correct >= 1)
@@ -76,6 +81,9 @@ class Outcomes:
                 f"query {row} cannot have rank {self.ranks[row]}, with {self.correct[row]} right answers "
                 f"among {self.candidates[row]} candidates"
             )
+        for name, column in parts.items():
+            if ((column < 1) | (column > self.ranks)).any():
+                raise ValueError(f"the {name}'s rank is above the whole answer's, or no rank, in a query")
 
     def __len__(self) -> int:
         return len(self.ranks)
@@ -155,7 +163,11 @@ class SliceMetrics(BaseModel):
 
 
 class Metrics(BaseModel):
-    """The scores of a run. `slices` is by attribute, then by its value; `unanswered` queries have no right answer."""
+    """The scores of a run.
+
+    `slices` is by attribute, then by its value; `unanswered` queries have no right answer; `parts` is by part of the
+    meaning, where an image counts that is right in this part alone.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -163,6 +175,7 @@ class Metrics(BaseModel):
     chance: Recall
     unanswered: Annotated[int, Field(ge=0)]
     slices: dict[str, dict[str, SliceMetrics]]
+    parts: dict[str, Recall] = {}
 
 
 def metrics_of(outcomes: Outcomes) -> Metrics:
@@ -180,6 +193,7 @@ def metrics_of(outcomes: Outcomes) -> Metrics:
         chance=chance_recall(outcomes.correct, outcomes.candidates),
         unanswered=int((outcomes.correct == 0).sum()),
         slices=slices,
+        parts={name: recall_at_k(ranks) for name, ranks in outcomes.part_ranks.items()},
     )
 
 

@@ -24,6 +24,7 @@ from benchmark.record_format import (
     ComposerCard,
     CurvePoint,
     DatasetCard,
+    Example,
     ParameterCounts,
     RunRecord,
     StoredFile,
@@ -41,6 +42,7 @@ __all__ = [
     "CurvePoint",
     "DatasetCard",
     "Environment",
+    "Example",
     "ParameterCounts",
     "RunRecord",
     "StoredFile",
@@ -79,6 +81,7 @@ def new_record(
     training: TrainingFacts,
     parameters: ParameterCounts,
     curve: tuple[CurvePoint, ...],
+    examples: tuple[Example, ...] = (),
     environment: Environment,
     checkpoint: StoredFile | None,
     created: datetime.date,
@@ -103,6 +106,7 @@ def new_record(
         training=training,
         parameters=parameters,
         curve=curve,
+        examples=examples,
         environment=environment,
         checkpoint=checkpoint,
         ranks=StoredFile(path=file_name(preset, seed, "parquet"), sha256=sha256(encode(outcomes))),
@@ -195,6 +199,9 @@ def read_stored(path: Path) -> StoredRecord:
     gallery = record.dataset.gallery
     if outcomes.candidates.max() > gallery or outcomes.first.max() >= gallery:
         raise BenchmarkError(f"{path}: its ranks are from a gallery of more than {gallery} images; run it again")
+    for example in record.examples:
+        if example.query >= record.dataset.queries or max(example.top, default=0) >= gallery:
+            raise BenchmarkError(f"{path}: an example names a query or an image that there is not; run it again")
     if difference := _difference("metrics", record.metrics.model_dump(), metrics_of(outcomes).model_dump()):
         raise BenchmarkError(f"{path}: {difference}; the record was edited or is broken, run it again")
     return StoredRecord(record, outcomes, path)

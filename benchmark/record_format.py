@@ -35,12 +35,18 @@ class ComposerCard(_Part):
 
 
 class DatasetCard(_Part):
-    """The data a run was scored on; `gallery` and `queries` are numbers of images and of test queries."""
+    """The data a run was scored on.
+
+    `gallery` and `queries` are numbers of images and of test queries. `skipped` images were broken and left out, with
+    the queries on them; `skipped_sha256` is of the list of their names.
+    """
 
     name: Name
     fingerprint: Name
     gallery: Annotated[int, Field(ge=1)]
     queries: Annotated[int, Field(ge=1)]
+    skipped: Count = 0
+    skipped_sha256: Digest | None = None
 
 
 class TrainingFacts(_Part):
@@ -70,6 +76,14 @@ class CurvePoint(_Part):
     recall_at_1: float | None = None
 
 
+class Example(_Part):
+    """One query's answer, for people to look at: rows of the split's queries and, best first, of its gallery."""
+
+    query: Count
+    why: Literal["sample", "best", "worst"]
+    top: Annotated[tuple[Count, ...], Field(max_length=50)]
+
+
 class StoredFile(_Part):
     path: Line
     sha256: Digest
@@ -94,6 +108,7 @@ class RunRecord(_Part):
     training: TrainingFacts
     parameters: ParameterCounts
     curve: Annotated[tuple[CurvePoint, ...], Field(max_length=2_000)]
+    examples: Annotated[tuple[Example, ...], Field(max_length=100)] = ()
     environment: Environment
     checkpoint: StoredFile | None
     ranks: StoredFile

@@ -39,7 +39,7 @@ class Session:
         self._accelerator = accelerator
         self._sampler = sampler
         self._device = device = accelerator.device
-        network.to(device).to(memory_format=torch.channels_last)
+        network.arrange(device, identity.config.data.image_size)
         network.train()
         self.optimiser = make_optimiser(network, self.config)
         self._model: Callable[..., tuple[Tensor, Tensor]] = torch.compile(network) if self.config.compile else network

@@ -17,6 +17,7 @@ from benchmark.device import make_accelerator, peak_memory_mib, reproducible, st
 from benchmark.environment import current_environment
 from benchmark.errors import UsageError
 from benchmark.evaluation import evaluate
+from benchmark.examples import examples_of
 from benchmark.network import Network
 from benchmark.progress import Curves, Progress, RunReporter
 from benchmark.recall import recall_at_k
@@ -99,7 +100,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
 
     def look() -> float:
         assert looked_at is not None
-        return recall_at_k(evaluate(network, looked_at, accelerator=accelerator, chunk=chunk).ranks)[1]
+        return recall_at_k(evaluate(network, looked_at, accelerator=accelerator, chunk=chunk).outcomes.ranks)[1]
 
     done = steps_done(folder / CHECKPOINT_NAME, identity)
     if done:
@@ -131,7 +132,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         finally:
             curves.close()
         before = perf_counter()
-        outcomes = evaluate(network, scored, accelerator=accelerator, chunk=chunk)
+        outcomes, top = evaluate(network, scored, accelerator=accelerator, chunk=chunk)
         scoring = perf_counter() - before
     steps = config.training.steps
     model = folder / MODEL_NAME
@@ -161,6 +162,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         ),
         parameters=ParameterCounts(total=total, composer=own),
         curve=_curve(trained),
+        examples=examples_of(outcomes, top),
         environment=current_environment(bench.device),
         checkpoint=StoredFile(path=str(model), sha256=sha256(model.read_bytes()).hexdigest()),
         created=datetime.datetime.now(datetime.UTC).date(),

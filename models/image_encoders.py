@@ -22,11 +22,15 @@ class WeightsError(Exception):
 
 
 class ImageEncoder(nn.Sequential):
-    """Images (B, 3, H, W), normalised -> feature map (B, C, h, w), not negative. C is `channels`."""
+    """Images (B, 3, H, W), normalised -> feature map (B, C, h, w), not negative.
 
-    def __init__(self, layers: "OrderedDict[str, nn.Module]", *, channels: int) -> None:
+    C is `channels`; h and w are H and W over `reduction`, rounded up.
+    """
+
+    def __init__(self, layers: "OrderedDict[str, nn.Module]", *, channels: int, reduction: int) -> None:
         super().__init__(layers)
         self.channels = channels
+        self.reduction = reduction
 
 
 class CellGates(nn.Module):
@@ -78,7 +82,7 @@ def image_encoder(name: str, *, pretrained: str | Path | None = None) -> ImageEn
 def _torchvision_resnet(name: str) -> ImageEncoder:
     network = get_model(name, weights=None)
     layers = OrderedDict((child, layer) for child, layer in network.named_children() if child not in ("avgpool", "fc"))
-    return ImageEncoder(layers, channels=network.fc.in_features)
+    return ImageEncoder(layers, channels=network.fc.in_features, reduction=32)
 
 
 def _small_resnet() -> ImageEncoder:
@@ -90,7 +94,7 @@ def _small_resnet() -> ImageEncoder:
         layer2=_halving_block(48, 128),
         gates=CellGates(128),
     )
-    encoder = ImageEncoder(layers, channels=128)
+    encoder = ImageEncoder(layers, channels=128, reduction=8)
     for layer in encoder.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

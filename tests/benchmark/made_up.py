@@ -12,6 +12,7 @@ from benchmark.record import (
     ComposerCard,
     CurvePoint,
     DatasetCard,
+    Example,
     ParameterCounts,
     RunRecord,
     StoredFile,
@@ -38,6 +39,7 @@ def make_outcomes(*, hit_rate: float = 0.6, seed: int = 0, queries: int = 240, s
             "combination": np.where(rows % 24 == 0, "novel", "seen"),
             "objects": np.array(SLICES["objects"])[1 + rows % 8],
         },
+        part_ranks={"noun": np.ones(queries, dtype=np.int64)},
     )
 
 
@@ -73,6 +75,7 @@ def make_record(
             final_loss=0.731,
         ),
         parameters=ParameterCounts(total=1_524_411, composer=141_414),
+        examples=(Example(query=0, why="sample", top=(5, 9)), Example(query=0, why="worst", top=())),
         curve=(CurvePoint(step=100, loss=2.5), CurvePoint(step=200, loss=0.731, recall_at_1=55.0)),
         environment=Environment(
             python="3.11.7",

@@ -56,7 +56,9 @@ def test_the_stored_model_gives_the_records_ranks(bench: Bench) -> None:
     assert finished.record is not None
     checkpoint = Checkpoint.read(Path(finished.record.checkpoint.path))  # type: ignore[union-attr]
     dataset = datasets.info("css").open(bench.places["css"], 16, bench.reporter)
-    outcomes = evaluate(checkpoint.network(), dataset.test, accelerator=make_accelerator("cpu", "fp32"), chunk=512)
+    outcomes = evaluate(
+        checkpoint.network(), dataset.test, accelerator=make_accelerator("cpu", "fp32"), chunk=512
+    ).outcomes
     path = bench.records / "css" / "tirg" / f"{bench.config.preset}-s0.json"
     np.testing.assert_array_equal(outcomes.ranks, read_stored(path).outcomes.ranks)
 

@@ -221,7 +221,7 @@ def test_training_learns_its_own_queries(precision: str, css: Css, tiny_config: 
     )  # fmt: skip
     network, trained = run(css, config, tmp_path, every=1e9)
     assert trained.losses[-1] < 0.6 * trained.losses[0]
-    outcomes = evaluate(network, css.train, accelerator=make_accelerator("cpu", precision), chunk=50)
+    outcomes = evaluate(network, css.train, accelerator=make_accelerator("cpu", precision), chunk=50).outcomes
     assert recall_at_k(outcomes.ranks)[5] > 40
 
 
@@ -248,10 +248,10 @@ def test_outcomes_are_in_the_order_of_the_queries(css: Css, tiny_config: Config)
     network = new_network(Run("concat", "css", 1), tiny_config, css.train, spatial=True)
     accelerator = make_accelerator("cpu", "fp32")
     order = np.random.default_rng(0).permutation(len(css.test.queries))
-    plain = evaluate(network, css.test, accelerator=accelerator, chunk=64)
+    plain = evaluate(network, css.test, accelerator=accelerator, chunk=64).outcomes
     mixed = evaluate(
         network, replace(css.test, queries=css.test.queries.rows(order)), accelerator=accelerator, chunk=64
-    )
+    ).outcomes
     np.testing.assert_array_equal(plain.sources[order], mixed.sources)
     np.testing.assert_array_equal(plain.correct[order], mixed.correct)
     np.testing.assert_array_equal(plain.attributes["kind"][order], mixed.attributes["kind"])
@@ -283,14 +283,17 @@ def test_every_parameter_is_trained_once_and_the_encoder_at_its_own_rate(optimis
     config = config_of(optimiser=optimiser, encoder_factor=0.1, matrix_rate=0.5, scale_factor=3)
     network = Network("tirg", tiny_config.model, _vocabulary(), spatial=True)
     groups = make_optimiser(network, config).param_groups
+    gates = {id(parameter) for name, parameter in network.named_parameters() if name.endswith("gates")}
+    assert gates
     listed = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(listed) == sorted(id(parameter) for parameter in network.parameters())
     for group in groups:
         for parameter in group["params"]:
             in_encoder = any(parameter is each for each in network.image_encoder.parameters())
             in_composer = any(parameter is each for each in network.composer.parameters())
-            # all that TIRG and the encoder have of two dimensions and more are convolutions and linear layers
+            # All else that TIRG and the encoder have of two dimensions and more are convolutions and linear layers.
             is_matrix = optimiser == "muon" and parameter.ndim > 1 and (in_encoder or in_composer)
+            is_matrix = is_matrix and id(parameter) not in gates
             expected = 3 if parameter is network.scale else (0.1 if in_encoder else 1.0) * (0.5 if is_matrix else 1.0)
             assert group["factor"] == pytest.approx(expected)
             assert group["orthogonal"] == is_matrix
