@@ -1,7 +1,7 @@
 """What training and scoring need of a dataset, whatever it is made of."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
@@ -59,17 +59,21 @@ class Split:
         sources: images that queries start from; the same object as `gallery` where they are the same images.
         gallery: images that are ranked.
         labels: (gallery images,) equal numbers mean equally correct answers.
+        further_texts: what batches may name besides the texts of `queries`, where training pairs are drawn on the fly.
+        parts: labels (gallery images,) of parts of the meaning, such as "noun", which are scored apart.
     """
 
     sources: Pixels
     gallery: Pixels
     labels: Rows
     queries: Queries
+    further_texts: tuple[str, ...] = ()
+    parts: Mapping[str, Rows] = field(default_factory=dict)
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
         """The distinct modification texts, sorted."""
-        return tuple(sorted(set(self.queries.texts)))
+        return tuple(sorted({*self.queries.texts, *self.further_texts}))
 
     @cached_property
     def text_rows(self) -> Rows:
@@ -128,9 +132,10 @@ def with_own_images(split: Split) -> Split:
     gallery = np.unique(np.concatenate([queries.targets, queries.own[queries.own >= 0]]))
     place = np.full(len(split.gallery) + 1, -1, dtype=np.int64)
     place[gallery] = np.arange(len(gallery))
-    return Split(
-        sources=split.sources,
+    return replace(
+        split,
         gallery=split.gallery[gallery],
         labels=split.labels[gallery],
         queries=replace(queries, targets=place[queries.targets], own=place[queries.own]),
+        parts={name: labels[gallery] for name, labels in split.parts.items()},
     )
