@@ -1,6 +1,6 @@
 """Which queries a step trains on: a pure function of (seed, step), so that a resumed run is an uninterrupted one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
 
-_ORDER, _NOISE = 0, 1
+_ORDER, _NOISE, _DRAWS = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,53 @@ class PairSampler:
             count = -(-len(queries) // self._modifications)
             groups.append(np.resize(rng.permutation(queries), (count, self._modifications)))
         return rng.permutation(np.concatenate(groups))
+
+
+class DrawnSampler:
+    """Sources in random order, epoch by epoch, and for each `modifications` pairs of text and target drawn on the fly.
+
+    Args:
+        sources: (S,) images that queries may start from.
+        draw: (source, rng) -> row of the text, row of the target.
+        groups: source images a batch.
+        modifications: queries a source image in a batch.
+
+    Raises:
+        ValueError: there are fewer sources than one batch needs.
+    """
+
+    def __init__(
+        self,
+        sources: Rows,
+        draw: Callable[[int, np.random.Generator], tuple[int, int]],
+        *,
+        groups: int,
+        modifications: int,
+        seed: int,
+    ) -> None:
+        self._sources, self._draw = sources, draw
+        self._groups, self._modifications, self._seed = groups, modifications, seed
+        self._batches = len(sources) // groups
+        if not self._batches:
+            raise ValueError(
+                f"a batch needs {groups} source images and there are {len(sources)}: lower training.sources"
+            )
+        self._epoch = lru_cache(maxsize=1)(self._deal)
+
+    def batch(self, step: int) -> Batch:
+        epoch, place = divmod(step, self._batches)
+        sources = self._epoch(epoch)[place * self._groups : (place + 1) * self._groups]
+        rng = self._rng(_DRAWS, step)
+        drawn = [self._draw(source, rng) for source in np.repeat(sources, self._modifications).tolist()]
+        texts, targets = np.array(drawn, dtype=np.int64).T
+        group = np.repeat(np.arange(self._groups), self._modifications)
+        return Batch(sources=sources, group=group, texts=texts, targets=targets)
+
+    def _deal(self, epoch: int) -> Rows:
+        return self._rng(_ORDER, epoch).permutation(self._sources)
+
+    def _rng(self, purpose: int, number: int) -> np.random.Generator:
+        return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self._seed, spawn_key=(purpose, number))))
 
 
 def noise_seed(seed: int, step: int) -> int:

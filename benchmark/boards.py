@@ -51,6 +51,7 @@ class Row:
         scores: by slice: `ALL`, then "kind=add" and so on.
         device: the names of all devices that its runs were made on.
         published: what the paper reports for this composer, on its own data.
+        parts: mean recall by part of the meaning, such as "noun", and K; empty where the task has no parts.
     """
 
     rank: int
@@ -62,6 +63,7 @@ class Row:
     wall_seconds: float
     device: str
     published: Published | None
+    parts: Mapping[str, Mapping[int, float]]
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,10 @@ def _row(runs: Sequence[StoredRecord]) -> Row:
         wall_seconds=mean_and_deviation([record.training.wall_seconds for record in records])[0],
         device=", ".join(sorted({record.environment.device for record in records})),
         published=published_recall(records[0].protocol, records[0].composer.name),
+        parts={
+            part: {k: mean_and_deviation([record.metrics.parts[part][k] for record in records])[0] for k in KS}
+            for part in records[0].metrics.parts
+        },
     )
 
 

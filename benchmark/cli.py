@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli_data import data
 from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def main(debug: bool) -> None:
     help="Change a part of the recipe, such as training.steps=500; `tirg-bench list` shows all parts.",
 )  # fmt: skip
 @click.option("--data", "places", multiple=True, type=Place(), help="Where a dataset lies, if not in data/NAME.")
+@click.option("--skip-broken", is_flag=True, help="Leave out broken images and queries; the record says how many.")
 @click.option("--pretrained", metavar="torchvision|FILE", help="Start the image encoder from these weights.")
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
 @LEADERBOARDS
@@ -145,7 +147,7 @@ def run(
     context: click.Context,
     everything: bool, composers: tuple[str, ...], dataset_names: tuple[str, ...], preset: str | None, seed: int | None,
     seeds: tuple[int, ...] | None, assignments: tuple[str, ...], places: tuple[tuple[str, Path], ...],
-    pretrained: str | None, device: str | None, out: Path, runs: Path, checkpoint_seconds: float,
+    skip_broken: bool, pretrained: str | None, device: str | None, out: Path, runs: Path, checkpoint_seconds: float,
 ) -> None:  # fmt: skip
     """Train and score composers; the tables are written anew after each run.
 
@@ -174,15 +176,20 @@ def run(
     from benchmark.single_run import Bench
 
     device = choose_device(device)
-    recipe = config.preset(preset or ("quick" if device == "cpu" else "standard"))
-    pretraining = (f"model.pretrained={pretrained}",) if pretrained else ()
-    recipe = config.override(recipe, (*assignments, *pretraining))
+    base = config.preset(preset or config.default_preset(device))
+
+    def recipe(dataset: str) -> "Config":
+        weights = config.pretrained(pretrained, dataset) if pretrained else ()
+        return config.override(config.adapted(base, dataset), (*weights, *assignments))
+
     reporter = RunTerminal()
     bench = Bench(
-        config=recipe,
+        config=recipe("css"),
+        recipes={name: recipe(name) for name in wanted},
         device=device,
         reporter=reporter,
         places=given,
+        skip_broken=skip_broken,
         leaderboards=out,
         runs=runs,
         seconds_between_checkpoints=checkpoint_seconds,
@@ -238,6 +245,9 @@ def list_() -> None:
 def leaderboard(out: Path) -> None:
     """Write the tables anew from the records, and print them."""
     _print_results([], out / "records", out)
+
+
+main.add_command(data)
 
 
 def _value(recipe: "Config", key: str) -> str:

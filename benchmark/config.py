@@ -133,6 +133,11 @@ def preset_names() -> tuple[str, ...]:
     return tuple(_PRESETS)
 
 
+def default_preset(device: str) -> str:
+    """What is run where nothing is asked for."""
+    return "quick" if device == "cpu" else "standard"
+
+
 def preset_about(name: str) -> str:
     """One line on what a preset is for."""
     return _ABOUT[name]
@@ -147,6 +152,17 @@ def preset(name: str) -> Config:
     if name not in _PRESETS:
         raise UsageError(unknown("preset", name, _PRESETS))
     return _PRESETS[name]
+
+
+def adapted(config: Config, dataset: str) -> Config:
+    """The preset as it is for that dataset: google/tirg trains each with settings of its own, and so does `paper`."""
+    return override(config, _OF_DATASET.get((config.preset, dataset), ())).model_copy(update={"preset": config.preset})
+
+
+def pretrained(weights: str, dataset: str) -> tuple[str, ...]:
+    """What `--pretrained` assigns: as google/tirg, a tenth of the learning rate for the encoder, except on CSS."""
+    is_css = dataset.startswith("css")
+    return (f"model.pretrained={weights}", *(() if is_css else ("training.encoder_factor=0.1",)))
 
 
 def override(config: Config, assignments: Sequence[str]) -> Config:
@@ -208,6 +224,22 @@ _ABOUT = {
     "standard": "ResNet-18 on one GPU: the leaderboard's full-size recipe",
     "paper": "google/tirg's recipe: ResNet-18, SGD, batch 32, 160,000 steps, soft triplets",
 }
+
+_OF_DATASET = {
+    ("paper", "fashion200k"): (
+        "training.sources=32",
+        "training.modifications=1",
+        "training.group_size=batch",
+        "training.schedule=steps",
+    ),
+    ("paper", "mit-states"): (
+        "training.sources=32",
+        "training.modifications=1",
+        "training.weight_decay=5e-5",
+        "training.schedule=steps",
+    ),
+}
+"""What a preset changes for a dataset, by both names."""
 
 _PRESETS: dict[str, Config] = {
     config.preset: config

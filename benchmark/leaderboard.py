@@ -21,10 +21,11 @@ from rich.text import Text
 
 from benchmark.boards import ALL, Board, Row, Score, build
 from benchmark.errors import BenchmarkError
-from benchmark.published import SOURCES, later_methods
+from benchmark.published import SOURCES, later_methods, published_table
 from benchmark.recall import KS
 from benchmark.record import StoredRecord, read_stored
 from css_gen.atomic import write_atomically
+from models.registry import get
 
 __all__ = ["Board", "Row", "Score", "Written", "build", "load_records", "print_table", "write_leaderboards"]
 
@@ -33,6 +34,7 @@ _TITLES = {
     "css-2d3d": "CSS: 2D query, 3D gallery",
     "fashion200k": "Fashion200k",
     "mit-states": "MIT-States",
+    "css-original": "CSS, the original images: 3D query, 3D gallery",
 }
 _HEADINGS = {
     "kind": "kind of modification",
@@ -40,6 +42,8 @@ _HEADINGS = {
     "objects": "number of objects in the source scene",
 }
 _RENDERED_ANEW = ("css", "css-2d3d")
+_OF_OWNERS = ("fashion200k", "mit-states", "css-original")
+"""Tasks whose data only their owners give: they have a page before anybody has run them."""
 _WIDEST_WITH_INTERVALS = 4
 _NOTHING = "-"
 
@@ -79,7 +83,8 @@ def load_records(root: Path) -> tuple[list[StoredRecord], list[str]]:
 
 
 def write_leaderboards(records_root: Path, out_root: Path) -> Written:
-    """Regenerate `<protocol>.md` and `<protocol>.csv` in `out_root` for every protocol that has a folder of records.
+    """Regenerate `<protocol>.md` and `<protocol>.csv` in `out_root` for every protocol that has a folder of records,
+    and for those whose data only their owners give.
 
     Two processes may do so at the same time: each reads and writes under a lock, so the last one has read everything.
 
@@ -92,7 +97,8 @@ def write_leaderboards(records_root: Path, out_root: Path) -> Written:
         with FileLock(out_root / ".leaderboards.lock"):
             stored, problems = load_records(records_root)
             boards = build(stored)
-            for protocol in sorted(folder.name for folder in records_root.iterdir() if folder.is_dir()):
+            with_records = {folder.name for folder in records_root.iterdir() if folder.is_dir()}
+            for protocol in sorted(with_records.union(_OF_OWNERS)):
                 of_protocol = [board for board in boards if board.protocol == protocol]
                 for suffix, content in ((".md", _markdown(protocol, of_protocol)), (".csv", _csv(of_protocol))):
                     files.append(out_root / (protocol + suffix))
@@ -154,12 +160,15 @@ def _markdown(protocol: str, boards: Sequence[Board]) -> str:
         .render(
             title=_TITLES.get(protocol, _plain(protocol)),
             anew=protocol in _RENDERED_ANEW,
+            of_owners=protocol in _OF_OWNERS,
+            published=_published_table(protocol),
             ks=", ".join(map(str, KS)),
             sections=[
                 {
                     "board": board,
                     "ranking": _ranking_table(board),
                     "cost": _cost_table(board),
+                    "parts": _parts_table(board),
                     "slices": [(_HEADINGS.get(name, _plain(name)), _slice_table(board, name)) for name in board.slices],
                 }
                 for board in boards
@@ -189,6 +198,27 @@ def _ranking_table(board: Board) -> str:
     chance = board.rows[0].scores[ALL].chance
     lines.append(["", "*chance*", _chance(chance[1]), "", *(_chance(chance[k]) for k in KS[1:]), "", ""])
     return _table(header, lines, left=(1,))
+
+
+def _published_table(protocol: str) -> str:
+    """What the paper reports for a task, without our columns."""
+    rows = published_table(protocol)
+    header = ["Composer", *(f"R@{k}" for k in KS), "Source"]
+    lines = [
+        [_plain(get(row.composer).info.title), *(str(row.recall.get(k, _NOTHING)) for k in KS), row.source]
+        for row in rows
+    ]
+    return _table(header, lines, left=(0,)) if rows else ""
+
+
+def _parts_table(board: Board) -> str:
+    """Recall of parts of the answer; empty where the task has none."""
+    parts = board.rows[0].parts
+    header = ["Composer", *(f"{part} R@{k}" for part in parts for k in KS)]
+    lines = [
+        [_plain(row.composer.title), *(f"{row.parts[part][k]:.1f}" for part in parts for k in KS)] for row in board.rows
+    ]
+    return _table(header, lines, left=(0,)) if parts else ""
 
 
 def _cost_table(board: Board) -> str:

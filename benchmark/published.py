@@ -35,9 +35,16 @@ def published_recall(protocol: str, composer: str) -> Published | None:
     return next((row for row in PAPER if (row.protocol, row.composer) == (protocol, composer)), None)
 
 
+def published_table(protocol: str) -> tuple[Published, ...]:
+    """All that the TIRG paper reports for a task, best Recall@1 first."""
+    rows = (row for row in PAPER if row.protocol == protocol)
+    return tuple(sorted(rows, key=lambda row: -row.recall[1]))
+
+
 def later_methods(protocol: str) -> tuple[Published, ...]:
     """What later papers report for methods that are not among our composers, in ascending order."""
-    return tuple(row for row in LATER if row.protocol == protocol)
+    same_data = "css" if protocol == "css-original" else protocol
+    return tuple(row for row in LATER if row.protocol == same_data)
 
 
 def _css() -> Iterator[Published]:
@@ -55,6 +62,7 @@ def _css() -> Iterator[Published]:
     for composer, (from_3d, from_2d, source) in table.items():
         yield Published("css", composer, {1: from_3d}, source)
         yield Published("css-2d3d", composer, {1: from_2d}, source)
+        yield Published("css-original", composer, {1: from_3d}, source)
 
 
 def _others() -> Iterator[Published]:

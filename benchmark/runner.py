@@ -57,12 +57,18 @@ def run_all(runs: Sequence[Run], bench: Bench) -> Iterator[Finished]:
             encoder or its pretrained weights cannot be had.
     """
     require_writable(bench)
-    _require_encoder(bench.config)
+    for config in {bench.recipe(run.dataset) for run in runs}:
+        _require_encoder(config)
     opened: dict[str, Dataset] = {}
     for run in runs:
         if run.dataset not in opened:
             place = datasets.locate(run.dataset, bench.places)
-            opened[run.dataset] = datasets.info(run.dataset).open(place, bench.config.data.image_size, bench.reporter)
+            opened[run.dataset] = datasets.info(run.dataset).open(
+                place,
+                image_size=bench.recipe(run.dataset).data.image_size,
+                reporter=bench.reporter,
+                skip_broken=bench.skip_broken,
+            )
     for number, run in enumerate(runs, start=1):
         yield _finish(run, opened[run.dataset], bench, f"[{number}/{len(runs)}] {run}")
 
@@ -94,9 +100,8 @@ def _require_encoder(config: Config) -> None:
 
 def _valid_record(run: Run, dataset: Dataset, bench: Bench) -> RunRecord | None:
     """The record of this very run, if it is there and agrees with itself."""
-    path = record_path(
-        bench.records, protocol=run.dataset, composer=run.composer, preset=bench.config.preset, seed=run.seed
-    )
+    config = bench.recipe(run.dataset)
+    path = record_path(bench.records, protocol=run.dataset, composer=run.composer, preset=config.preset, seed=run.seed)
     if not path.exists():
         return None
     try:
@@ -105,7 +110,7 @@ def _valid_record(run: Run, dataset: Dataset, bench: Bench) -> RunRecord | None:
         bench.reporter.message(f"{error}; it is made anew")
         return None
     wanted = configuration_hash(
-        recipe_of(bench.config),
+        recipe_of(config),
         protocol=run.dataset,
         composer=run.composer,
         dataset_fingerprint=dataset.fingerprint,

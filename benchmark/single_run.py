@@ -13,6 +13,7 @@ from benchmark import datasets
 from benchmark.checkpoint import Checkpoint, Identity, model_tensors
 from benchmark.config import RECIPE_VERSION, Config
 from benchmark.datasets.base import Dataset, Split, hold_out, with_own_images
+from benchmark.datasets.problems import skipped_hash
 from benchmark.device import make_accelerator, peak_memory_mib, reproducible, start_measuring_memory
 from benchmark.environment import current_environment
 from benchmark.errors import UsageError
@@ -57,20 +58,26 @@ class Bench:
     """Where runs find and leave things.
 
     Attributes:
-        config: the recipe of all runs.
+        config: the recipe of all runs but those on the datasets that `recipes` names.
         places: folders of datasets that are not in `data/`, by folder name.
         leaderboards: records go to `records/` in it.
         runs: a folder for each run's checkpoint, model and curves.
         device: as torch names it.
+        skip_broken: whether images and queries that are broken are left out.
     """
 
     config: Config
     device: str
     reporter: RunReporter
+    recipes: dict[str, Config] = field(default_factory=dict)
     places: dict[str, Path] = field(default_factory=dict)
+    skip_broken: bool = False
     leaderboards: Path = Path("leaderboards")
     runs: Path = Path("runs")
     seconds_between_checkpoints: float = SECONDS_BETWEEN_CHECKPOINTS
+
+    def recipe(self, dataset: str) -> Config:
+        return self.recipes.get(dataset, self.config)
 
     @property
     def is_on_leaderboard(self) -> bool:
@@ -84,13 +91,13 @@ class Bench:
 
 def run_folder(run: Run, bench: Bench) -> Path:
     """Where a run keeps its checkpoint, its model and its curves."""
-    return bench.runs / run.dataset / run.composer / f"{bench.config.preset}-s{run.seed}"
+    return bench.runs / run.dataset / run.composer / f"{bench.recipe(run.dataset).preset}-s{run.seed}"
 
 
 def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunRecord:
     """Train, score, and write the model and the record."""
     started = perf_counter()
-    config, folder = bench.config, run_folder(run, bench)
+    config, folder = bench.recipe(run.dataset), run_folder(run, bench)
     start_measuring_memory(bench.device)
     training, looked_at, scored = _parts(dataset, config)
     network = new_network(run, config, training, spatial=dataset.spatial)
@@ -150,6 +157,8 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
             fingerprint=dataset.fingerprint,
             gallery=len(scored.gallery),
             queries=len(scored.queries),
+            skipped=len(dataset.skipped),
+            skipped_sha256=skipped_hash(dataset.skipped),
         ),
         training=TrainingFacts(
             steps=steps,

@@ -3,12 +3,22 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from benchmark.config import unknown
 from benchmark.datasets.base import Dataset
 from benchmark.datasets.css import Css, render_css
+from benchmark.datasets.css_original import CssOriginal
+from benchmark.datasets.fashion200k import Fashion200k
+from benchmark.datasets.mit_states import MitStates
 from benchmark.errors import UsageError
 from css_gen.progress import Reporter
+
+
+class Opener(Protocol):
+    def __call__(self, root: Path, /, *, image_size: int, reporter: Reporter, skip_broken: bool) -> Dataset:
+        """Open a dataset. Raises BenchmarkError if the folder does not hold it, or holds what is broken."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -19,22 +29,22 @@ class DatasetInfo:
         name: of the protocol, as in records and leaderboards.
         title: one line.
         folder_name: of the data in `data/`, and the NAME of `--data NAME=PATH`; protocols may share it.
-        open: gives the dataset from its folder, the image size, and somewhere to report to.
+        open: gives the dataset from its folder.
         make: makes the data in a folder, or goes on making it; None for data that only its owners distribute.
     """
 
     name: str
     title: str
     folder_name: str
-    open: Callable[[Path, int, Reporter], Dataset]
+    open: Opener
     make: Callable[[Path, Reporter], None] | None = None
 
 
-def _css(root: Path, image_size: int, reporter: Reporter) -> Dataset:
+def _css(root: Path, /, *, image_size: int, reporter: Reporter, skip_broken: bool) -> Dataset:  # noqa: ARG001
     return Css("css", root, source_view="3d", image_size=image_size, reporter=reporter)
 
 
-def _css_2d3d(root: Path, image_size: int, reporter: Reporter) -> Dataset:
+def _css_2d3d(root: Path, /, *, image_size: int, reporter: Reporter, skip_broken: bool) -> Dataset:  # noqa: ARG001
     return Css("css-2d3d", root, source_view="2d", image_size=image_size, reporter=reporter)
 
 
@@ -43,6 +53,9 @@ _DATASETS = {
     for info in (
         DatasetInfo("css", "CSS, from a 3D image to a 3D image", "css", _css, render_css),
         DatasetInfo("css-2d3d", "CSS, from a flat drawing to a 3D image", "css", _css_2d3d, render_css),
+        DatasetInfo("fashion200k", "Fashion200k, replace a word of a garment's caption", "fashion200k", Fashion200k),
+        DatasetInfo("mit-states", "MIT-States, the same thing in another state", "mitstates", MitStates),
+        DatasetInfo("css-original", "CSS as google/tirg released it, 3D to 3D", "css-original", CssOriginal),
     )
 }
 

@@ -89,6 +89,7 @@ class Dataset(Protocol):
         name: as on the command line and on the leaderboard.
         fingerprint: of the content, whatever file format it came in.
         spatial: whether composers get the map (B, C, H, W) or the pooled vector (B, C).
+        skipped: why, by name, for all that is broken and was left out.
     """
 
     @property
@@ -99,6 +100,9 @@ class Dataset(Protocol):
 
     @property
     def spatial(self) -> bool: ...
+
+    @property
+    def skipped(self) -> Mapping[str, str]: ...
 
     @property
     def train(self) -> Split: ...

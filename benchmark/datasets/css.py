@@ -1,8 +1,10 @@
 """CSS: scenes of simple objects; find the scene that the text makes of another. Both protocols are on one folder."""
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -34,6 +36,7 @@ class Css:
     """
 
     spatial = True
+    skipped: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, name: str, root: Path, *, source_view: str, image_size: int, reporter: Reporter) -> None:
         self.name = name

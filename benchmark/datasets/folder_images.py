@@ -1,0 +1,78 @@
+"""Images in a folder that others made: found without leaving the folder, decoded without trusting them."""
+
+import warnings
+from pathlib import Path, PureWindowsPath
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from benchmark.datasets.base import Pixels
+
+MOST_PIXELS = 64_000_000
+"""An image with more is refused by its header: decoded it would take 200 MB and more."""
+
+
+class BrokenImage(Exception):  # noqa: N818  it is the image that is broken
+    """Why an image cannot be used, in a few words."""
+
+
+def safe_path(root: Path, relative: str) -> Path:
+    """The file of that name in the folder.
+
+    Raises:
+        BrokenImage: the name is absolute, leads out of the folder (also through a symbolic link), or names no file.
+    """
+    if "\0" in relative:
+        raise BrokenImage("has a name that no file can have")
+    if Path(relative).is_absolute() or PureWindowsPath(relative).drive or ".." in PureWindowsPath(relative).parts:
+        raise BrokenImage("lies outside the folder")
+    path = root / relative
+    try:
+        if not path.resolve().is_relative_to(root.resolve()):
+            raise BrokenImage("lies outside the folder")
+        if not path.exists():
+            raise BrokenImage("is missing")
+    except (OSError, RuntimeError):
+        raise BrokenImage("has a name or links that cannot be followed") from None
+    if not path.is_file():
+        raise BrokenImage("is not a file")
+    return path
+
+
+def decode(path: Path, size: int) -> Pixels:
+    """Decode a JPEG or PNG to uint8 (size, size, 3): scaled until the short side is `size`, cropped to the middle.
+
+    A JPEG is decoded at the smallest of its own scales that is large enough. A turn that the file's EXIF data ask for
+    is not made: google/tirg makes none.
+
+    Raises:
+        BrokenImage: it is none, is damaged, or is too large.
+    """
+    try:
+        if not path.stat().st_size:
+            raise BrokenImage("is empty")
+        with warnings.catch_warnings(), Image.open(path, formats=("JPEG", "PNG")) as image:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            width, height = image.size
+            if width * height > MOST_PIXELS:
+                raise BrokenImage(f"is too large: {width} x {height} pixels")
+            short = min(width, height)
+            scale = max(1, short // size)
+            image.draft("RGB", (-(-width // scale), -(-height // scale)))
+            image.load()
+            return np.asarray(_cropped(image.convert("RGB"), size))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BrokenImage(f"is too large: more than {MOST_PIXELS:,} pixels") from None
+    except UnidentifiedImageError:
+        raise BrokenImage("is not an image of type JPEG or PNG") from None
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        raise BrokenImage(f"is truncated or damaged ({error})") from None
+
+
+def _cropped(image: Image.Image, size: int) -> Image.Image:
+    width, height = image.size
+    short = min(width, height)
+    left, top = (width - short) / 2, (height - short) / 2
+    return image.resize(
+        (size, size), Image.Resampling.BILINEAR, box=(left, top, left + short, top + short), reducing_gap=2.0
+    )

@@ -1,0 +1,38 @@
+"""What is wrong with a folder of data that its owners made: collected, so that a person reads all of it at once."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.errors import BenchmarkError
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """`place` is a file, or a file and its line, relative to the dataset's folder."""
+
+    place: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.what}"
+
+
+def refuse(root: Path, name: str, problems: Iterable[Problem]) -> None:
+    """Raises BenchmarkError that names the first few problems and says how to see all, or to go on without them."""
+    found = list(problems)
+    if found:
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise BenchmarkError(
+            f"{root}: {'; '.join(map(str, found[:_SHOWN]))}{more}; `tirg-bench data check {name} {root}` lists all, "
+            f"--skip-broken goes on without them"
+        )
+
+
+def skipped_hash(skipped: Mapping[str, str]) -> str | None:
+    """SHA-256 of the names of what was left out; None if nothing was."""
+    return hashlib.sha256(json.dumps(sorted(skipped)).encode()).hexdigest() if skipped else None
