@@ -127,16 +127,17 @@ def test_the_edges_of_a_cube_have_values_between_their_faces_and_none_darker() -
         values = image.astype(float)
         for row, column in np.argwhere(faces[:, 2:-2] != faces[:, 3:-1]) + np.array([0, 2]):
             window = slice(column - 2, column + 4)
-            one_cube = numbers[row, column] > 0 and np.ptp(numbers[row, window]) == 0
+            around = numbers[max(row - 1, 0) : row + 2, max(column - 3, 0) : column + 5]
+            one_cube = numbers[row, column] > 0 and np.ptp(around) == 0
             if not one_cube or (faces[row, window] != np.repeat(faces[row, [column, column + 1]], 3)).any():
                 continue
             left, *middle, right = values[row, window]
-            low, high = np.minimum(left, right) - 12, np.maximum(left, right) + 40
+            low, high = np.minimum(left, right) - 8, np.maximum(left, right) + 40
             assert ((middle >= low) & (middle <= high)).all(), (row, column)
             gap = np.abs(left - right).max()
             compared += 1
             between += gap > 20 and (np.abs(np.diff([left, *middle, right], axis=0)).max() < 0.85 * gap)
-    assert compared > 60
+    assert compared > 40
     assert between > 0.5 * compared
 
 
