@@ -2,10 +2,10 @@
 
     python benchmarks/decode.py [--images 120]
 
-The photographs are JPEG files of 2000 x 1500 pixels (renderings of css-gen, enlarged, with noise), wanted at 224 pixels.
-Both read the same files, in blocks that take turns. The second figure is a second start on 100,000 images: from a cache
-that is there already to a batch of 64 of its images in memory. Its file is a sparse one of that size, so this shows that
-nothing is decoded or listed, not how fast a disk is.
+The photographs are JPEG files of 2000 x 1500 pixels (renderings of css-gen, enlarged, with noise), wanted at 224
+pixels. Both read the same files, in blocks that take turns. The second figure is a second start on 100,000 images: from
+a cache that is there already to a batch of 64 of its images in memory. Its file is a sparse one of that size, so this
+shows that nothing is decoded or listed, not how fast a disk is.
 
 The result is benchmarks/results/decode.json.
 """
