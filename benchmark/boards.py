@@ -4,10 +4,11 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from benchmark.comparison import group_letters, pairwise
 from benchmark.published import Published, published_recall
 from benchmark.recall import KS, slice_masks
 from benchmark.record import ComposerCard, DatasetCard, ParameterCounts, StoredRecord
@@ -16,6 +17,7 @@ from benchmark.statistics import Interval, mean_and_deviation, recall_intervals
 ALL = "all"
 """The name of the slice that is no slice: every query."""
 
+SIGNIFICANT = 0.05
 _INTERVAL_SEED = 0
 
 
@@ -48,6 +50,7 @@ class Row:
 
     Attributes:
         rank: from 1 by mean Recall@1, then 5, 10 and 50; rows that tie on all of them share it.
+        group: letters; two rows share one if and only if their Recall@1 does not differ significantly.
         scores: by slice: `ALL`, then "kind=add" and so on.
         device: the names of all devices that its runs were made on.
         published: what the paper reports for this composer, on its own data.
@@ -55,6 +58,7 @@ class Row:
     """
 
     rank: int
+    group: str
     composer: ComposerCard
     seeds: tuple[int, ...]
     scores: Mapping[str, Score]
@@ -90,6 +94,11 @@ def build(stored: Iterable[StoredRecord]) -> tuple[Board, ...]:
     The result does not depend on the order of the records. Records of one protocol and dataset must hold the same
     queries, as `leaderboard.load_records` makes sure.
     """
+    return tuple(_board(runs) for runs in comparable(stored))
+
+
+def comparable(stored: Iterable[StoredRecord]) -> list[list[StoredRecord]]:
+    """The records that may share a board, together: by protocol, then the recipe that trains longest first."""
     runs = sorted(stored, key=lambda run: (run.record.composer.name, run.record.seed))
     groups: dict[tuple[str, str, str, str], list[StoredRecord]] = defaultdict(list)
     for run in runs:
@@ -99,24 +108,29 @@ def build(stored: Iterable[StoredRecord]) -> tuple[Board, ...]:
         groups.items(),
         key=lambda item: (item[0][0], -max(run.record.training.queries_seen for run in item[1]), item[0]),
     )
-    return tuple(_board(recipe, group) for (_, _, recipe, _), group in longest_first)
+    return [group for _, group in longest_first]
 
 
-def _board(recipe: str, runs: Sequence[StoredRecord]) -> Board:
+def _board(runs: Sequence[StoredRecord]) -> Board:
     by_composer: dict[str, list[StoredRecord]] = defaultdict(list)
     for run in runs:
         by_composer[run.record.composer.name].append(run)
     unranked = [_row(group) for group in by_composer.values()]
     places = sorted(_order(row) for row in unranked)
-    rows = [Row(**{**vars(row), "rank": 1 + places.index(_order(row))}) for row in unranked]
+    unranked.sort(key=lambda row: (_order(row), row.composer.name))
+    names = [row.composer.name for row in unranked]
+    outcomes_of = {name: [run.outcomes for run in by_composer[name]] for name in names}
+    p_values = pairwise(outcomes_of, seed=_INTERVAL_SEED)
+    letters = group_letters(names, frozenset(pair for pair, p in p_values.items() if p < SIGNIFICANT))
+    rows = [replace(row, rank=1 + places.index(_order(row)), group=letters[row.composer.name]) for row in unranked]
     record, outcomes, _ = runs[0]
     return Board(
         protocol=record.protocol,
         preset=record.preset,
-        recipe=recipe,
+        recipe=_recipe(record.configuration),
         dataset=record.dataset,
         slices={name: tuple(masks) for name, masks in slice_masks(outcomes.attributes).items()},
-        rows=tuple(sorted(rows, key=lambda row: (row.rank, row.composer.name))),
+        rows=tuple(rows),
     )
 
 
@@ -125,6 +139,7 @@ def _row(runs: Sequence[StoredRecord]) -> Row:
     records = [run.record for run in runs]
     return Row(
         rank=0,
+        group="",
         composer=records[0].composer,
         seeds=tuple(record.seed for record in records),
         scores=_scores(runs),

@@ -233,7 +233,8 @@ def list_() -> None:
     }
     console = Console(highlight=False)
     for title, (columns, *rows) in contents.items():
-        table = Table(*columns, title=title, title_justify="left", box=None)
+        table = Table(*columns[:-1], title=title, title_justify="left", box=None)
+        table.add_column(columns[-1], no_wrap=title == "Datasets")
         for row in rows:
             table.add_row(*row)
         console.print(table)

@@ -187,16 +187,16 @@ def _markdown(protocol: str, boards: Sequence[Board]) -> str:
 
 def _ranking_table(board: Board) -> str:
     published = "Original" if board.protocol in _RENDERED_ANEW else "Published"
-    header = ["#", "Composer", "R@1", "95% interval", *(f"R@{k}" for k in KS[1:]), "Seeds", published]
+    header = ["#", "Composer", "R@1", "95% interval", "Group", *(f"R@{k}" for k in KS[1:]), "Seeds", published]
     lines = []
     for row in board.rows:
         score = row.scores[ALL]
         known = row.published
-        cells = [str(row.rank), _plain(row.composer.title), _mean(score, 1), _interval(score)]
+        cells = [str(row.rank), _plain(row.composer.title), _mean(score, 1), _interval(score), row.group]
         cells += [*(_mean(score, k) for k in KS[1:]), str(len(row.seeds))]
         lines.append([*cells, f"{known.recall[1]} {known.source}" if known else _NOTHING])
     chance = board.rows[0].scores[ALL].chance
-    lines.append(["", "*chance*", _chance(chance[1]), "", *(_chance(chance[k]) for k in KS[1:]), "", ""])
+    lines.append(["", "*chance*", _chance(chance[1]), "", "", *(_chance(chance[k]) for k in KS[1:]), "", ""])
     return _table(header, lines, left=(1,))
 
 
@@ -259,7 +259,20 @@ def _csv(boards: Sequence[Board]) -> str:
     """A line for every row and slice, numbers to the last digit; empty where there is no number."""
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
-    header = ["protocol", "preset", "recipe", "dataset", "gallery", "rank", "composer", "title", "paper", "year", "url"]
+    header = [
+        "protocol",
+        "preset",
+        "recipe",
+        "dataset",
+        "gallery",
+        "rank",
+        "group",
+        "composer",
+        "title",
+        "paper",
+        "year",
+        "url",
+    ]
     header += ["seeds", "parameters", "composer_parameters", "queries_per_second", "wall_seconds", "device"]
     header += ["published_recall_1", "published_source", "slice", "queries"]
     header += [f"recall_{k}{part}" for k in KS for part in ("", "_deviation", "_low", "_high", "_chance")]
@@ -274,6 +287,7 @@ def _csv(boards: Sequence[Board]) -> str:
                 board.dataset.fingerprint,
                 board.dataset.gallery,
                 row.rank,
+                row.group,
             ]
             about += [card.name, card.title, card.paper, card.year, card.url, " ".join(map(str, row.seeds))]
             about += [

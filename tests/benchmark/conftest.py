@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+import css_gen.dataset
 from benchmark.config import Config, override, preset
 from benchmark.datasets.css import Css
 from benchmark.progress import SilentRuns
 from benchmark.single_run import Bench
+from css_gen.export_tirg import export_tirg
+from tests.benchmark.folders import make_fashion200k, make_mit_states
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,13 +54,28 @@ def tiny_config() -> Config:
     )
 
 
+@pytest.fixture(scope="session")
+def places(css_root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A small folder for every dataset."""
+    root = tmp_path_factory.mktemp("places")
+    original = root / "css-original"
+    original.mkdir()
+    export_tirg(css_gen.dataset.open(css_root), original, lambda _: None)
+    return {
+        "css": css_root,
+        "fashion200k": make_fashion200k(root / "fashion200k", train=40, test=30, queries=12, seed=0),
+        "mitstates": make_mit_states(root / "mitstates", images=2, colours=3, seed=0),
+        "css-original": original,
+    }
+
+
 @pytest.fixture
-def bench(css_root: Path, tiny_config: Config, tmp_path: Path) -> Bench:
+def bench(places: dict[str, Path], tiny_config: Config, tmp_path: Path) -> Bench:
     return Bench(
         config=tiny_config,
         device="cpu",
         reporter=SilentRuns(),
-        places={"css": css_root},
+        places=places,
         leaderboards=tmp_path / "leaderboards",
         runs=tmp_path / "runs",
     )

@@ -24,8 +24,9 @@ def reduced_slowly(image: np.ndarray, size: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", datasets.names())
-def test_every_dataset_gives_splits_whose_rows_fit(name: str, css_root: Path) -> None:
-    dataset: Dataset = datasets.info(name).open(css_root, image_size=16, reporter=SilentRuns(), skip_broken=False)
+def test_every_dataset_gives_splits_whose_rows_fit(name: str, places: dict[str, Path]) -> None:
+    root = datasets.locate(name, places)
+    dataset: Dataset = datasets.info(name).open(root, image_size=16, reporter=SilentRuns(), skip_broken=False)
     assert dataset.name == name
     for split in (dataset.train, dataset.test):
         queries = split.queries

@@ -131,18 +131,19 @@ def test_the_page_says_what_the_records_say(root: Path) -> None:
     ranking, cost, parts, kind, combination, objects = tables(page(root))
     assert parts[0] == ["Composer", "noun R@1", "noun R@5", "noun R@10", "noun R@50"]
     assert {tuple(line[1:]) for line in parts[1:]} == {("100.0",) * 4}
-    assert ranking[0] == ["#", "Composer", "R@1", "95% interval", "R@5", "R@10", "R@50", "Seeds", "Original"]
+    assert ranking[0] == ["#", "Composer", "R@1", "95% interval", "Group", "R@5", "R@10", "R@50", "Seeds", "Original"]
     for line, row in zip(ranking[1:], board.rows, strict=False):
         score = row.scores[ALL]
         assert score.interval is not None
-        assert line[:4] == [
+        assert line[:5] == [
             str(row.rank),
             row.composer.title,
             f"{score.mean[1]:.1f} ± {score.deviation[1]:.1f}",
             f"[{score.interval.low:.1f}, {score.interval.high:.1f}]",
+            row.group,
         ]
     assert [line[-1] for line in ranking[1:]] == ["73.7 V", "65.6 M", "0.1 M", ""]
-    assert ranking[-1] == ["", "*chance*", "0.5", "", "2.5", "5", "25", "", ""]
+    assert ranking[-1] == ["", "*chance*", "0.5", "", "", "2.5", "5", "25", "", ""]
     assert cost[1] == ["TIRG", "2019", "1.52 M", "0.14 M", "252", "3 min 05 s", "Some CPU"]
     assert kind[0][1:] == list(SLICES["kind"])
     assert combination[0][1:] == list(SLICES["combination"])
