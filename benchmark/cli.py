@@ -243,8 +243,15 @@ def list_() -> None:
 
 @main.command()
 @LEADERBOARDS
-def leaderboard(out: Path) -> None:
+@click.option("--html", is_flag=True, help="Write a static site of pages and pictures into OUT/site, too.")
+@click.option("--data", "places", multiple=True, type=Place(), help="Where the pictures are, if not in data/NAME.")
+def leaderboard(out: Path, html: bool, places: tuple[tuple[str, Path], ...]) -> None:
     """Write the tables anew from the records, and print them."""
+    if html:
+        from benchmark.site import write_site
+
+        write_site(out / "records", out, dict(places))
+        click.echo(f"the site is {out / 'site' / 'index.html'}")
     _print_results([], out / "records", out)
 
 
