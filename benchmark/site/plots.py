@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 from markupsafe import Markup
@@ -16,7 +17,7 @@ _INK, _FAINT, _LINE = "#010101", "#020202", "#030303"
 
 _PAGE_COLOURS = {_INK: "currentColor", _FAINT: "var(--rule)", _LINE: "var(--accent)"}
 _INCHES = (4.6, 2.7)
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "css-bench",
     "font.size": 10.0,
@@ -67,7 +68,7 @@ _Line = tuple[int, list[tuple[int, float]]]
 
 
 def _ends(lines: Sequence[_Line]) -> str:
-    ends = [f"seed {seed} {points[-1][1]:.3g}" for seed, points in lines if points]
+    ends = [f"{points[-1][1]:.3g} (seed {seed})" for seed, points in lines if points]
     return f"At the end: {', '.join(ends)}."
 
 
@@ -94,7 +95,8 @@ def _svg(lines: Sequence[_Line], name: str, *, percent: bool) -> Markup:
 def _of_page(svg: str, name: str) -> str:
     """The <svg> element alone, of the page's colours and letters, its ids unlike any other's on the page."""
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    # The style would reach all of the page: the page's own has it, for plots alone.
+    svg = re.sub(r"<metadata>.*?</metadata>\s*|<defs>\s*<style.*?</style>\s*</defs>\s*", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true" focusable="false">', svg)
     svg = re.sub(r"\bid=\"", f'id="{name}-', svg)
     svg = re.sub(r"xlink:href=\"#", f'href="#{name}-', svg)

@@ -1,0 +1,62 @@
+"""Runs on a real, tiny dataset whose answers are drawn at random, so that a site has pictures without any training."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import css_gen.dataset
+from benchmark.examples import examples_of
+from benchmark.recall import Outcomes
+from benchmark.record import CurvePoint, save_record
+from tests.benchmark.made_up import make_record
+
+_TOP = 8
+
+
+def save_run(leaderboards: Path, css_root: Path, *, seed: int = 0, with_examples: bool = True, **about: Any) -> Path:
+    """Save the record of a run that ranked the gallery of `css_root` at random, and return its path."""
+    outcomes, top = random_answers(css_root, seed=seed)
+    dataset = css_gen.dataset.open(css_root)
+    record = make_record(outcomes, seed=seed, fingerprint=dataset.fingerprint, **about)
+    record = record.model_copy(
+        update={
+            "dataset": record.dataset.model_copy(update={"gallery": len(dataset.split("test"))}),
+            "examples": examples_of(outcomes, top) if with_examples else (),
+            "curve": tuple(
+                CurvePoint(step=step, loss=5 / step, recall_at_1=step / 10 if step % 50 == 0 else None)
+                for step in range(1, 201)
+            ),
+        }
+    )
+    return save_record(record, outcomes, leaderboards / "records")
+
+
+def random_answers(css_root: Path, *, seed: int) -> tuple[Outcomes, np.ndarray[Any, np.dtype[np.int64]]]:
+    """What became of every query, and (Q, 8) the first images; every other query is answered at once."""
+    split = css_gen.dataset.open(css_root).split("test")
+    keys = np.array(split.keys)
+    rng = np.random.default_rng(seed)
+    tops, ranks, correct = [], [], []
+    for number, query in enumerate(split.queries):
+        order = rng.permutation(len(split))
+        order = order[order != query.source_id]
+        if number % 2:
+            order = np.concatenate([[query.target_id], order[order != query.target_id]])
+        hits = keys[order] == keys[query.target_id]
+        tops.append(order[:_TOP])
+        ranks.append(1 + int(hits.argmax()))
+        correct.append(int(hits.sum()))
+    top = np.array(tops)
+    outcomes = Outcomes(
+        ranks=np.array(ranks),
+        correct=np.array(correct),
+        candidates=np.full(len(tops), len(split) - 1),
+        first=top[:, 0],
+        sources=np.array([query.source_id for query in split.queries]),
+        attributes={
+            "kind": np.array([query.kind for query in split.queries]),
+            "combination": np.array(["novel" if query.novel else "seen" for query in split.queries]),
+        },
+    )
+    return outcomes, top
