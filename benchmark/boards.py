@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmark.comparison import group_letters, pairwise
+from benchmark.comparison import different_pairs, group_letters
 from benchmark.published import Published, published_recall
 from benchmark.recall import KS, slice_masks
 from benchmark.record import ComposerCard, DatasetCard, ParameterCounts, StoredRecord
@@ -120,8 +120,7 @@ def _board(runs: Sequence[StoredRecord]) -> Board:
     unranked.sort(key=lambda row: (_order(row), row.composer.name))
     names = [row.composer.name for row in unranked]
     outcomes_of = {name: [run.outcomes for run in by_composer[name]] for name in names}
-    p_values = pairwise(outcomes_of, seed=_INTERVAL_SEED)
-    letters = group_letters(names, frozenset(pair for pair, p in p_values.items() if p < SIGNIFICANT))
+    letters = group_letters(names, different_pairs(outcomes_of, level=SIGNIFICANT, seed=_INTERVAL_SEED))
     rows = [replace(row, rank=1 + places.index(_order(row)), group=letters[row.composer.name]) for row in unranked]
     record, outcomes, _ = runs[0]
     return Board(

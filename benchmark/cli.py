@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmark.cli_compare import compare
 from benchmark.cli_data import data
+from benchmark.cli_options import PLACES, by_name
+from benchmark.cli_verify import verify
 from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
@@ -91,20 +94,6 @@ class Seeds(click.ParamType[Any]):
         return seeds
 
 
-class Place(click.ParamType[Any]):
-    """NAME=PATH: where a dataset lies."""
-
-    name = "NAME=PATH"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path]:
-        if isinstance(value, tuple):
-            return value
-        name, equals, path = str(value).partition("=")
-        if not equals or not name or not path:
-            self.fail(f"{value!r} is not NAME=PATH, for instance css=data/css", param, ctx)
-        return name, Path(path)
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="css-bench", prog_name="tirg-bench")
 @click.option("--debug", is_flag=True, help="Show tracebacks; may stand anywhere.")
@@ -115,6 +104,8 @@ def main(debug: bool) -> None:
     tirg-bench run --all                        everything: every composer on every dataset that is there
     tirg-bench run --composer tirg --set training.steps=500
     tirg-bench list                             what there is to run
+    tirg-bench compare tirg concat              whether two rows of a table really differ
+    tirg-bench verify                           whether records and tables can be believed
     """
 
 
@@ -132,7 +123,7 @@ def main(debug: bool) -> None:
     "--set", "assignments", multiple=True, metavar="KEY=VALUE",
     help="Change a part of the recipe, such as training.steps=500; `tirg-bench list` shows all parts.",
 )  # fmt: skip
-@click.option("--data", "places", multiple=True, type=Place(), help="Where a dataset lies, if not in data/NAME.")
+@PLACES
 @click.option("--skip-broken", is_flag=True, help="Leave out broken images and queries; the record says how many.")
 @click.option("--pretrained", metavar="torchvision|FILE", help="Start the image encoder from these weights.")
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
@@ -161,12 +152,9 @@ def run(
         raise click.UsageError("say what to run: either --all, or --composer NAME")
     if seed is not None and seeds is not None:
         raise click.UsageError("--seed and --seeds exclude each other")
-    for name, _ in places:
-        if name not in datasets.folder_names():
-            raise UsageError(f"--data: {config.unknown('dataset', name, datasets.folder_names())}")
+    given = by_name(places)
     if preset is not None:
         config.preset(preset)
-    given = dict(places)
     wanted = dataset_names or datasets.present_or_made(given)
 
     import models
@@ -244,18 +232,20 @@ def list_() -> None:
 @main.command()
 @LEADERBOARDS
 @click.option("--html", is_flag=True, help="Write a static site of pages and pictures into OUT/site, too.")
-@click.option("--data", "places", multiple=True, type=Place(), help="Where the pictures are, if not in data/NAME.")
+@PLACES
 def leaderboard(out: Path, html: bool, places: tuple[tuple[str, Path], ...]) -> None:
     """Write the tables anew from the records, and print them."""
     if html:
         from benchmark.site import write_site
 
-        write_site(out / "records", out, dict(places))
+        write_site(out / "records", out, by_name(places))
         click.echo(f"the site is {out / 'site' / 'index.html'}")
     _print_results([], out / "records", out)
 
 
 main.add_command(data)
+main.add_command(compare)
+main.add_command(verify)
 
 
 def _value(recipe: "Config", key: str) -> str:

@@ -17,6 +17,7 @@ from benchmark.statistics import FEWEST_QUERIES, Interval
 ALL = "all"
 RESAMPLES = 9_999
 _AT_ONCE = 500
+_SHARED_RESAMPLES = 4_000
 
 Floats = npt.NDArray[np.float64]
 
@@ -105,6 +106,37 @@ def pairwise(runs: Mapping[str, Sequence[Outcomes]], *, seed: int) -> dict[froze
     sums = np.stack([_sums(hits[one] - hits[other], everything[0].sources) for one, other in pairs])
     corrected = holm(_p_values(sums, rng).tolist())
     return {frozenset(pair): p for pair, p in zip(pairs, corrected, strict=True)}
+
+
+def different_pairs(runs: Mapping[str, Sequence[Outcomes]], *, level: float, seed: int) -> frozenset[frozenset[str]]:
+    """The pairs of composers whose Recall@1 differs, by both of what could make them seem to.
+
+    Other scenes: the Holm-corrected p of `pairwise` is below `level`. Other seeds: the paired interval of the
+    difference, at that level, does not hold zero when scenes and the seeds of each composer are drawn again. (With one
+    seed there is nothing to draw, and the difference is one of two runs.)
+
+    Raises:
+        ValueError: the runs are not on the same queries.
+    """
+    p_values = pairwise(runs, seed=seed)
+    if not p_values:
+        return frozenset()
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
+    sources = next(iter(runs.values()))[0].sources
+    scenes = len(np.unique(sources))
+    weights = rng.multinomial(scenes, np.full(scenes, 1 / scenes), _SHARED_RESAMPLES).astype(np.float64)
+    drawn = {}
+    for name, each in runs.items():
+        sums = np.stack([_sums((run.ranks == 1).astype(np.float64), sources) for run in each])
+        drawn[name] = (weights @ sums.T * _seed_weights(len(each), _SHARED_RESAMPLES, rng)).sum(axis=1)
+    bounds = [50 * level, 100 - 50 * level]
+
+    def is_different(pair: frozenset[str]) -> bool:
+        one, other = pair
+        low, high = np.percentile(drawn[one] - drawn[other], bounds)
+        return bool(p_values[pair] < level and not low <= 0 <= high)
+
+    return frozenset(filter(is_different, p_values))
 
 
 def group_letters(names: Sequence[str], different: frozenset[frozenset[str]]) -> dict[str, str]:

@@ -1,0 +1,175 @@
+"""`tirg-bench verify` on a real run: sound as it is, and every way to tamper with it is named."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from benchmark.cli import main
+from benchmark.outcomes_file import encode
+from benchmark.record import RunRecord, StoredFile, load_outcomes, load_record, save_record
+from benchmark.record_format import sha256
+
+TINY = [
+    f"--set={assignment}"
+    for assignment in (
+        "data.image_size=16", "model.text_width=8", "model.state_width=8", "model.embedding_width=8",
+        "training.steps=2", "training.sources=2", "training.modifications=2",
+    )
+]  # fmt: skip
+Verify = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def ran(css_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the records, tables and models of two composers."""
+    root = tmp_path_factory.mktemp("verify")
+    arguments = ["run", "--composer=tirg", "--composer=concat", "--dataset=css", f"--data=css={css_root}", *TINY]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    return root
+
+
+@pytest.fixture
+def verify(ran: Path, css_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Verify:
+    """Run `tirg-bench verify` in a copy of that folder, which is the current one."""
+    shutil.copytree(ran, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+
+    def run(*arguments: object) -> Result:
+        return CliRunner().invoke(main, ["verify", f"--data=css={css_root}", "--device=cpu", *map(str, arguments)])
+
+    return run
+
+
+def the_record(composer: str = "tirg") -> Path:
+    (path,) = Path("leaderboards/records/css", composer).glob("*.json")
+    return path
+
+
+def the_model(composer: str = "tirg") -> Path:
+    (path,) = Path("runs/css", composer).rglob("model.safetensors")
+    return path
+
+
+def rewritten(record: RunRecord, path: Path, **changes: object) -> None:
+    """Store a changed record with a checksum that fits."""
+    save_record(record.model_copy(update=changes), load_outcomes(path, record), Path("leaderboards/records"))
+
+
+def test_a_sound_run_is_scored_again(verify: Verify) -> None:
+    result = verify()
+    assert result.exit_code == 0, result.output
+    assert f"{the_record()}: re-scored" in result.stdout
+    assert "2 records are sound, 2 re-scored" in result.stdout
+    alone = verify(the_record())
+    assert alone.exit_code == 0
+    assert "1 records are sound, 1 re-scored" in alone.stdout
+
+
+def test_without_checkpoint_or_dataset_it_stays_self_reported(verify: Verify, tmp_path: Path) -> None:
+    the_model("concat").unlink()
+    result = verify()
+    assert result.exit_code == 0
+    assert f"{the_record('concat')}: self-reported: no checkpoint at hand" in result.stdout
+    elsewhere = verify(f"--data=css={tmp_path / 'nowhere'}", the_record())
+    assert elsewhere.exit_code == 0
+    assert "self-reported: the dataset is not at hand" in elsewhere.stdout
+
+
+def test_quick_scores_nothing_again(verify: Verify) -> None:
+    shutil.rmtree("runs")
+    result = verify("--quick")
+    assert result.exit_code == 0
+    assert "2 records are sound" in result.stdout
+
+
+def edit_record() -> None:
+    the_record().write_text(the_record().read_text().replace('"seed": 0', '"seed": 1'))
+
+
+def edit_ranks() -> None:
+    next(Path("leaderboards/records/css/tirg").glob("*.parquet")).write_bytes(b"PAR1")
+
+
+def swap_checkpoints() -> None:
+    shutil.copyfile(the_model("concat"), the_model())
+
+
+def swap_checkpoints_and_say_so() -> None:
+    """As a forger would, who can make hashes fit."""
+    record = load_record(the_record())
+    other = load_record(the_record("concat")).checkpoint
+    rewritten(record, the_record(), checkpoint=other)
+
+
+def invent_the_ranks() -> None:
+    """Every query answered: numbers, ranks and hashes agree, only the checkpoint does not."""
+    from dataclasses import replace
+
+    from benchmark.recall import metrics_of
+
+    path = the_record()
+    record = load_record(path)
+    outcomes = load_outcomes(path, record)
+    invented = replace(outcomes, ranks=outcomes.ranks * 0 + 1)
+    ranks = StoredFile(path=record.ranks.path, sha256=sha256(encode(invented)))
+    changed = record.model_copy(update={"metrics": metrics_of(invented), "ranks": ranks})
+    save_record(changed, invented, Path("leaderboards/records"))
+    assert CliRunner().invoke(main, ["leaderboard"]).exit_code == 0
+
+
+def edit_table() -> None:
+    page = Path("leaderboards/css.md")
+    page.write_text(page.read_text().replace("TIRG", "BEST"))
+
+
+def edit_csv() -> None:
+    page = Path("leaderboards/css.csv")
+    lines = page.read_text().splitlines()
+    lines[1] = lines[1].replace(",1,", ",2,", 1)
+    page.write_text("\n".join(lines) + "\n")
+
+
+def remove_table() -> None:
+    Path("leaderboards/css.md").unlink()
+
+
+@pytest.mark.parametrize(
+    ("tamper", "expected"),
+    [
+        (edit_record, "was edited"),
+        (edit_ranks, "is not the file that"),
+        (swap_checkpoints, "is not the checkpoint that it was made from"),
+        (swap_checkpoints_and_say_so, "is of another run (another composer)"),
+        (invent_the_ranks, "says R@1 100.00, its checkpoint gives"),
+        (edit_table, "css.md: is not the table of the records"),
+        (edit_csv, "css.csv: is not the table of the records"),
+        (remove_table, "css.md: is missing"),
+    ],
+)
+def test_tampering_is_named(verify: Verify, tamper: Callable[[], None], expected: str) -> None:
+    tamper()
+    result = verify()
+    assert result.exit_code == 1
+    assert expected in result.stderr
+    assert all(line.startswith("tirg-bench: wrong: ") for line in result.stderr.splitlines() if expected in line)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["nowhere.json"], 2, "nowhere.json: there is no such record"),
+        (["--out=nowhere"], 1, "there are no records yet"),
+        (["--data=cs=x"], 2, "unknown dataset 'cs'"),
+    ],
+)
+def test_bad_input_ends_in_one_line(verify: Verify, arguments: list[str], code: int, expected: str) -> None:
+    result = verify(*arguments)
+    assert result.exit_code == code
+    assert expected in result.stderr
+    assert len(result.stderr.splitlines()) == 1
