@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from benchmark.cli_data import data
+from benchmark.cli_search import search
 from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
@@ -249,6 +250,7 @@ def leaderboard(out: Path) -> None:
 
 
 main.add_command(data)
+main.add_command(search)
 
 
 def _value(recipe: "Config", key: str) -> str:

@@ -41,8 +41,8 @@ def tirg_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TirgBench:
     return run
 
 
-COVERED = {"run", "list", "leaderboard", "data"}
-"""The commands of `data` are in test_cli_data."""
+COVERED = {"run", "list", "leaderboard", "data", "search"}
+"""The commands of `data` are in test_cli_data, `search` is in test_search."""
 
 
 def test_every_command_has_help_and_a_test() -> None:
