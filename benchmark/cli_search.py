@@ -107,9 +107,9 @@ def search(
         reporter.message(f"tirg-bench: left out: {name} {why}{others}")
     found = judged(embedded, searched, start, wording.text, network.vocabulary, k=k)
 
-    console = Console(highlight=False)
-    console.print(_table(found, f"{identity}, {printable(path)}"), markup=False)
-    click.echo(_summary(found))
+    click.echo(f"{identity}, {printable(path)}\n")
+    Console(highlight=False).print(_table(found))
+    click.echo("\n" + _summary(found))
     if out is not None:
         page = search_page(found, text=text, wording=wording, image=start, gallery=searched, identity=identity)
         try:
@@ -135,7 +135,7 @@ def _places(given: tuple[str, ...]) -> dict[str, Path]:
     return places
 
 
-def _table(found: "Found", title: str) -> "Table":
+def _table(found: "Found") -> "Table":
     """Columns that nothing is known for are left out. Names are text, never markup."""
     from rich.table import Column, Table
     from rich.text import Text
@@ -144,7 +144,7 @@ def _table(found: "Found", title: str) -> "Table":
     tells = any(answer.scene is not None for answer in found.answers)
     columns = [Column("Rank", justify="right"), Column("Similarity", justify="right"), Column("Image", overflow="fold")]
     columns += [Column("Right")] * judges + [Column("Scene", overflow="fold")] * tells
-    table = Table(*columns, title=Text(title), title_justify="left", box=None)
+    table = Table(*columns, box=None)
     if tells and found.scene is not None:
         query = [Text("-"), Text(""), Text("query"), *[Text("")] * judges, Text(found.scene)]
         table.add_row(*query, style="dim")
