@@ -1,13 +1,8 @@
-"""One question to a trained model: ranking, words, galleries, the page, and every error."""
+"""`tirg-bench search`: the ranking against a slow reference, the words, the verdicts, the page, and every bad input."""
 
-import base64
-import html
-import io
 import os
 import re
-import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -18,444 +13,261 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import css_gen.dataset
-from benchmark import datasets
-from benchmark.checkpoint import Checkpoint
 from benchmark.cli import main
-from benchmark.config import Config
-from benchmark.datasets.css import Css
-from benchmark.datasets.folder_images import decode
-from benchmark.datasets.pixels import reduced
-from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.evaluation import embed_gallery, embed_queries
-from benchmark.progress import SilentRuns
-from benchmark.retrieval import rank_targets
-from benchmark.search import Embedded, Model, embed, find_model, judged, ranked, read_model, right_keys, understood
-from benchmark.search_gallery import DatasetGallery, FolderGallery, query_from_file, resampling
-from benchmark.single_run import Bench, Run, make_record
+from benchmark.images import ImageStore
+from benchmark.search import Embedded, find_model, ranked, read_model, right_keys, understood
+from benchmark.search_gallery import QueryImage, query_from_file, rows_like
 from css_gen.modification import parse
 from css_gen.scene import Scene
 from models.text_encoders import Vocabulary
 
-WORDS = "add blue circle large make object rectangle red remove small to top-left triangle"
-FLAT = Vocabulary(tuple(WORDS.split()))
-TEXT = "make object red"
 Search = Callable[..., Result]
+TINY = [
+    f"--set={assignment}"
+    for assignment in (
+        "data.image_size=16", "model.text_width=8", "model.state_width=8", "model.embedding_width=8",
+        "training.steps=2", "training.sources=2", "training.modifications=2",
+    )
+]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def runs(places: dict[str, Path], tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of runs with a model on CSS, one on its drawings, and one on MIT-States."""
-    root = tmp_path_factory.mktemp("searched")
-    config = tiny_config.model_copy(update={"preset": "quick"})
-    bench = Bench(config=config, device="cpu", reporter=SilentRuns(), leaderboards=root / "boards", runs=root / "runs")
-    for protocol in ("css", "css-2d3d", "mit-states"):
-        place = places[datasets.info(protocol).folder_name]
-        opened = datasets.info(protocol).open(place, image_size=16, reporter=SilentRuns(), skip_broken=False)
-        make_record(Run("tirg", protocol, 0), opened, bench, protocol)
+@pytest.fixture(scope="module")
+def trained(css_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `runs` folder of one TIRG model on each protocol of CSS."""
+    root = tmp_path_factory.mktemp("search")
+    arguments = ["run", "--composer=tirg", "--dataset=css", "--dataset=css-2d3d", f"--data=css={css_root}", *TINY]
+    result = CliRunner().invoke(main, [*arguments, f"--out={root / 'boards'}", f"--runs={root / 'runs'}"])
+    assert result.exit_code == 0, result.output
     return root / "runs"
 
 
-@pytest.fixture(scope="session")
-def model(runs: Path) -> Model:
-    return read_model(runs / "css/tirg/quick-s0/model.safetensors")
-
-
-@pytest.fixture(scope="session")
-def gallery(css_root: Path) -> DatasetGallery:
-    return DatasetGallery("css", css_root, image_size=16, reporter=SilentRuns())
-
-
 @pytest.fixture
-def search(runs: Path, places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
-    """Run `tirg-bench search` on these models and datasets, in an empty folder; options that are given come last."""
-    monkeypatch.chdir(tmp_path)
-    given = [f"--data={name}={root}" for name, root in places.items()]
+def search(trained: Path, css_root: Path) -> Search:
+    """Run `tirg-bench search` on that model; later options win."""
 
-    def run(*options: object, composer: str | None = "tirg") -> Result:
-        named = [f"--composer={composer}"] if composer else []
-        arguments = ["search", *named, f"--runs={runs}", "--device=cpu", *given, *map(str, options)]
-        return CliRunner().invoke(main, arguments)
+    def run(*arguments: object, composer: str = "tirg", runs: Path = trained) -> Result:
+        usual = [f"--composer={composer}", f"--runs={runs}", f"--data=css={css_root}", "--device=cpu"]
+        return CliRunner().invoke(main, ["search", *usual, *map(str, arguments)])
 
     return run
 
 
-@pytest.fixture
-def folder(css_root: Path, tmp_path: Path) -> Path:
-    """Test images 0 to 5 as files, one of them in a folder, beside files that are none."""
-    test = css_gen.dataset.open(css_root).split("test")
-    root = tmp_path / "mine"
-    (root / "sub").mkdir(parents=True)
-    (root / ".hidden").mkdir()
-    for row in range(6):
-        (root / ("sub" if row == 5 else "") / f"{row}.png").write_bytes(test.png_3d(row))
-    (root / ".hidden" / "7.png").write_bytes(test.png_3d(7))
-    (root / "notes.txt").write_text("no image")
+def model_of(trained: Path, dataset: str = "css") -> Path:
+    return find_model(trained, "tirg", dataset, None, None)
+
+
+def answers(result: Result) -> list[list[str]]:
+    """The words of each answer's line in the table: rank, similarity, image and what follows."""
+    lines = [line.split() for line in result.stdout.splitlines()]
+    return [words for words in lines if len(words) >= 3 and words[0].isdigit() and re.match(r"-?[01]\.", words[1])]
+
+
+def first_query(css_root: Path) -> css_gen.dataset.QueryRow:
+    return css_gen.dataset.open(css_root).split("test").queries[0]
+
+
+@pytest.mark.parametrize("dataset", ["css", "css-2d3d"])
+def test_the_order_is_that_of_embedding_each_image_by_itself(
+    search: Search, trained: Path, css_root: Path, dataset: str
+) -> None:
+    query = first_query(css_root)
+    result = search("--dataset", dataset, "--image", query.source_id, "--text", query.text, "--k", 5)
+    assert result.exit_code == 0, result.output
+
+    network, _ = read_model(model_of(trained, dataset))
+    split = css_gen.dataset.open(css_root).split("test")
+
+    def pixels(image: np.ndarray) -> torch.Tensor:
+        small = np.asarray(Image.fromarray(image).resize((16, 16), Image.Resampling.BOX))
+        return ImageStore(small[None], torch.device("cpu")).batch(torch.tensor([0]))
+
+    source = split.image_3d(query.source_id) if dataset == "css" else split.image_2d(query.source_id)
+    with torch.no_grad():
+        asked = network.embed_queries(network.encode_images(pixels(source)), *network.vocabulary.encode([query.text]))
+        found = {
+            row: float(torch.cosine_similarity(asked, network.embed_images(network.encode_images(pixels(image)))))
+            for row in range(len(split))
+            for image in [split.image_3d(row)]
+            if row != query.source_id
+        }
+    expected = sorted(found, key=lambda row: -found[row])[:5]
+    similarities = [float(words[1]) for words in answers(result)]
+    assert similarities == pytest.approx([found[row] for row in expected], abs=2e-3)
+    assert [found[int(words[2])] for words in answers(result)] == pytest.approx(similarities, abs=2e-3)
+    assert f"{len(split) - 1} images were ranked" in result.stdout
+
+
+def test_ranked_is_a_stable_sort_without_the_own_image() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.integers(-1, 2, (60, 3)).astype(np.float32)  # many ties, zero vectors too
+    rows = np.arange(100, 160)
+    query = torch.tensor([1.0, -1.0, 0.0]) / 2
+    embedded = Embedded(query, torch.from_numpy(vectors), rows, own=np.array([7, 20]))
+    scores = {int(row): float(v @ query.numpy()) for row, v in zip(rows, vectors, strict=True) if row not in (107, 120)}
+    expected = sorted(scores, key=lambda row: (-scores[row], row))
+    assert [row for row, _ in ranked(embedded, 100)] == expected
+    assert [row for row, _ in ranked(embedded, 4)] == expected[:4]
+
+
+def test_answers_are_judged_by_their_scenes(search: Search, css_root: Path) -> None:
+    query = first_query(css_root)
+    split = css_gen.dataset.open(css_root).split("test")
+    result = search("--image", query.source_id, "--text", query.text, "--k", 1000)
+    rows = answers(result)
+    assert len(rows) >= len(split) - 1
+    right = parse(query.text).targets(split.scene(query.source_id))
+    verdicts = {int(words[2]): words[3] for words in rows if words[2].isdigit() and words[3] in ("yes", "no")}
+    assert len(verdicts) == len(split) - 1
+    for row, verdict in verdicts.items():
+        assert (verdict == "yes") == (split.scene(row).key in right), row
+    assert sum(verdict == "yes" for verdict in verdicts.values()) >= 1
+    assert query.source_id not in verdicts
+
+
+def test_a_text_that_does_not_apply_says_so() -> None:
+    nothing = QueryImage("x", np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8), None, Scene(()))
+    assert right_keys(nothing, "remove red circle") == frozenset()
+    assert right_keys(nothing, "what is this") is None
+
+
+def test_words_are_put_as_the_model_knows_them() -> None:
+    flat = Vocabulary.from_texts(["make top-left rectangle red", "add circle"])
+    wording = understood("Make top-left CUBE red!", flat, is_css=True)
+    assert wording.text == "make top-left rectangle red"
+    assert wording.notes == (
+        "in the words that this model was trained on 'cube' is 'rectangle': "
+        "the text is read as 'make top-left rectangle red'",
+    )
+    assert understood("make rectangle red", flat, is_css=True).notes == ()
+    assert understood("make cube red", flat, is_css=False).text == "make cube red"
+    assert understood("make rectangel pink", flat, is_css=True).unknown == {"rectangel": ["rectangle"], "pink": []}
+    with pytest.raises(UsageError, match="expected words"):
+        understood(" !? ", flat, is_css=True)
+
+
+def test_unknown_and_translated_words_are_named_on_stderr(search: Search) -> None:
+    result = search("--image", 0, "--text", "make cube turquoise")
+    assert result.exit_code == 0
+    assert "'cube' is 'rectangle'" in result.stderr
+    assert "was not trained on 'turquoise'" in result.stderr
+
+
+def folder_of_images(root: Path, css_root: Path) -> Path:
+    split = css_gen.dataset.open(css_root).split("test")
+    (root / "deep").mkdir(parents=True)
+    for row, name in enumerate(("a.png", "<b>bold.png", "deep/c.PNG", ".hidden.png")):
+        Image.fromarray(split.image_3d(row)).save(root / name, format="PNG")
+    (root / "broken.jpg").write_bytes(b"\xff\xd8\xff no")
+    (root / "note.txt").write_text("no image")
     return root
 
 
-def found_by(search: Search, *options: object) -> list[tuple[str, ...]]:
-    """The rows of the table: rank, similarity, image, and whether it is right."""
-    result = search(*options)
-    assert result.exit_code == 0, result.output
-    return re.findall(r"(?m)^ +(\d+) +(-?\d\.\d{3})  (\S+(?: \S+)*) *(\S*)", result.stdout)
+class Words(HTMLParser):
+    """The tags and the addresses of a page."""
 
-
-def embedded_by(model: Model, gallery: DatasetGallery, row: int, text: str) -> Embedded:
-    accelerator = make_accelerator("cpu", "fp32")
-    image = gallery.query_by_row(row)
-    return embed(model.network, image, text, gallery, own_row=row, accelerator=accelerator, reporter=SilentRuns())
-
-
-def test_ranking_equals_a_slow_reference(model: Model, gallery: DatasetGallery) -> None:
-    embedded = embedded_by(model, gallery, 4, TEXT)
-    scores = []
-    for row in range(len(gallery)):
-        if row != 4:
-            products = [float(a) * float(b) for a, b in zip(embedded.images[row], embedded.query, strict=True)]
-            scores.append((-sum(products), row))
-    expected = sorted(scores)[:12]
-    found = ranked(embedded, 12)
-    assert [row for row, _ in found] == [row for _, row in expected]
-    assert [value for _, value in found] == pytest.approx([-value for value, _ in expected])
-
-
-def test_ranking_is_that_of_scoring(model: Model, gallery: DatasetGallery) -> None:
-    """The same query through the functions that score a run gives the same embeddings and the same order."""
-    split, accelerator = gallery.split, make_accelerator("cpu", "fp32")
-    queries = embed_queries(model.network, split, accelerator=accelerator, chunk=16)
-    images = embed_gallery(model.network, split.gallery, accelerator=accelerator, chunk=16)
-    own, labels = (torch.from_numpy(rows) for rows in (split.queries.own, split.labels))
-    top = rank_targets(queries, images, own, labels[split.queries.targets], labels, top_k=5).top
-    for query in range(0, len(split.queries), 9):
-        embedded = embedded_by(model, gallery, int(split.queries.sources[query]), split.queries.texts[query])
-        assert torch.allclose(embedded.query, queries[query], atol=1e-5)
-        assert [row for row, _ in ranked(embedded, 5)] == top[query].tolist()
-
-
-def test_equal_images_stand_in_the_order_of_their_rows() -> None:
-    images = torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.6, 0.8]])
-    embedded = Embedded(torch.tensor([1.0, 0.0]), images, np.array([3, 4, 7, 8, 9]), np.array([2]))
-    assert ranked(embedded, 9) == [(4, 1.0), (8, 1.0), (9, pytest.approx(0.6)), (3, 0.0)]
-
-
-def test_answers_are_judged_by_their_scenes(model: Model, gallery: DatasetGallery, css_root: Path) -> None:
-    test = css_gen.dataset.open(css_root).split("test")
-    seen = set()
-    for query in test.queries[::7]:
-        image = gallery.query_by_row(query.source_id)
-        embedded = embedded_by(model, gallery, query.source_id, query.text)
-        vocabulary = model.network.vocabulary
-        found = judged(embedded, gallery, image, query.text, vocabulary, k=len(gallery))
-        source = test.scene(query.source_id)
-        right = {answer.row for answer in found.answers if parse(query.text).is_target(source, test.scene(answer.row))}
-        assert {answer.row for answer in found.answers if answer.is_right} == right
-        assert query.target_id in right
-        assert query.source_id not in {answer.row for answer in found.answers}
-        assert (found.right, found.candidates, found.scene) == (len(right), len(gallery) - 1, source.key)
-        seen |= {answer.is_right for answer in found.answers}
-    assert seen == {True, False}
-
-
-def test_a_text_that_does_not_apply_has_no_right_answer(gallery: DatasetGallery) -> None:
-    empty = replace(gallery.query_by_row(0), scene=Scene())
-    assert right_keys(empty, "remove red object") == frozenset()
-    assert right_keys(empty, "please remove it") is None
-    assert right_keys(replace(empty, scene=None), "remove red object") is None
-
-
-def test_names_of_solids_are_read_as_the_names_the_model_knows() -> None:
-    wording = understood("Make top-left CUBE red!", FLAT, is_css=True)
-    assert wording.text == "make top-left rectangle red"
-    assert "'cube' is 'rectangle'" in wording.notes[0]
-    solid = Vocabulary(("cube", "cylinder", "make", "red", "sphere"))
-    assert understood("make circle red", solid, is_css=True).text == "make sphere red"
-    both = Vocabulary(("cube", "make", "rectangle"))
-    assert understood("make cube", both, is_css=True).notes == ()
-    assert understood("cube", FLAT, is_css=False).translated == {}
-    assert understood(TEXT, FLAT, is_css=True).notes == ()
-
-
-def test_unknown_words_are_named_with_the_nearest_known_ones() -> None:
-    wording = understood("make cubes rde 1234", FLAT, is_css=True)
-    assert wording.text == "make cubes rde 1234"
-    assert wording.unknown["cubes"][0] == "cube"
-    assert wording.unknown["rde"][0] == "red"
-    assert wording.unknown["1234"] == []
-    (note,) = wording.notes
-    assert "'rde' (nearest: red" in note
-    assert "'1234' (nothing is near)" in note
-
-
-def test_warnings_are_one_line_each_on_stderr(search: Search) -> None:
-    result = search("--image=0", "--text=make cube rde")
-    assert result.exit_code == 0, result.output
-    lines = [line for line in result.stderr.splitlines() if line.startswith("tirg-bench: ")]
-    assert len(lines) == 2
-    assert "read as 'make rectangle rde'" in lines[0]
-    assert "warning: the model was not trained on 'rde'" in lines[1]
-
-
-@pytest.mark.parametrize("protocol", ["css", "css-2d3d", "mit-states"])
-def test_the_own_image_is_left_out_in_every_protocol(protocol: str, search: Search, places: dict[str, Path]) -> None:
-    rows = found_by(search, "--image=2", f"--text={TEXT}", f"--dataset={protocol}", "--k=1000")
-    names = [name for _, _, name, _ in rows]
-    assert [int(rank) for rank, *_ in rows] == list(range(1, len(rows) + 1))
-    assert len(set(names)) == len(names)
-    if protocol == "mit-states":
-        opened = DatasetGallery(protocol, places["mitstates"], image_size=16, reporter=SilentRuns())
-        assert set(names) == set(opened.split.files) - {opened.name(2)}
-    else:
-        assert "2" not in names
-        assert {verdict for *_, verdict in rows} <= {"yes", "no"}
-
-
-def test_a_file_that_is_an_image_of_the_dataset_is_recognised(search: Search, folder: Path) -> None:
-    by_row = found_by(search, "--image=3", f"--text={TEXT}", "--k=20")
-    assert found_by(search, f"--image={folder / '3.png'}", f"--text={TEXT}", "--k=20") == by_row
-    assert len(by_row) == 20
-
-
-def test_a_drawing_that_starts_no_query_can_be_asked_about(css_root: Path) -> None:
-    drawings = DatasetGallery("css-2d3d", css_root, image_size=16, reporter=SilentRuns())
-    last = len(drawings) - 1
-    assert last >= len(drawings.split.sources)
-    test = css_gen.dataset.open(css_root).split("test")
-    assert np.array_equal(drawings.query_by_row(last).picture, test.image_2d(last))
-    assert np.array_equal(drawings.picture(last), test.image_3d(last))
-    assert np.array_equal(drawings.query_by_row(0).pixels, drawings.split.sources[0])
-
-
-def test_a_folder_is_searched_without_the_query_itself(search: Search, folder: Path) -> None:
-    rows = found_by(search, f"--image={folder / '1.png'}", f"--text={TEXT}", f"--gallery={folder}")
-    assert {name for _, _, name, _ in rows} == {"0.png", "2.png", "3.png", "4.png", "sub/5.png"}
-    shutil.copy(folder / "1.png", folder / "copy.png")
-    assert found_by(search, "--image=1", f"--text={TEXT}", f"--gallery={folder}") == rows
-
-
-def test_a_folder_needs_no_dataset(runs: Path, folder: Path) -> None:
-    model = runs / "css/tirg/quick-s0/model.safetensors"
-    arguments = ["search", f"--model={model}", f"--image={folder / '1.png'}", f"--text={TEXT}", f"--gallery={folder}"]
-    result = CliRunner().invoke(main, [*arguments, "--data=css=missing", "--device=cpu"])
-    assert result.exit_code == 0, result.output
-    assert "5 images were ranked" in result.stdout
-
-
-def test_broken_files_in_a_folder_are_named_and_left_out(search: Search, folder: Path) -> None:
-    (folder / "0.png").write_bytes((folder / "0.png").read_bytes()[:200])
-    (folder / "a.jpg").symlink_to("/etc/hostname")
-    result = search(f"--image={folder / '1.png'}", f"--text={TEXT}", f"--gallery={folder}")
-    assert result.exit_code == 0, result.output
-    assert "left out: 0.png is truncated or damaged" in result.stderr
-    assert "and 1 more" in result.stderr
-    assert "4 images were ranked" in result.stdout
-
-
-@pytest.mark.parametrize("side", [24, 100, 224])
-def test_images_of_ones_own_are_reduced_as_those_of_css(side: int, tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    Image.fromarray(np.random.default_rng(side).integers(0, 256, (side, side, 3), dtype=np.uint8)).save(path)
-    method = resampling("css")
-    assert np.array_equal(decode(path, 16, resampling=method), reduced(path.read_bytes(), 16))
-    assert np.array_equal(
-        query_from_file(path, image_size=16, resampling=method).pixels, reduced(path.read_bytes(), 16)
-    )
-    assert resampling("css-original") == Image.Resampling.BILINEAR
-
-
-def test_the_newest_model_that_fits_is_taken(tmp_path: Path) -> None:
-    for number, name in enumerate(
-        ("css/tirg/quick-s0", "css/tirg/quick-s1", "css/tirg/quick+ab12-s1", "css/film/paper-s0")
-    ):
-        path = tmp_path / name / "model.safetensors"
-        path.parent.mkdir(parents=True)
-        path.touch()
-        os.utime(path, (number, number))
-
-    def found(*asked: object) -> str:
-        return find_model(tmp_path, *asked).parent.name  # type: ignore[arg-type]
-
-    assert found("tirg", "css", None, None) == "quick+ab12-s1"
-    assert found("tirg", "css", "quick", None) == "quick-s1"
-    assert found("tirg", "css", None, 0) == "quick-s0"
-    with pytest.raises(
-        BenchmarkError, match=r"no model of tirg on css with --seed 2; there is css/tirg/quick\+ab12-s1"
-    ):
-        found("tirg", "css", None, 2)
-    with pytest.raises(BenchmarkError, match="there is css/film/paper-s0; `tirg-bench run --composer film --dataset x"):
-        found("film", "x", None, None)
-    with pytest.raises(
-        BenchmarkError, match="there is none at all; `tirg-bench run --composer film --dataset css` makes"
-    ):
-        find_model(tmp_path / "nowhere", "film", "css", None, None)
-
-
-class Page(HTMLParser):
-    """What a browser makes of a page: its tags, and its text."""
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, page: str) -> None:
         super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
         self.text = ""
-        self.feed(path.read_text())
+        self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
 
     def handle_data(self, data: str) -> None:
         self.text += data
 
-    def sources(self) -> list[str]:
-        return [attributes["src"] or "" for tag, attributes in self.tags if tag == "img"]
 
-
-def test_the_page_holds_the_answers_and_their_images(search: Search, css_root: Path, tmp_path: Path) -> None:
-    query = css_gen.dataset.open(css_root).split("test").queries[0]
-    asked = (f"--image={query.source_id}", f"--text={query.text}", "--k=4")
-    rows = found_by(search, *asked)
-    result = search(*asked, "--out=page.html")
-    assert "the page is page.html" in result.stdout
-    page = Page(tmp_path / "page.html")
-    assert len(page.sources()) == 5
-    for source in page.sources():
-        kind, _, content = source.partition(",")
-        assert kind == "data:image/webp;base64"
-        with Image.open(io.BytesIO(base64.b64decode(content)), formats=["WEBP"]) as image:
-            image.load()
-            assert image.size == (32, 32)
-    for _, similarity, name, verdict in rows:
-        assert similarity in page.text
-        assert f"\n{name}\n" in page.text
-        assert {"yes": "✓ right", "no": "not right"}[verdict] in page.text
-    assert css_gen.dataset.open(css_root).split("test").scene(query.source_id).key.split("; ")[0] in page.text
-    assert "prefers-color-scheme: dark" in page.text
-    assert not re.search(r"https?://|url\(", (tmp_path / "page.html").read_text())
-    assert not list(tmp_path.glob(".*"))
-
-
-def test_hostile_names_and_texts_stay_text(search: Search, folder: Path, tmp_path: Path) -> None:
-    names = ['<img src=x onerror="alert(1)">.png', "{{ 7 * 7 }}.png", "\x1b[31mred.png", "[bold]b.png"]
-    for name in names:
-        shutil.copy(folder / "2.png", folder / name)
-    os.rename(os.fsencode(folder / "0.png"), os.fsencode(folder) + b"/\xff\xfe.png")  # noqa: PTH104  no str is this name
-    text = '<script>alert("x")</script> {{ 1 + 1 }} [red]make\x1b[0m object red\u202e'
-    result = search(f"--image={folder / '3.png'}", "--text", text, f"--gallery={folder}", "--out=page.html", "--k=20")
+def test_a_folder_is_searched_and_the_page_shows_it_all(search: Search, css_root: Path, tmp_path: Path) -> None:
+    folder, page = folder_of_images(tmp_path / "images", css_root), tmp_path / "page.html"
+    result = search("--image", folder / "a.png", "--text", "<script>x</script>", "--gallery", folder, "--out", page)
     assert result.exit_code == 0, result.output
-    assert "\x1b" not in result.output
-    assert "[bold]b.png" in result.stdout
-    page = Page(tmp_path / "page.html")
-    tags = [tag for tag, _ in page.tags]
-    assert "script" not in tags
-    assert tags.count("img") == 10
-    assert all(source.startswith("data:") for source in page.sources())
-    assert not any("onerror" in attributes for _, attributes in page.tags)
-    assert '<script>alert("x")</script> {{ 1 + 1 }}' in page.text
-    assert names[0] in page.text
-    assert names[1] in page.text
-    assert "\N{REPLACEMENT CHARACTER}[31mred.png" in html.unescape(page.text)
-    assert "\u202e" not in page.text
-    assert "\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}.png" in page.text
+    assert sorted(words[2] for words in answers(result)) == ["<b>bold.png", "deep/c.PNG"]  # not a.png: the query itself
+    assert "left out: broken.jpg" in result.stderr
+    parsed = Words(page.read_text())
+    assert "script" not in parsed.tags
+    assert "b" not in parsed.tags
+    assert "<script>x</script>" in parsed.text
+    assert "<b>bold.png" in parsed.text
+    assert parsed.tags.count("img") == 3
+    assert all(address.startswith("data:image/webp;base64,") for address in parsed.addresses)
 
 
-def test_a_model_of_a_file_brings_its_dataset(search: Search, runs: Path) -> None:
-    path = runs / "mit-states/tirg/quick-s0/model.safetensors"
-    result = search(f"--model={path}", "--image=0", "--text=red", composer=None)
-    assert result.exit_code == 0, result.output
-    assert f"tirg on mit-states, {path}" in result.stdout
-    assert "Right" not in result.stdout
+def test_a_file_that_is_an_image_of_the_dataset_is_recognised(search: Search, css_root: Path, tmp_path: Path) -> None:
+    query = first_query(css_root)
+    split = css_gen.dataset.open(css_root).split("test")
+    Image.fromarray(split.image_3d(query.source_id)).save(tmp_path / "own.png")
+    by_file = search("--image", tmp_path / "own.png", "--text", query.text)
+    by_row = search("--image", query.source_id, "--text", query.text)
+    assert [words[:4] for words in answers(by_file)] == [words[:4] for words in answers(by_row)]
 
 
-MODEL = "css/tirg/quick-s0/model.safetensors"
+def test_rows_like_finds_every_equal_image_and_no_other() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 5, 5, 3), dtype=np.uint8)
+    images[4] = images[1]
+    images[5] = images[1]
+    images[5, 0, 0, 0] ^= 1
+    assert rows_like(images, images[1]).tolist() == [1, 4]
+    assert rows_like(images, np.zeros((5, 5, 3), np.uint8)).tolist() == []
+
+
+def test_a_users_image_is_made_smaller_as_the_training_images_were(css_root: Path, tmp_path: Path, css: object) -> None:
+    split = css_gen.dataset.open(css_root).split("test")
+    Image.fromarray(split.image_3d(3)).save(tmp_path / "x.png")
+    found = query_from_file(tmp_path / "x.png", image_size=16, resampling=Image.Resampling.BOX)
+    np.testing.assert_array_equal(found.pixels, css.test.gallery[3])  # type: ignore[attr-defined]
+
+
+def test_the_newest_model_that_fits_is_taken(tmp_path: Path) -> None:
+    paths = [tmp_path / "css" / "tirg" / name / "model.safetensors" for name in ("quick-s0", "quick-s1", "paper-s0")]
+    for age, path in enumerate(paths):
+        path.parent.mkdir(parents=True)
+        path.touch()
+        os.utime(path, (1_000 - age, 1_000 - age))
+    assert find_model(tmp_path, "tirg", "css", None, None) == paths[0]
+    assert find_model(tmp_path, "tirg", "css", None, 1) == paths[1]
+    assert find_model(tmp_path, "tirg", "css", "paper", None) == paths[2]
+    with pytest.raises(BenchmarkError, match=r"no model of tirg on css with --seed 7; there is css/tirg/paper-s0"):
+        find_model(tmp_path, "tirg", "css", None, 7)
+    with pytest.raises(BenchmarkError, match=r"`tirg-bench run --composer film --dataset css` makes it"):
+        find_model(tmp_path, "film", "css", None, None)
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "expected"),
+    ("arguments", "code", "expected"),
     [
-        (["--image=0"], 2, "Missing option '--text'"),
-        (["--text=red"], 2, "Missing option '--image'"),
-        (["--image=0", "--text=?!"], 2, "--text: expected words that say what to change"),
-        (["--image=0", "--text=red", "--k=0"], 2, "'--k'"),
-        (["--image=9999", "--text=red"], 2, "--image 9999: the test images of css are 0 to "),
-        (["--image=9999", "--text=red", "--dataset=mit-states"], 2, "the test images of mit-states are 0 to "),
-        (["--image=no.png", "--text=red"], 2, "--image no.png: there is no such file, and it is no number"),
-        (["--image=-1", "--text=red"], 2, "--image -1: there is no such file"),
-        (["--image=", "--text=red"], 2, "there is no such file"),
-        (["--image=broken.png", "--text=red"], 1, "--image broken.png: is not an image of type JPEG or PNG"),
-        (["--image=0", "--text=red", "--dataset=cs"], 2, "unknown dataset 'cs': did you mean css"),
-        (["--image=0", "--text=red", "--composer=trig"], 2, "unknown composer 'trig': did you mean tirg"),
-        (["--image=0", "--text=red", "--composer=film"], 1, "no model of film on css; there is css/tirg/quick-s0"),
-        (["--image=0", "--text=red", "--dataset=css-original"], 1, "no model of tirg on css-original; there is css"),
-        (["--image=0", "--text=red", "--seed=3"], 1, "with --seed 3; there is css/tirg/quick-s0; `tirg-bench run"),
-        (["--image=0", "--text=red", "--preset=paper"], 1, "--dataset css --preset paper` makes it"),
-        (["--image=0", "--text=red", "--model=no.safetensors"], 1, "no.safetensors: there is no such checkpoint"),
-        (["--image=0", "--text=red", "--model=broken.png"], 1, "broken.png is not a checkpoint of tirg-bench"),
-        (["--image=0", "--text=red", "--model=broken.png", "--seed=0"], 2, "--preset and --seed choose among"),
-        (["--image=0", "--text=red", "--composer=film", f"--model=RUNS/{MODEL}"], 2, "is of tirg, not of film"),
-        (["--image=0", "--text=red", "--gallery=nowhere"], 2, "--gallery nowhere: there is no such folder"),
-        (["--image=0", "--text=red", "--gallery=empty"], 2, "--gallery empty: there is no .jpg, .jpeg, .png file in"),
-        (["--image=0", "--text=red", "--gallery=bad"], 1, "bad: none of the 1 images can be used; a.png is empty"),
-        (["--image=0", "--text=red", "--data=css"], 2, "--data: 'css' is not NAME=PATH"),
-        (["--image=0", "--text=red", "--data=cs=x"], 2, "--data: unknown dataset 'cs': did you mean css"),
-        (["--image=0", "--text=red", "--data=css=nowhere"], 1, "nowhere does not exist"),
-        (["--image=0", "--text=red", "--out=no/page.html"], 2, "--out no/page.html: there is no folder no"),
-        (["--image=0", "--text=red", "--out=empty"], 1, "--out empty: cannot be written"),
-        (["--image=0", "--text=red", "--device=gpu"], 2, "--device gpu: expected cpu, cuda, or cuda:N"),
+        (["--image=0", "--text=add circle", "--composer=trig"], 2, "unknown composer 'trig': did you mean tirg?"),
+        (["--image=0", "--text=add circle", "--composer=film"], 1, "holds no model of film on css"),
+        (["--image=0", "--text=add circle", "--dataset=cs"], 2, "unknown dataset 'cs'"),
+        (["--image=9999", "--text=add circle"], 2, "the test images of css are 0 to"),
+        (["--image=nowhere.png", "--text=add circle"], 2, "there is no such file"),
+        (["--image=0", "--text= ?"], 2, "--text: expected words"),
+        (["--image=0", "--text=add circle", "--k=0"], 2, "'--k'"),
+        (["--image=0", "--text=add circle", "--gallery=nowhere"], 2, "--gallery nowhere: there is no such folder"),
+        (["--image=0", "--text=add circle", "--out=nowhere/page.html"], 2, "there is no folder nowhere"),
+        (["--image=0", "--text=add circle", "--data=css"], 2, "is not NAME=PATH"),
+        (["--image=0", "--text=add circle", "--data=cs=x"], 2, "unknown dataset 'cs'"),
+        (["--image=0", "--text=add circle", "--model=nowhere.safetensors"], 1, "there is no such checkpoint"),
+        (["--image=0", "--text=add circle", "--model=x", "--seed=0"], 2, "--model names one file"),
     ],
 )
-def test_bad_input_ends_in_one_line(
-    options: list[str], code: int, expected: str, search: Search, runs: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "broken.png").write_text("no image")
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "a.png").touch()
-    result = search(*(option.replace("RUNS", str(runs)) for option in options))
-    assert result.exit_code == code, result.output
-    last = result.stderr.splitlines()[-1]
-    assert last.startswith("tirg-bench: error: ")
-    assert expected in last
-    assert "Traceback" not in result.stderr
-    assert "delete it" not in result.stderr
-    assert "unexpected" not in result.stderr
+def test_bad_input_ends_in_one_line(search: Search, arguments: list[str], code: int, expected: str) -> None:
+    result = search(*arguments)
+    assert result.exit_code == code
+    assert expected in result.stderr
+    assert len(result.stderr.splitlines()) == 1
 
 
-def test_without_a_composer_or_model_there_is_nobody_to_answer(search: Search) -> None:
-    result = search("--image=0", "--text=red", composer=None)
-    assert result.exit_code == 2
-    assert "either --composer NAME, or --model FILE" in result.stderr
-
-
-def test_a_diverged_model_is_said_to_be_one(search: Search, runs: Path, tmp_path: Path) -> None:
-    checkpoint = Checkpoint.read(runs / MODEL)
-    broken = {"model.head.weight": torch.full_like(checkpoint.tensors["model.head.weight"], float("nan"))}
-    replace(checkpoint, tensors=checkpoint.tensors | broken).write(tmp_path / "nan.safetensors")
-    result = search("--image=0", "--text=red", "--model=nan.safetensors")
-    assert result.exit_code == 1
-    assert "its training diverged" in result.stderr
-
-
-def test_a_page_that_cannot_be_written_leaves_the_old_one(
-    search: Search, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "page.html").write_text("before")
-
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    result = search("--image=0", "--text=red", "--out=page.html")
-    assert result.exit_code == 1
-    assert "--out page.html: cannot be written (No space left on device)" in result.stderr
-    assert (tmp_path / "page.html").read_text() == "before"
-    assert not list(tmp_path.glob(".page*"))
-
-
-def test_a_lost_shard_is_said_to_be_unreadable(css: Css, tiny_copy: Path, folder: Path) -> None:
-    del css
-    opened = DatasetGallery("css", tiny_copy, image_size=16, reporter=SilentRuns())
-    for shard in (tiny_copy / "test").glob("images-*"):
-        shard.write_bytes(b"PAR1")
-    with pytest.raises(BenchmarkError, match="an image cannot be read"):
-        DatasetGallery.query_by_row(opened, len(opened) - 1)
-    with pytest.raises(UsageError, match="there is no such folder"):
-        FolderGallery(folder / "0.png", image_size=16, resampling=resampling("css"))
+def test_a_query_that_is_no_image_and_a_folder_without_any(search: Search, tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(b"no image")
+    for arguments, code in (
+        (["--image", tmp_path / "x.png", "--text=add circle"], 1),
+        (["--image=0", "--text=add circle", "--gallery", tmp_path], 1),
+        (["--image=0", "--text=add circle", "--gallery", tmp_path / "x.png"], 2),
+    ):
+        result = search(*arguments)
+        assert result.exit_code == code
+        assert "x.png" in result.stderr
