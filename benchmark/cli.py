@@ -14,6 +14,7 @@ import click
 from benchmark.cli_compare import compare
 from benchmark.cli_data import data
 from benchmark.cli_options import PLACES, by_name
+from benchmark.cli_search import search
 from benchmark.cli_verify import verify
 from benchmark.errors import BenchmarkError, UsageError
 
@@ -246,6 +247,7 @@ def leaderboard(out: Path, html: bool, places: tuple[tuple[str, Path], ...]) -> 
 main.add_command(data)
 main.add_command(compare)
 main.add_command(verify)
+main.add_command(search)
 
 
 def _value(recipe: "Config", key: str) -> str:

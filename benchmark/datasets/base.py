@@ -61,6 +61,7 @@ class Split:
         labels: (gallery images,) equal numbers mean equally correct answers.
         further_texts: what batches may name besides the texts of `queries`, where training pairs are drawn on the fly.
         parts: labels (gallery images,) of parts of the meaning, such as "noun", which are scored apart.
+        files: (gallery images,) relative to the dataset's folder; empty where images are not files of their own.
     """
 
     sources: Pixels
@@ -69,6 +70,7 @@ class Split:
     queries: Queries
     further_texts: tuple[str, ...] = ()
     parts: Mapping[str, Rows] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
@@ -142,4 +144,5 @@ def with_own_images(split: Split) -> Split:
         labels=split.labels[gallery],
         queries=replace(queries, targets=place[queries.targets], own=place[queries.own]),
         parts={name: labels[gallery] for name, labels in split.parts.items()},
+        files=tuple(split.files[row] for row in gallery) if split.files else (),
     )

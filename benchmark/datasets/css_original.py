@@ -85,6 +85,7 @@ class CssOriginal:
             sources=pixels,
             gallery=pixels,
             labels=labels[row_of >= 0],
+            files=images.paths,
             queries=Queries(
                 ids=tuple(str(query["id"]) for query in queries),
                 sources=sources,

@@ -140,9 +140,17 @@ class Fashion200k:
     def _split(
         self, name: str, captions: Sequence[str], queries: Queries, *, further_texts: tuple[str, ...] = ()
     ) -> Split:
-        pixels = self._images(name).pixels
+        images = self._images(name)
+        pixels = images.pixels
         labels: Rows = np.unique(np.array(captions), return_inverse=True)[1].astype(np.int64)
-        return Split(sources=pixels, gallery=pixels, labels=labels, queries=queries, further_texts=further_texts)
+        return Split(
+            sources=pixels,
+            gallery=pixels,
+            labels=labels,
+            queries=queries,
+            further_texts=further_texts,
+            files=images.paths,
+        )
 
     def _images(self, split: str) -> CachedImages:
         return self._all_images[split]

@@ -111,7 +111,8 @@ class MitStates:
     def _split(
         self, name: str, states: "_States", sources: Rows, pairs: Sequence[tuple[str, int]], *, ids: tuple[str, ...]
     ) -> Split:
-        pixels = self._images[name].pixels
+        images = self._images[name]
+        pixels = images.pixels
         parts = {"adjective": _numbers(states.adjectives), "noun": _numbers(states.nouns)}
         queries = Queries(
             ids=ids,
@@ -128,6 +129,7 @@ class MitStates:
             queries=queries,
             further_texts=tuple(sorted(set(states.adjectives.tolist()))) if name == "train" else (),
             parts=parts,
+            files=images.paths,
         )
 
     @cached_property

@@ -41,8 +41,8 @@ def tirg_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TirgBench:
     return run
 
 
-COVERED = {"run", "list", "leaderboard", "data", "compare", "verify"}
-"""Those of `data` are in test_cli_data, `compare` in test_cli_compare, `verify` in test_cli_verify."""
+COVERED = {"run", "list", "leaderboard", "data", "compare", "search", "verify"}
+"""Those of `data`, and the last three, are in a file of their own: test_cli_data, test_cli_compare ..., test_search."""
 
 
 def test_every_command_has_help_and_a_test() -> None:
