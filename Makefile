@@ -3,14 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-all lint unit wheel render-bench clean
+.PHONY: demo test test-all lint unit boards wheel render-bench clean
 
 demo: $(READY)
 	$(BIN)/css-gen render --n 20000
 	$(BIN)/css-gen show data/css --out data/css-sheet.png
 	$(BIN)/tirg-bench run --all --preset quick --out runs/leaderboards
 
-test: lint unit wheel
+test: lint unit boards wheel
 
 test-all: lint $(READY)
 	$(BIN)/python -m pytest -q -m "slow or not slow"
@@ -28,6 +28,10 @@ lint: $(READY)
 
 unit: $(READY)
 	$(BIN)/python -m pytest -q
+
+# Every landed record agrees with its ranks, every table with the records.
+boards: $(READY)
+	$(BIN)/tirg-bench verify --quick
 
 # The wheel goes into an environment of its own and is run from another folder. Its dependencies are lent by .venv
 # (PYTHONPATH), because a second copy of torch would cost gigabytes; the project itself is not there, it is linked.

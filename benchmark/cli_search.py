@@ -34,7 +34,8 @@ _FILE = click.Path(path_type=Path)
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
 def search(
     composer: str | None, image: str, text: str, dataset: str | None, preset: str | None, seed: int | None, runs: Path,
-    model: Path | None, gallery: Path | None, places: tuple[tuple[str, Path], ...], k: int, out: Path | None, device: str | None,
+    model: Path | None, gallery: Path | None, places: tuple[tuple[str, Path], ...], k: int, out: Path | None,
+    device: str | None,
 ) -> None:  # fmt: skip
     """Rank images for one query: an image, and a text that says what to change.
 

@@ -60,4 +60,3 @@ def verify(
         click.echo(f"tirg-bench: wrong: {problem}", err=True)
     if problems:
         raise click.exceptions.Exit(1)
-

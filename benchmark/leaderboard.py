@@ -92,7 +92,7 @@ def write_leaderboards(records_root: Path, out_root: Path) -> Written:
 def tables_of(stored: Sequence[StoredRecord], protocols: Iterable[str]) -> dict[str, str]:
     """The text of every table by the name of its file: a page and a CSV file for each protocol."""
     boards = build(stored)
-    texts = {}
+    texts: dict[str, str] = {}
     for protocol in protocols:
         of_protocol = [board for board in boards if board.protocol == protocol]
         texts |= {f"{protocol}.md": markdown_page(protocol, of_protocol), f"{protocol}.csv": csv_table(of_protocol)}
