@@ -61,14 +61,14 @@ def start_css_gen() -> Callable[..., "subprocess.Popen[str]"]:
     """Start `css-gen` as a process of its own, in a session of its own so that a test can signal all of it."""
 
     def start(*arguments: object, **options: object) -> "subprocess.Popen[str]":
+        # A shell makes what it starts in the background ignore Ctrl-C, and so all that this starts.
+        options.setdefault("preexec_fn", lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         return subprocess.Popen(
             [sys.executable, "-m", "css_gen.cli", *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            # A shell makes what it starts in the background ignore Ctrl-C, and so all that this starts.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             env={**os.environ, "PYTHONPATH": str(Path(css_gen.__file__).parents[1])},
             **options,  # type: ignore[call-overload]
         )
