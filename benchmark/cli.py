@@ -13,7 +13,7 @@ import click
 
 from benchmark.cli_compare import compare
 from benchmark.cli_data import data
-from benchmark.cli_options import PLACES, by_name
+from benchmark.cli_options import FOLDER, LEADERBOARDS, PLACES, by_name
 from benchmark.cli_search import search
 from benchmark.cli_verify import verify
 from benchmark.errors import BenchmarkError, UsageError
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from benchmark.runner import Finished
 
 INTERRUPTED = 130
-FOLDER = click.Path(path_type=Path)
-LEADERBOARDS = click.option(
-    "--out", type=FOLDER, default=Path("leaderboards"), show_default=True, help="The folder of records and tables."
-)
 
 
 class Commands(click.Group):
@@ -239,7 +235,7 @@ def leaderboard(out: Path, html: bool, places: tuple[tuple[str, Path], ...]) -> 
     if html:
         from benchmark.site import write_site
 
-        write_site(out / "records", out, by_name(places))
+        write_site(out / "records", out, dict(places))
         click.echo(f"the site is {out / 'site' / 'index.html'}")
     _print_results([], out / "records", out)
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from benchmark.cli_options import LEADERBOARDS
 from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
@@ -19,10 +20,7 @@ _SEED = 0
 @click.argument("b")
 @click.option("--dataset", default="css", show_default=True, metavar="NAME", help="The board to compare on.")
 @click.option("--preset", metavar="NAME", help="The recipe.  [default: the longest that both have]")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("leaderboards"), show_default=True,
-    help="The folder of records and tables.",
-)  # fmt: skip
+@LEADERBOARDS
 def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None:
     """How far composers A and B are apart in Recall@1, and whether that could be chance, by slice.
 

@@ -1,11 +1,14 @@
-"""What several commands take: where datasets lie."""
+"""What several commands take: where datasets lie, and where leaderboards do."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmark.errors import UsageError
+FOLDER = click.Path(path_type=Path)
+LEADERBOARDS = click.option(
+    "--out", type=FOLDER, default=Path("leaderboards"), show_default=True, help="The folder of records and tables."
+)
 
 
 class Place(click.ParamType[Any]):
@@ -30,9 +33,6 @@ PLACES = click.option(
 def by_name(places: tuple[tuple[str, Path], ...]) -> dict[str, Path]:
     """The folders by dataset name. Raises UsageError for a name that no dataset has."""
     from benchmark import datasets
-    from benchmark.config import unknown
 
-    for name, _ in places:
-        if name not in datasets.folder_names():
-            raise UsageError(f"--data: {unknown('dataset', name, datasets.folder_names())}")
+    datasets.require_known(name for name, _ in places)
     return dict(places)

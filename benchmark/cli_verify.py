@@ -4,17 +4,13 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli_options import PLACES, by_name
+from benchmark.cli_options import FOLDER, LEADERBOARDS, PLACES, by_name
 from benchmark.errors import BenchmarkError, UsageError
-
-_PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("records", nargs=-1, type=_PATH)
-@click.option(
-    "--out", type=_PATH, default=Path("leaderboards"), show_default=True, help="The folder of records and tables."
-)
+@click.argument("records", nargs=-1, type=FOLDER)
+@LEADERBOARDS
 @PLACES
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
 @click.option("--quick", is_flag=True, help="Do not score checkpoints again.")
@@ -39,6 +35,7 @@ def verify(
         raise BenchmarkError(f"{root}: there are no records yet; `tirg-bench run` makes them")
     if absent := [path for path in records if not path.is_file()]:
         raise UsageError(f"{absent[0]}: there is no such record; name the .json files, or none for all of them")
+    stored = None
     if quick and not records:
         stored, lost = load_records(root)
         found = [Verified(run.path, None, "") for run in stored]
@@ -53,7 +50,7 @@ def verify(
                 found.append(each)
                 click.echo(f"{each.path}: {each.tier}{': ' if each.note else ''}{each.note}")
     if not records:
-        problems += stale_tables(root, out)
+        problems += stale_tables(load_records(root)[0] if stored is None else stored, root, out)
     tiers = Counter(str(each.tier or "agree with their ranks") for each in found)
     click.echo(", ".join([f"{len(found)} records are sound", *(f"{count} {tier}" for tier, count in tiers.items())]))
     for problem in problems:

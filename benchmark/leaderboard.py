@@ -99,15 +99,14 @@ def tables_of(stored: Sequence[StoredRecord], protocols: Iterable[str]) -> dict[
     return texts
 
 
-def stale_tables(records_root: Path, out_root: Path) -> list[str]:
+def stale_tables(stored: Sequence[StoredRecord], records_root: Path, out_root: Path) -> list[str]:
     """A line for each table in `out_root` that is not the one of the records, or is missing.
 
     Pages are compared to the letter, numbers in CSV files to six digits: another processor may round the last ones.
 
-    Raises:
-        BenchmarkError: there is no folder of records.
+    Args:
+        stored: what `load_records` gives of `records_root`.
     """
-    stored, _ = load_records(records_root)
     remedy = "`tirg-bench leaderboard` writes it anew"
     problems = []
     for name, content in tables_of(stored, _protocols(records_root)).items():

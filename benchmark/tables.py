@@ -122,7 +122,7 @@ def _cost_table(board: Board) -> str:
             _millions(row.parameters.total),
             _millions(row.parameters.composer),
             f"{row.queries_per_second:.0f}",
-            _duration(row.wall_seconds),
+            duration(row.wall_seconds),
             _plain(row.device),
         ]
         for row in board.rows
@@ -243,7 +243,8 @@ def _millions(count: int) -> str:
     return f"{count / 1e6:.2f} M"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """In hours and minutes, minutes and seconds, or seconds."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes_left = divmod(minutes, 60)
     if hours:

@@ -1,6 +1,6 @@
 """The datasets by name: where each lies, and how to open it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -74,6 +74,13 @@ def info(name: str) -> DatasetInfo:
 def folder_names() -> tuple[str, ...]:
     """The names that `--data` knows."""
     return tuple(dict.fromkeys(each.folder_name for each in _DATASETS.values()))
+
+
+def require_known(places: Iterable[str]) -> None:
+    """Raises UsageError, offering the nearest, for the name of a folder that no dataset has."""
+    for name in places:
+        if name not in folder_names():
+            raise UsageError(f"--data: {unknown('dataset', name, folder_names())}")
 
 
 def present_or_made(places: dict[str, Path]) -> tuple[str, ...]:

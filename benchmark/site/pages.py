@@ -14,8 +14,7 @@ from markupsafe import Markup
 
 from benchmark import datasets
 from benchmark.boards import ALL, Board, build, comparable
-from benchmark.config import unknown
-from benchmark.errors import BenchmarkError, UsageError
+from benchmark.errors import BenchmarkError
 from benchmark.leaderboard import Written, load_records
 from benchmark.published import SOURCES, published_table
 from benchmark.recall import KS
@@ -26,6 +25,7 @@ from benchmark.site.gallery import of_dataset
 from benchmark.site.rendered import Rendered, find_rendered
 from benchmark.site.sources import source_files
 from benchmark.site.thumbnails import SIDE, Thumbnails
+from benchmark.tables import duration
 from css_gen.atomic import write_atomically
 from css_gen.errors import DatasetError
 from models.registry import RegistryError, get
@@ -55,9 +55,7 @@ def write_site(records_root: Path, out_root: Path, places: dict[str, Path]) -> W
         UsageError: a place is given for a dataset that there is not.
         BenchmarkError: there is no folder of records, the dataset at hand is damaged, or the site cannot be written.
     """
-    for name in places:
-        if name not in datasets.folder_names():
-            raise UsageError(f"--data: {unknown('dataset', name, datasets.folder_names())}")
+    datasets.require_known(places)
     root = out_root / "site"
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -172,7 +170,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": _percent, "path": _path, "web": _web, "duration": _duration}
+    environment.filters |= {"percent": _percent, "path": _path, "web": _web, "duration": duration}
     script = _text(environment, "script.js")
     environment.globals |= {
         "ALL": ALL,
@@ -217,14 +215,6 @@ def _path(path: str) -> str:
 def _web(url: str) -> str:
     """The address if it is one of the web, else nothing: a page's link runs no script."""
     return url if url.startswith(("https://", "http://")) else ""
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes_left = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes_left:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -18,16 +18,9 @@ from benchmark.config import keys, preset, preset_names
 from benchmark.errors import BenchmarkError
 from css_gen.configuration import Configuration
 from models.registry import get
+from tests.benchmark.tiny import TINY
 
 TirgBench = Callable[..., Result]
-
-TINY = [
-    f"--set={assignment}"
-    for assignment in (
-        "data.image_size=16", "model.text_width=8", "model.state_width=8", "model.embedding_width=8",
-        "training.steps=2", "training.sources=2", "training.modifications=2",
-    )
-]  # fmt: skip
 
 
 @pytest.fixture

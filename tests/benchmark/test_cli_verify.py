@@ -11,14 +11,8 @@ from benchmark.cli import main
 from benchmark.outcomes_file import encode
 from benchmark.record import RunRecord, StoredFile, load_outcomes, load_record, save_record
 from benchmark.record_format import sha256
+from tests.benchmark.tiny import TINY
 
-TINY = [
-    f"--set={assignment}"
-    for assignment in (
-        "data.image_size=16", "model.text_width=8", "model.state_width=8", "model.embedding_width=8",
-        "training.steps=2", "training.sources=2", "training.modifications=2",
-    )
-]  # fmt: skip
 Verify = Callable[..., Result]
 
 

@@ -21,15 +21,9 @@ from benchmark.search_gallery import QueryImage, query_from_file, rows_like
 from css_gen.modification import parse
 from css_gen.scene import Scene
 from models.text_encoders import Vocabulary
+from tests.benchmark.tiny import TINY
 
 Search = Callable[..., Result]
-TINY = [
-    f"--set={assignment}"
-    for assignment in (
-        "data.image_size=16", "model.text_width=8", "model.state_width=8", "model.embedding_width=8",
-        "training.steps=2", "training.sources=2", "training.modifications=2",
-    )
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
