@@ -11,7 +11,7 @@ import numpy as np
 from benchmark.comparison import different_pairs, group_letters
 from benchmark.published import Published, published_recall
 from benchmark.recall import KS, slice_masks
-from benchmark.record import ComposerCard, DatasetCard, ParameterCounts, StoredRecord
+from benchmark.record import ComposerCard, DatasetCard, ParameterCounts, StoredRecord, Tier
 from benchmark.statistics import Interval, mean_and_deviation, recall_intervals
 
 ALL = "all"
@@ -54,6 +54,8 @@ class Row:
         scores: by slice: `ALL`, then "kind=add" and so on.
         device: the names of all devices that its runs were made on.
         published: what the paper reports for this composer, on its own data.
+        tier: the weakest of its records'.
+        author: who submitted it; "" for a composer of ours.
         parts: mean recall by part of the meaning, such as "noun", and K; empty where the task has no parts.
     """
 
@@ -67,6 +69,8 @@ class Row:
     wall_seconds: float
     device: str
     published: Published | None
+    tier: Tier
+    author: str
     parts: Mapping[str, Mapping[int, float]]
 
 
@@ -122,7 +126,7 @@ def _board(runs: Sequence[StoredRecord]) -> Board:
     outcomes_of = {name: [run.outcomes for run in by_composer[name]] for name in names}
     letters = group_letters(names, different_pairs(outcomes_of, level=SIGNIFICANT, seed=_INTERVAL_SEED))
     rows = [replace(row, rank=1 + places.index(_order(row)), group=letters[row.composer.name]) for row in unranked]
-    record, outcomes, _ = runs[0]
+    record, outcomes = runs[0].record, runs[0].outcomes
     return Board(
         protocol=record.protocol,
         preset=record.preset,
@@ -147,6 +151,8 @@ def _row(runs: Sequence[StoredRecord]) -> Row:
         wall_seconds=mean_and_deviation([record.training.wall_seconds for record in records])[0],
         device=", ".join(sorted({record.environment.device for record in records})),
         published=published_recall(records[0].protocol, records[0].composer.name),
+        tier=min((run.tier for run in runs), key=lambda tier: tier.strength),
+        author=records[0].submission.author if records[0].submission else "",
         parts={
             part: {k: mean_and_deviation([record.metrics.parts[part][k] for record in records])[0] for k in KS}
             for part in records[0].metrics.parts

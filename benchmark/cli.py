@@ -13,8 +13,9 @@ import click
 
 from benchmark.cli_compare import compare
 from benchmark.cli_data import data
-from benchmark.cli_options import FOLDER, LEADERBOARDS, PLACES, by_name
+from benchmark.cli_options import FOLDER, LEADERBOARDS, PLACES, SEEDS, by_name
 from benchmark.cli_search import search
+from benchmark.cli_submission import check, new, submit
 from benchmark.cli_verify import verify
 from benchmark.errors import BenchmarkError, UsageError
 
@@ -69,28 +70,6 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-class Seeds(click.ParamType[Any]):
-    """A number of seeds, counted from 0, or a list of them: "3" is "0,1,2"."""
-
-    name = "seeds"
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
-        return "N|A,B,C"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value
-        parts = [part.strip() for part in str(value).split(",") if part.strip()]
-        if not parts or not all(part.isdigit() for part in parts):
-            self.fail(f"{value!r} is neither a number of seeds nor a list such as 0,1,2", param, ctx)
-        seeds = tuple(map(int, parts))
-        if "," not in str(value):
-            seeds = tuple(range(seeds[0]))
-        if not seeds or len(set(seeds)) < len(seeds):
-            self.fail(f"{value!r} names no seed, or one of them twice", param, ctx)
-        return seeds
-
-
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="css-bench", prog_name="tirg-bench")
 @click.option("--debug", is_flag=True, help="Show tracebacks; may stand anywhere.")
@@ -102,6 +81,7 @@ def main(debug: bool) -> None:
     tirg-bench run --composer tirg --set training.steps=500
     tirg-bench list                             what there is to run
     tirg-bench compare tirg concat              whether two rows of a table really differ
+    tirg-bench new my_composer.py               a composer of yours; then `check` and `submit` it
     tirg-bench verify                           whether records and tables can be believed
     """
 
@@ -115,7 +95,7 @@ def main(debug: bool) -> None:
 )  # fmt: skip
 @click.option("--preset", metavar="NAME", help="The recipe.  [default: standard on a GPU, else quick]")
 @click.option("--seed", "seed", type=click.IntRange(min=0), help="One seed.  [default: 0]")
-@click.option("--seeds", type=Seeds(), help="How many seeds, counted from 0, or which: 3 is 0,1,2.")
+@click.option("--seeds", type=SEEDS, help="How many seeds, counted from 0, or which: 3 is 0,1,2.")
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE",
     help="Change a part of the recipe, such as training.steps=500; `tirg-bench list` shows all parts.",
@@ -244,6 +224,9 @@ main.add_command(data)
 main.add_command(compare)
 main.add_command(verify)
 main.add_command(search)
+main.add_command(new)
+main.add_command(check)
+main.add_command(submit)
 
 
 def _value(recipe: "Config", key: str) -> str:

@@ -11,6 +11,48 @@ LEADERBOARDS = click.option(
 )
 
 
+class Seeds(click.ParamType[Any]):
+    """A number of seeds, counted from 0, or a list of them: "3" is "0,1,2"."""
+
+    name = "seeds"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        return "N|A,B,C"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in str(value).split(",") if part.strip()]
+        if not parts or not all(part.isdigit() for part in parts):
+            self.fail(f"{value!r} is neither a number of seeds nor a list such as 0,1,2", param, ctx)
+        seeds = tuple(map(int, parts))
+        if "," not in str(value):
+            seeds = tuple(range(seeds[0]))
+        if not seeds or len(set(seeds)) < len(seeds):
+            self.fail(f"{value!r} names no seed, or one of them twice", param, ctx)
+        return seeds
+
+
+SEEDS = Seeds()
+
+
+class Names(click.ParamType[Any]):
+    """Names with commas between them, each once."""
+
+    name = "names"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        return "A,B"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        names = [part.strip() for part in str(value).split(",") if part.strip()]
+        if not names or len(set(names)) < len(names):
+            self.fail(f"{value!r} names nothing, or something twice", param, ctx)
+        return tuple(names)
+
+
 class Place(click.ParamType[Any]):
     """NAME=PATH: where a dataset lies."""
 

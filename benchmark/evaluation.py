@@ -35,17 +35,26 @@ def evaluate(network: Network, split: Split, *, accelerator: Accelerator, chunk:
         BenchmarkError: memory ran out.
         ValueError: an embedding is not finite.
     """
-    queries = split.queries
     with memory_advice("while scoring", f"evaluation.chunk (now {chunk})", accelerator.mixed_precision):
         query = embed_queries(network, split, accelerator=accelerator, chunk=chunk)
         gallery = embed_gallery(network, split.gallery, accelerator=accelerator, chunk=chunk)
+        return rank(query, gallery, split)
 
-        def ranked(labels: Rows, top_k: int) -> Ranking:
-            own, wanted, there = (torch.from_numpy(rows) for rows in (queries.own, labels[queries.targets], labels))
-            return rank_targets(query, gallery, own, wanted, there, top_k=top_k)
 
-        ranking = ranked(split.labels, _SHOWN)
-        part_ranks = {name: ranked(labels, 0).ranks.numpy() for name, labels in split.parts.items()}
+def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
+    """Embeddings (Q, D) of the split's queries and (N, D) of its gallery, of length one -> what became of each query.
+
+    Raises:
+        ValueError: an embedding is not finite.
+    """
+    queries = split.queries
+
+    def ranked(labels: Rows, top_k: int) -> Ranking:
+        own, wanted, there = (torch.from_numpy(rows) for rows in (queries.own, labels[queries.targets], labels))
+        return rank_targets(query, gallery, own, wanted, there, top_k=top_k)
+
+    ranking = ranked(split.labels, _SHOWN)
+    part_ranks = {name: ranked(labels, 0).ranks.numpy() for name, labels in split.parts.items()}
     outcomes = Outcomes(
         ranks=ranking.ranks.numpy(),
         correct=ranking.correct.numpy(),

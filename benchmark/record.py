@@ -28,12 +28,14 @@ from benchmark.record_format import (
     ParameterCounts,
     RunRecord,
     StoredFile,
+    Submission,
     TrainingFacts,
     canonical,
     configuration_hash,
     file_name,
     sha256,
 )
+from benchmark.tier import Tier, tier_of
 from css_gen.atomic import write_atomically
 
 __all__ = [
@@ -47,6 +49,8 @@ __all__ = [
     "RunRecord",
     "StoredFile",
     "StoredRecord",
+    "Submission",
+    "Tier",
     "TrainingFacts",
     "configuration_hash",
     "load_outcomes",
@@ -62,11 +66,12 @@ _LARGEST_FILE = 64 * 2**20
 
 
 class StoredRecord(NamedTuple):
-    """A record with what became of its queries, and the path it was read from."""
+    """A record with what became of its queries, the path it was read from, and how far it was checked."""
 
     record: RunRecord
     outcomes: Outcomes
     path: Path
+    tier: Tier = Tier.SELF_REPORTED
 
 
 def new_record(
@@ -85,6 +90,7 @@ def new_record(
     environment: Environment,
     checkpoint: StoredFile | None,
     created: datetime.date,
+    submission: Submission | None = None,
 ) -> RunRecord:
     """A record whose scores and hashes are computed here, so that they cannot be wrong.
 
@@ -111,6 +117,7 @@ def new_record(
         checkpoint=checkpoint,
         ranks=StoredFile(path=file_name(preset, seed, "parquet"), sha256=sha256(encode(outcomes))),
         created=created,
+        submission=submission,
     )
 
 
@@ -204,7 +211,7 @@ def read_stored(path: Path) -> StoredRecord:
             raise BenchmarkError(f"{path}: an example names a query or an image that there is not; run it again")
     if difference := _difference("metrics", record.metrics.model_dump(), metrics_of(outcomes).model_dump()):
         raise BenchmarkError(f"{path}: {difference}; the record was edited or is broken, run it again")
-    return StoredRecord(record, outcomes, path)
+    return StoredRecord(record, outcomes, path, tier_of(path))
 
 
 def validate_record(path: Path) -> list[str]:

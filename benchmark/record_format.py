@@ -15,6 +15,7 @@ FORMAT_VERSION: Final = 1
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$")]
 # No control characters, and no start that a spreadsheet would take for a formula.
 Line = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x20\x7f=+@-][^\x00-\x1f\x7f]*$")]
+Url = Annotated[str, Field(max_length=300, pattern=r"^https?://[^\s<>\"|\\]+$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
 Amount = Annotated[float, Field(ge=0)]
@@ -31,7 +32,7 @@ class ComposerCard(_Part):
     title: Line
     paper: Line
     year: Annotated[int, Field(ge=1900, le=2200)]
-    url: Annotated[str, Field(max_length=300, pattern=r"^https?://[^\s<>\"|\\]+$")]
+    url: Url
 
 
 class DatasetCard(_Part):
@@ -89,6 +90,20 @@ class StoredFile(_Part):
     sha256: Digest
 
 
+class Submission(_Part):
+    """Whose composer a run trained, where it is not one of `models/`.
+
+    Attributes:
+        source: its code, relative to the leaderboards' folder.
+        sandbox: what held its process: "bubblewrap", or "process" for limits and an audit hook alone.
+    """
+
+    author: Line
+    url: Url
+    source: StoredFile
+    sandbox: Literal["bubblewrap", "process"]
+
+
 class RunRecord(_Part):
     """A finished run. Make one with `record.new_record`.
 
@@ -113,6 +128,7 @@ class RunRecord(_Part):
     checkpoint: StoredFile | None
     ranks: StoredFile
     created: datetime.date
+    submission: Submission | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

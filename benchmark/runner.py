@@ -20,7 +20,8 @@ from benchmark.record import (
     read_stored,
     record_path,
 )
-from benchmark.single_run import Bench, Run, make_record, recipe_of, run_folder
+from benchmark.finished_run import recipe_of
+from benchmark.single_run import Bench, Run, make_record, run_folder
 from models.image_encoders import WeightsError, image_encoder
 
 
@@ -79,7 +80,7 @@ def _finish(run: Run, dataset: Dataset, bench: Bench, title: str) -> Finished:
         return Finished(run, record, is_new=False)
     folder = run_folder(run, bench)
     try:
-        with _held(folder):
+        with held(folder):
             record = make_record(run, dataset, bench, title)
     except Exception as error:
         what = str(error) if isinstance(error, BenchmarkError) else f"{type(error).__name__}: {error}"
@@ -119,7 +120,7 @@ def _valid_record(run: Run, dataset: Dataset, bench: Bench) -> RunRecord | None:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[None]:
     """Keep others from making the same run at the same time."""
     folder.mkdir(parents=True, exist_ok=True)
     try:

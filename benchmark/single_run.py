@@ -1,46 +1,29 @@
 """One run: a composer on a protocol with a seed, from the data to its record."""
 
-import datetime
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 
 import torch
-from pydantic import JsonValue
 
-from benchmark import datasets
 from benchmark.checkpoint import Checkpoint, Identity, model_tensors
-from benchmark.config import RECIPE_VERSION, Config
+from benchmark.config import Config
 from benchmark.datasets.base import Dataset, Split, hold_out, with_own_images
-from benchmark.datasets.problems import skipped_hash
 from benchmark.device import make_accelerator, peak_memory_mib, reproducible, start_measuring_memory
-from benchmark.environment import current_environment
 from benchmark.errors import UsageError
 from benchmark.evaluation import evaluate
-from benchmark.examples import examples_of
+from benchmark.finished_run import FinishedRun, card_of, record_of
 from benchmark.network import Network
 from benchmark.progress import Curves, Progress, RunReporter
 from benchmark.recall import recall_at_k
-from benchmark.record import (
-    ComposerCard,
-    CurvePoint,
-    DatasetCard,
-    ParameterCounts,
-    RunRecord,
-    StoredFile,
-    TrainingFacts,
-    new_record,
-    save_record,
-)
-from benchmark.training import SECONDS_BETWEEN_CHECKPOINTS, Trained, steps_done, train
+from benchmark.record import RunRecord, save_record
+from benchmark.training import SECONDS_BETWEEN_CHECKPOINTS, steps_done, train
 from css_gen.atomic import PARTIAL_SUFFIX
 from models.registry import get
 from models.text_encoders import Vocabulary
 
 CHECKPOINT_NAME = "training.safetensors"
 MODEL_NAME = "model.safetensors"
-_MOST_CURVE_POINTS = 200
 
 
 @dataclass(frozen=True)
@@ -99,7 +82,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
     started = perf_counter()
     config, folder = bench.recipe(run.dataset), run_folder(run, bench)
     start_measuring_memory(bench.device)
-    training, looked_at, scored = _parts(dataset, config)
+    training, looked_at, scored = parts_of(dataset, config)
     network = new_network(run, config, training, spatial=dataset.spatial)
     identity = Identity(run.composer, run.dataset, dataset.fingerprint, dataset.spatial, run.seed, config)
     accelerator = make_accelerator(bench.device, config.training.precision)
@@ -139,44 +122,26 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         finally:
             curves.close()
         before = perf_counter()
-        outcomes, top = evaluate(network, scored, accelerator=accelerator, chunk=chunk)
+        evaluation = evaluate(network, scored, accelerator=accelerator, chunk=chunk)
         scoring = perf_counter() - before
-    steps = config.training.steps
     model = folder / MODEL_NAME
-    Checkpoint(identity, network.vocabulary, steps, 0.0, model_tensors(network)).write(model)
-    total, own = network.parameter_counts()
-    record = new_record(
-        outcomes,
-        protocol=run.dataset,
-        composer=_card(run.composer),
-        preset=config.preset,
+    Checkpoint(identity, network.vocabulary, config.training.steps, 0.0, model_tensors(network)).write(model)
+    finished = FinishedRun(
+        composer=card_of(get(run.composer).info),
         seed=run.seed,
-        configuration=recipe_of(config),
-        dataset=DatasetCard(
-            name=datasets.info(run.dataset).folder_name,
-            fingerprint=dataset.fingerprint,
-            gallery=len(scored.gallery),
-            queries=len(scored.queries),
-            skipped=len(dataset.skipped),
-            skipped_sha256=skipped_hash(dataset.skipped),
-        ),
-        training=TrainingFacts(
-            steps=steps,
-            queries_seen=steps * config.training.batch,
-            queries_per_second=steps * config.training.batch / trained.seconds,
-            wall_seconds=trained.seconds_before + perf_counter() - started,
-            evaluation_seconds=scoring,
-            peak_memory_mib=peak_memory_mib(bench.device),
-            final_loss=_curve(trained)[-1].loss or 0.0,
-        ),
-        parameters=ParameterCounts(total=total, composer=own),
-        curve=_curve(trained),
-        examples=examples_of(outcomes, top),
-        environment=current_environment(bench.device),
-        checkpoint=StoredFile(path=str(model), sha256=sha256(model.read_bytes()).hexdigest()),
-        created=datetime.datetime.now(datetime.UTC).date(),
+        config=config,
+        dataset=dataset,
+        scored=scored,
+        trained=trained,
+        parameters=network.parameter_counts(),
+        model=model,
+        wall_seconds=trained.seconds_before + perf_counter() - started,
+        scoring_seconds=scoring,
+        peak_memory_mib=peak_memory_mib(bench.device),
+        device=bench.device,
     )
-    save_record(record, outcomes, bench.records)
+    record = record_of(finished, evaluation)
+    save_record(record, evaluation.outcomes, bench.records)
     for done_with in (folder / CHECKPOINT_NAME, *folder.glob(f".*{PARTIAL_SUFFIX}")):
         done_with.unlink(missing_ok=True)
     recall = record.metrics.recall
@@ -194,7 +159,7 @@ def new_network(run: Run, config: Config, training: Split, *, spatial: bool) -> 
         return Network(run.composer, config.model, Vocabulary.from_texts(training.texts), spatial=spatial)
 
 
-def _parts(dataset: Dataset, config: Config) -> tuple[Split, Split | None, Split]:
+def parts_of(dataset: Dataset, config: Config) -> tuple[Split, Split | None, Split]:
     """What is trained on, what is looked at meanwhile, what is scored in the end."""
     training, held_out = hold_out(dataset.train, config.evaluation.held_out)
     if config.evaluation.split == "test":
@@ -202,27 +167,3 @@ def _parts(dataset: Dataset, config: Config) -> tuple[Split, Split | None, Split
     if held_out is None:
         raise UsageError("evaluation.split=validation needs a held-out part: raise evaluation.held_out")
     return training, with_own_images(held_out), held_out
-
-
-def recipe_of(config: Config) -> dict[str, JsonValue]:
-    """The configuration as records hold it."""
-    return {"recipe_version": RECIPE_VERSION, **config.model_dump(mode="json", exclude={"preset"})}
-
-
-def _card(composer: str) -> ComposerCard:
-    info = get(composer).info
-    return ComposerCard(name=info.name, title=info.title, paper=info.paper, year=info.year, url=info.url)
-
-
-def _curve(trained: Trained) -> tuple[CurvePoint, ...]:
-    """Mean losses of equal stretches of steps, and the looks between them."""
-    losses, looks = trained.losses, dict(trained.looks)
-    width = -(-len(losses) // _MOST_CURVE_POINTS)
-    points = {
-        min(start + width, len(losses)): sum(losses[start : start + width]) / len(losses[start : start + width])
-        for start in range(0, len(losses), width)
-    }
-    return tuple(
-        CurvePoint(step=step, loss=points.get(step), recall_at_1=looks.get(step))
-        for step in sorted(points.keys() | looks.keys())
-    )

@@ -46,7 +46,7 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
         lstrip_blocks=True,
         autoescape=False,
     )
-    papers = {row.composer.name: row.composer for board in boards for row in board.rows}
+    papers = {row.composer.name: row for board in boards for row in board.rows}
     return (
         environment.get_template("leaderboard.md.jinja")
         .render(
@@ -66,8 +66,8 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
                 for board in boards
             ],
             composers=[
-                (_plain(card.title), _plain(card.paper), card.year, _link(card.url))
-                for card in sorted(papers.values(), key=lambda card: card.name)
+                (_plain(card.title), _plain(card.paper), card.year, _link(card.url), _plain(row.author))
+                for card, row in ((papers[name].composer, papers[name]) for name in sorted(papers))
             ],
             sources=SOURCES,
             later=[(_plain(row.composer), row.recall[1], row.source) for row in later_methods(protocol)],
@@ -79,16 +79,16 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
 
 def _ranking_table(board: Board) -> str:
     published = "Original" if board.protocol in _RENDERED_ANEW else "Published"
-    header = ["#", "Composer", "R@1", "95% interval", "Group", *(f"R@{k}" for k in KS[1:]), "Seeds", published]
+    header = ["#", "Composer", "R@1", "95% interval", "Group", *(f"R@{k}" for k in KS[1:]), "Seeds", "Checked", published]
     lines = []
     for row in board.rows:
         score = row.scores[ALL]
         known = row.published
         cells = [str(row.rank), _plain(row.composer.title), _mean(score, 1), _interval(score), row.group]
-        cells += [*(_mean(score, k) for k in KS[1:]), str(len(row.seeds))]
+        cells += [*(_mean(score, k) for k in KS[1:]), str(len(row.seeds)), str(row.tier)]
         lines.append([*cells, f"{known.recall[1]} {known.source}" if known else _NOTHING])
     chance = board.rows[0].scores[ALL].chance
-    lines.append(["", "*chance*", _chance(chance[1]), "", "", *(_chance(chance[k]) for k in KS[1:]), "", ""])
+    lines.append(["", "*chance*", _chance(chance[1]), "", "", *(_chance(chance[k]) for k in KS[1:]), "", "", ""])
     return _table(header, lines, left=(1,))
 
 
@@ -165,7 +165,8 @@ def csv_table(boards: Sequence[Board]) -> str:
         "year",
         "url",
     ]
-    header += ["seeds", "parameters", "composer_parameters", "queries_per_second", "wall_seconds", "device"]
+    header += ["tier", "author", "seeds", "parameters", "composer_parameters", "queries_per_second", "wall_seconds"]
+    header += ["device"]
     header += ["published_recall_1", "published_source", "slice", "queries"]
     header += [f"recall_{k}{part}" for k in KS for part in ("", "_deviation", "_low", "_high", "_chance")]
     writer.writerow(header)
@@ -181,8 +182,9 @@ def csv_table(boards: Sequence[Board]) -> str:
                 row.rank,
                 row.group,
             ]
-            about += [card.name, card.title, card.paper, card.year, card.url, " ".join(map(str, row.seeds))]
+            about += [card.name, card.title, card.paper, card.year, card.url, row.tier, row.author]
             about += [
+                " ".join(map(str, row.seeds)),
                 row.parameters.total,
                 row.parameters.composer,
                 row.queries_per_second,

@@ -18,7 +18,7 @@ from benchmark.errors import BenchmarkError, UsageError
 from benchmark.evaluation import evaluate
 from benchmark.recall import KS, recall_at_k
 from benchmark.record import RunRecord, StoredRecord, read_stored
-from benchmark.single_run import recipe_of
+from benchmark.finished_run import recipe_of
 from css_gen.progress import Reporter
 
 TOLERANCE = 0.25

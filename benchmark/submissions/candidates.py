@@ -1,0 +1,66 @@
+"""What a person named on the command line to a Candidate: a file, or an installed package's entry point. Runs no code."""
+
+import json
+import os
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from benchmark.config import unknown
+from benchmark.errors import UsageError
+from benchmark.submissions.messages import Candidate
+
+GROUP = "tirg_bench.composers"
+_LARGEST = 1_000_000
+
+
+def find(named: str) -> Candidate:
+    """FILE, FILE:CLASS, or the name of an entry point of `GROUP`.
+
+    Raises:
+        UsageError: there is neither such a file nor such an entry point, or the file is no Python file of text.
+    """
+    path, _, class_name = named.partition(":")
+    if path.endswith(".py") or os.sep in path:
+        return _of_file(named, Path(path), class_name)
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    if named not in points:
+        if not points:
+            raise UsageError(
+                f"{named}: expected a Python file such as my_composer.py, or the name of an installed composer "
+                f"(entry points {GROUP}; there are none)"
+            )
+        raise UsageError(f"{unknown('installed composer', named, points)}; a file ends in .py")
+    point = points[named]
+    return Candidate(shown=named, module=point.module, class_name=point.attr)
+
+
+def folders(candidate: Candidate) -> tuple[str, ...]:
+    """Where an installed candidate's code lies, if that is not among the installed packages: editable installs."""
+    if candidate.file:
+        return ()
+    points = (point for point in entry_points(group=GROUP) if point.name == candidate.shown)
+    return tuple(place for point in points if (place := _editable_place(point)))
+
+
+def _of_file(named: str, path: Path, class_name: str) -> Candidate:
+    try:
+        if not path.is_file():
+            raise UsageError(f"{path}: there is no such file; `tirg-bench new {path.name}` writes a template")
+        if path.stat().st_size > _LARGEST:
+            raise UsageError(f"{path}: is larger than {_LARGEST:,} bytes; a composer is one file of a few lines")
+        path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as text ({error})") from None
+    if path.suffix != ".py":
+        raise UsageError(f"{named}: expected a Python file, its name ends in .py")
+    return Candidate(shown=path.name, file=str(path.resolve()), class_name=class_name)
+
+
+def _editable_place(point: EntryPoint) -> str | None:
+    distribution: Distribution | None = point.dist
+    text = distribution.read_text("direct_url.json") if distribution else None
+    if not text:
+        return None
+    url = urlparse(str(json.loads(text).get("url", "")))
+    return unquote(url.path) if url.scheme == "file" else None

@@ -1,0 +1,171 @@
+"""The process that runs a submission: `python -m benchmark.submissions.child job.json`.
+
+It confines itself, loads the submission's code, does the one task of its job, and says what becomes of it on the stream
+that was its standard output; what the submission prints goes to its standard error.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmark.submissions.messages import Confined, Done, Failure, Finding, Job, Loaded, Message, Step, TrainingDone
+
+Say = Callable[[Message], None]
+
+
+def main() -> None:
+    job = Job.model_validate_json(Path(sys.argv[1]).read_bytes())
+    say = _speaker()
+    from benchmark.submissions import confinement
+
+    network = confinement.leave_network(job)
+    import torch
+
+    from benchmark.device import is_out_of_memory, start_measuring_memory
+    from benchmark.submissions.tampering import changed, snapshot
+
+    torch.set_num_threads(job.threads)
+    _warm_up()
+    start_measuring_memory(job.device)
+    before = snapshot()
+    hook, guards = confinement.confine(job)
+    say(Confined(guards=(network, *guards)))
+    problem = ""
+    try:
+        _TASKS[job.task](job, say)
+    except BaseException as error:
+        problem = confinement.explain(error, job, is_out_of_memory)
+    if hook.refused and hook.refused[0] not in problem:
+        problem = hook.refused[0]
+    if not problem and (names := changed(before)):
+        problem = f"it changed {', '.join(names[:3])}, which it may only use"
+    say(Failure(message=problem) if problem else Done())
+    # Threads and exit handlers of the submission get no further say.
+    os._exit(1 if problem else 0)
+
+
+def _check(job: Job, say: Say) -> None:
+    from benchmark.device import is_out_of_memory
+    from benchmark.submissions import confinement
+    from benchmark.submissions.contract import examine
+    from benchmark.submissions.loading import load
+
+    kind, loaded = load(job.candidate)
+    say(loaded)
+    for answer in examine(kind, lambda error: confinement.explain(error, job, is_out_of_memory)):
+        say(Finding(what=answer.what, problem=answer.problem, remark=answer.remark))
+
+
+def _train(job: Job, say: Say) -> None:
+    from benchmark.checkpoint import Checkpoint, model_tensors
+    from benchmark.device import make_accelerator, peak_memory_mib, reproducible
+    from benchmark.progress import Progress
+    from benchmark.single_run import Run, new_network
+    from benchmark.submissions.exchange import MODEL, STATE, TRAINING, read_training
+    from benchmark.submissions.loading import load
+    from benchmark.training import train
+
+    scratch = Path(job.scratch)
+    split, batches, identity = read_training(Path(job.readable[0]) / TRAINING)
+    _, loaded = load(job.candidate)
+    say(loaded)
+
+    def report(progress: Progress) -> None:
+        say(
+            Step(
+                step=progress.step,
+                steps=progress.steps,
+                loss=progress.loss,
+                learning_rate=progress.learning_rate,
+                queries_per_second=progress.queries_per_second,
+                seconds_left=progress.seconds_left,
+            )
+        )
+
+    with reproducible(job.device):
+        run = Run(identity.composer, identity.dataset, identity.seed)
+        network = new_network(run, identity.config, split, spatial=identity.spatial)
+        trained = train(
+            network,
+            split,
+            batches,
+            identity,
+            accelerator=make_accelerator(job.device, identity.config.training.precision),
+            checkpoint_path=scratch / STATE,
+            report=report,
+        )
+    tensors = model_tensors(network)
+    Checkpoint(identity, network.vocabulary, identity.config.training.steps, 0.0, tensors).write(scratch / MODEL)
+    say(
+        TrainingDone(
+            losses=trained.losses,
+            seconds=trained.seconds,
+            seconds_before=trained.seconds_before,
+            peak_memory_mib=peak_memory_mib(job.device),
+            own_parameters=network.parameter_counts()[1],
+        )
+    )
+
+
+def _compose(job: Job, say: Say) -> None:
+    import torch
+
+    from benchmark.checkpoint import Checkpoint
+    from benchmark.device import make_accelerator
+    from benchmark.submissions.exchange import ANSWERED, ASKED, MODEL, read_question, write_answer
+    from benchmark.submissions.loading import load
+
+    scratch, asked = Path(job.scratch), Path(job.readable[0])
+    _, loaded = load(job.candidate)
+    say(loaded)
+    checkpoint = Checkpoint.read(asked / MODEL)
+    accelerator = make_accelerator(job.device, checkpoint.identity.config.training.precision)
+    network = checkpoint.network()
+    network.arrange(accelerator.device, checkpoint.identity.config.data.image_size)
+    composer = network.composer.eval()
+    (scratch / ANSWERED).mkdir(exist_ok=True)
+    with torch.inference_mode():
+        for path in sorted((asked / ASKED).glob("*.safetensors")):
+            image, text = read_question(path, accelerator.device)
+            if network.spatial:
+                image = image.contiguous(memory_format=network.map_layout)
+            with accelerator.autocast():
+                composed = composer(image, text)
+            write_answer(scratch / ANSWERED, path.name, composed)
+
+
+_TASKS: dict[str, Callable[[Job, Say], None]] = {"check": _check, "train": _train, "compose": _compose}
+
+
+def _speaker() -> Say:
+    """Takes standard output for the messages and leaves standard error in its place."""
+    stream = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+
+    def say(message: Message) -> None:
+        stream.write(message.model_dump_json().encode() + b"\n")
+
+    return say
+
+
+def _warm_up() -> None:
+    """Import all that a task uses, and let torch wrap the optimisers' step, which it does at their first use: both would
+    look like changes made by the submission."""
+    import torch
+
+    import benchmark.evaluation
+    import benchmark.submissions.contract
+    import benchmark.submissions.exchange
+    import benchmark.submissions.loading
+    import benchmark.training
+    from benchmark.muon import Muon
+
+    weight = torch.nn.Parameter(torch.zeros(2, 2))
+    for kind in (torch.optim.AdamW, torch.optim.SGD):
+        kind([weight], lr=0.1)
+    Muon([{"params": [weight], "factor": 1.0, "weight_decay": 0.0, "orthogonal": True}], lr=0.1)
+
+
+if __name__ == "__main__":
+    main()

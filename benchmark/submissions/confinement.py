@@ -1,0 +1,135 @@
+"""What keeps a submission's process to itself, put on by the process before it loads the submission's code.
+
+Limits of the kernel hold whatever the code does. The audit hook is Python's own: it names what was tried, which the kernel
+does not, and it is the only guard of other people's files where there is no bubblewrap. Code that wants to get around it
+can; `sandbox` says which tier is the stronger one.
+"""
+
+import os
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmark.submissions import kernel
+from benchmark.submissions.messages import Job
+
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_LARGEST_FILE = 8 * 2**30
+_MEMORY_HINT = "limit of memory"
+
+_PROCESSES = ("os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", "subprocess.Popen", "os.kill")
+_NETWORK = ("socket.__new__", "socket.connect", "socket.getaddrinfo", "socket.bind")
+_CHANGES_FILES = {
+    "os.remove": 1, "os.rename": 2, "os.mkdir": 1, "os.rmdir": 1, "os.link": 2, "os.symlink": 2, "os.truncate": 1,
+    "os.chmod": 1, "os.chown": 1, "os.utime": 1, "os.setxattr": 1,
+}  # fmt: skip
+"""How many of an event's first arguments are paths."""
+
+
+class RefusedError(BaseException):
+    """What the submission tried. No Exception, so that `except Exception` does not swallow it."""
+
+
+class Hook:
+    """An audit hook that refuses files outside the given folders, processes, and the network.
+
+    Attributes:
+        refused: what was tried, in order; also what the submission's own code swallowed.
+    """
+
+    def __init__(self, *, readable: tuple[Path, ...], writable: Path, may_use_network: bool) -> None:
+        self.refused: list[str] = []
+        self._readable = tuple(os.path.realpath(folder) for folder in (*readable, writable))
+        self._writable = os.path.realpath(writable)
+        self._refuses_network = not may_use_network
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, mode, flags = arguments
+            is_write = bool((flags or 0) & _WRITES) or any(letter in (mode or "") for letter in "wax+")
+            self._look_at(path, is_write)
+        elif event in _CHANGES_FILES:
+            for path in arguments[: _CHANGES_FILES[event]]:
+                self._look_at(path, is_write=True)
+        elif event in _PROCESSES:
+            self._refuse(f"it tried to start or stop a process ({event}), which a submission may not")
+        elif event in _NETWORK and self._refuses_network:
+            self._refuse(f"it tried to use the network ({event}), which a submission may not")
+
+    def _look_at(self, path: Any, is_write: bool) -> None:
+        if not isinstance(path, str | bytes | os.PathLike):
+            return
+        real = os.path.realpath(os.fsdecode(path))
+        if real == os.devnull:
+            return
+        allowed = (self._writable,) if is_write else self._readable
+        if not any(real == folder or real.startswith(folder.rstrip("/") + "/") for folder in allowed):
+            what = "write" if is_write else "read"
+            self._refuse(f"it tried to {what} {real}, outside its scratch folder")
+
+    def _refuse(self, what: str) -> None:
+        self.refused.append(what)
+        raise RefusedError(what)
+
+
+def leave_network(job: Job) -> str:
+    """To be called first of all, while the process has one thread. What it achieved, in words."""
+    if job.may_use_network:
+        return "own network"
+    return "no network" if kernel.leave_network() else "network not blocked by the kernel"
+
+
+def confine(job: Job) -> tuple[Hook, tuple[str, ...]]:
+    """Limit this process for the rest of its life; the hook, and the guards in words."""
+    memory = job.memory_mib * 2**20
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (job.open_files, job.open_files))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.chdir(job.scratch)
+    hook = Hook(readable=_installed(job), writable=Path(job.scratch), may_use_network=job.may_use_network)
+    processes = "no processes" if kernel.refuse_processes() else "processes not blocked by the kernel"
+    sys.addaudithook(hook)
+    return hook, (f"{job.memory_mib} MiB of memory", f"{job.open_files} open files", processes)
+
+
+def explain(error: BaseException, job: Job, is_out_of_memory: Callable[[BaseException], bool]) -> str:
+    """What ended a submission, with the line of its own file where it happened."""
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    if isinstance(error, SystemExit):
+        what = f"it called sys.exit({error.code!r})"
+    elif is_out_of_memory(error):
+        what = f"it wanted more than its {_MEMORY_HINT} of {job.memory_mib} MiB"
+    elif isinstance(error, OSError) and error.errno == 24:
+        what = f"it opened more than {job.open_files} files at once"
+    elif isinstance(error, RefusedError):
+        what = str(error)
+    elif isinstance(error, ModuleNotFoundError):
+        what = f"it imports {error.name}, which is not installed here"
+    line = _line_of(error, job.candidate.file)
+    return f"line {line}: {what}" if line else what
+
+
+def _installed(job: Job) -> tuple[Path, ...]:
+    import benchmark
+    import css_gen
+    import models
+
+    ours = [Path(next(iter(package.__path__))) for package in (benchmark, css_gen, models)]
+    system = [Path(name) for name in ("/usr", "/lib", "/lib64", "/bin", "/opt/venv", "/proc", "/sys", "/dev")]
+    system += [Path("/etc/ld.so.cache"), Path("/etc/localtime")]
+    return (*ours, *system, *map(Path, {sys.prefix, sys.base_prefix, sys.exec_prefix}), *map(Path, (*job.readable, *filter(None, [job.candidate.file]))))
+
+
+def _line_of(error: BaseException, file: str) -> int | None:
+    """The last line of that file in the error's traceback, or the line of a syntax error in it."""
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return error.lineno
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if file and trace.tb_frame.f_code.co_filename == file:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

@@ -1,0 +1,120 @@
+"""Files between us and a submission's process: what it trains on, what it is asked, what it answers. No pickle.
+
+Nothing of the test split is in a training folder; what it is asked are features of query images and texts, in an order
+that only we know.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from benchmark.batches import Batch, Rows, Sampler
+from benchmark.checkpoint import Identity
+from benchmark.datasets.base import Queries, Split
+from benchmark.errors import BenchmarkError
+from css_gen.atomic import write_atomically, written_atomically
+from models.base import TextFeatures
+
+TRAINING, ASKED, ANSWERED = "training", "asked", "answered"
+STATE, MODEL = "training.safetensors", "model.safetensors"
+_LARGEST_ANSWER = 2 * 2**30
+
+
+class AnswerError(BenchmarkError):
+    """An answer is not what it must be: what is wrong with it, to be said of the submission."""
+
+
+class RecordedBatches:
+    """The batches that the dataset's own sampler gives, written down: step by step, all of one size."""
+
+    def __init__(self, sources: Rows, group: Rows, texts: Rows, targets: Rows) -> None:
+        self._parts = (sources, group, texts, targets)
+
+    def batch(self, step: int) -> Batch:
+        return Batch(*(part[step] for part in self._parts))
+
+
+def write_training(folder: Path, training: Split, sampler: Sampler, identity: Identity) -> None:
+    """Everything that training needs, and no more: images, texts, labels, batches, recipe.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {"gallery": training.gallery, "labels": training.labels}
+    if training.sources is not training.gallery:
+        arrays["sources"] = training.sources
+    for name, array in arrays.items():
+        _save_array(folder / f"{name}.npy", array)
+    batches = [sampler.batch(step) for step in range(identity.config.training.steps)]
+    for name in ("sources", "group", "texts", "targets"):
+        _save_array(folder / f"batch-{name}.npy", np.stack([getattr(batch, name) for batch in batches]))
+    write_atomically(folder / "texts.json", json.dumps(training.texts).encode())
+    write_atomically(folder / "identity.json", json.dumps(identity.to_json()).encode())
+
+
+def read_training(folder: Path) -> tuple[Split, RecordedBatches, Identity]:
+    """What `write_training` wrote. The split has no queries: the batches name all that is needed of them."""
+    gallery = np.load(folder / "gallery.npy", mmap_mode="r")
+    own_sources = folder / "sources.npy"
+    nothing = np.zeros(0, dtype=np.int64)
+    split = Split(
+        sources=np.load(own_sources, mmap_mode="r") if own_sources.exists() else gallery,
+        gallery=gallery,
+        labels=np.load(folder / "labels.npy"),
+        queries=Queries((), nothing, nothing, nothing, (), {}),
+        further_texts=tuple(json.loads((folder / "texts.json").read_text())),
+    )
+    parts = (np.load(folder / f"batch-{name}.npy") for name in ("sources", "group", "texts", "targets"))
+    identity = Identity.from_json(json.loads((folder / "identity.json").read_text()))
+    return split, RecordedBatches(*parts), identity
+
+
+def write_question(folder: Path, number: int, image: Tensor, text: TextFeatures) -> None:
+    """Features of some queries, as the composer gets them."""
+    tensors = {"image": image, "pooled": text.pooled, "tokens": text.tokens, "mask": text.mask}
+    content = save({name: value.contiguous().cpu() for name, value in tensors.items()})
+    write_atomically(folder / _name(number), content)
+
+
+def read_question(path: Path, device: torch.device) -> tuple[Tensor, TextFeatures]:
+    found = {name: value.to(device) for name, value in load_file(path).items()}
+    return found["image"], TextFeatures(found["pooled"], found["tokens"], found["mask"])
+
+
+def write_answer(folder: Path, name: str, composed: Tensor) -> None:
+    write_atomically(folder / name, save({"composed": composed.float().contiguous().cpu()}))
+
+
+def read_answer(folder: Path, number: int, shape: torch.Size) -> Tensor:
+    """What the composer made of a question.
+
+    Raises:
+        AnswerError: there is no such file of its own, or it holds anything but finite numbers of that shape.
+    """
+    path = folder / _name(number)
+    try:
+        if path.is_symlink() or path.stat().st_size > _LARGEST_ANSWER:
+            raise AnswerError("in the place of its answers is a link or a huge file")
+        composed = load_file(path)["composed"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise AnswerError(f"its answers cannot be read ({type(error).__name__})") from None
+    if composed.shape != shape or composed.dtype != torch.float32:
+        raise AnswerError(f"it answered with {tuple(composed.shape)} features, expected {tuple(shape)}")
+    if not composed.isfinite().all():
+        raise AnswerError("it gave NaN or infinity for a test query, after training")
+    return composed
+
+
+def _name(number: int) -> str:
+    return f"{number:05d}.safetensors"
+
+
+def _save_array(path: Path, array: np.ndarray) -> None:  # type: ignore[type-arg]
+    with written_atomically(path) as file:
+        np.save(file, array)

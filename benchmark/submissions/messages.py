@@ -1,0 +1,120 @@
+"""What we ask of a submission's process, and what it may say: one JSON object a line, read as types and nothing else."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+
+from benchmark.record_format import ComposerCard
+
+_LONGEST = 2_000
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+def _harmless(text: str) -> str:
+    """One line without what would move a terminal's cursor."""
+    return _CONTROL.sub(" ", text)[:_LONGEST].strip()
+
+
+Text = Annotated[str, AfterValidator(_harmless)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Candidate(_Part):
+    """Where a composer's class is to be found.
+
+    Attributes:
+        shown: as the person named it, for messages.
+        file: absolute path of a Python file; "" for an installed module.
+        module: of an installed package; "" for a file.
+        class_name: "" where the file has one composer alone.
+    """
+
+    shown: str
+    file: str = ""
+    module: str = ""
+    class_name: str = ""
+
+
+class Job(_Part):
+    """What a process is to do in its scratch folder.
+
+    Attributes:
+        task: "check" the contract, "train" on `training/`, or "compose" what lies in `asked/`.
+        readable: folders it may read besides its scratch folder and the installed packages.
+        threads: of torch.
+    """
+
+    task: Literal["check", "train", "compose"]
+    candidate: Candidate
+    scratch: str
+    readable: tuple[str, ...] = ()
+    device: str = "cpu"
+    threads: int = Field(default=1, ge=1)
+    memory_mib: int = Field(ge=1)
+    open_files: int = Field(ge=1)
+    may_use_network: bool = False
+
+
+class Confined(_Part):
+    """What holds the process, in words: said once, before the submission's code is loaded."""
+
+    event: Literal["confined"] = "confined"
+    guards: tuple[Text, ...]
+
+
+class Loaded(_Part):
+    event: Literal["loaded"] = "loaded"
+    card: ComposerCard
+    source: str = Field(max_length=1_000_000)
+
+
+class Finding(_Part):
+    """A part of the contract that was looked at; `problem` is empty where it holds."""
+
+    event: Literal["finding"] = "finding"
+    what: Text
+    problem: Text = ""
+    remark: Text = ""
+
+
+class Step(_Part):
+    event: Literal["step"] = "step"
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    queries_per_second: float
+    seconds_left: float
+
+
+class TrainingDone(_Part):
+    """`own_parameters` are the composer's learnable numbers."""
+
+    event: Literal["trained"] = "trained"
+    losses: Annotated[tuple[float, ...], Field(max_length=10_000_000)]
+    seconds: float = Field(ge=0)
+    seconds_before: float = Field(ge=0)
+    peak_memory_mib: float = Field(ge=0)
+    own_parameters: int = Field(ge=0)
+
+
+class Failure(_Part):
+    event: Literal["failure"] = "failure"
+    message: Text
+
+
+class Done(_Part):
+    event: Literal["done"] = "done"
+
+
+Message = Confined | Loaded | Finding | Step | TrainingDone | Failure | Done
+_ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="event")])
+
+
+def parse(line: bytes) -> Message:
+    """Raises ValueError if a line is no message."""
+    return _ADAPTER.validate_json(line)

@@ -1,0 +1,237 @@
+"""Running a submission's process: in bubblewrap where that works, with limits everywhere, never longer than allowed.
+
+The plain tier (limits of the kernel and an audit hook, see `confinement`) guards against accidents. Against malice there
+is bubblewrap: the process then sees the installed packages and its scratch folder and nothing else, has no network, and
+dies with all that it started.
+"""
+
+import contextlib
+import functools
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import IO
+
+import benchmark
+import css_gen
+import models
+from benchmark.errors import BenchmarkError
+from benchmark.submissions.messages import Confined, Done, Failure, Job, Message, parse
+from css_gen.atomic import write_atomically
+
+_LONGEST_LINE = 256 * 2**20
+_LONGEST_TALK = 512 * 2**20
+_PROBE_SECONDS = 20
+_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", "/sys")
+
+Hear = Callable[[Message], None]
+
+
+class SubmissionError(BenchmarkError):
+    """A submission did what it may not, or could not do what it must: one line that names the cause."""
+
+
+class Tier(StrEnum):
+    BUBBLEWRAP = "bubblewrap"
+    PROCESS = "process"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of one process.
+
+    Attributes:
+        seconds: from start to end.
+        silent_seconds: between two messages.
+        memory_mib: of private memory; a GPU's is not counted.
+    """
+
+    seconds: float
+    silent_seconds: float
+    memory_mib: int = 8_192
+    open_files: int = 256
+
+
+@functools.cache
+def best_tier() -> Tier:
+    """Bubblewrap if it is installed and the kernel lets it work here."""
+    if shutil.which("bwrap") is None:
+        return Tier.PROCESS
+    arguments = ["bwrap", "--ro-bind", "/", "/", "--unshare-all", "--die-with-parent", "true"]
+    try:
+        works = subprocess.run(arguments, capture_output=True, timeout=_PROBE_SECONDS).returncode == 0
+    except (OSError, subprocess.SubprocessError):
+        works = False
+    return Tier.BUBBLEWRAP if works else Tier.PROCESS
+
+
+def run(job: Job, limits: Limits, *, tier: Tier, hear: Hear) -> tuple[str, ...]:
+    """Have a job done, and return what held the process, in words.
+
+    Args:
+        hear: called with every message as it comes, but for those of this module's own protocol.
+
+    Raises:
+        SubmissionError: the submission failed, was stopped, or broke the protocol.
+    """
+    scratch = Path(job.scratch)
+    scratch.mkdir(parents=True, exist_ok=True)
+    job_file = scratch / "job.json"
+    write_atomically(job_file, job.model_dump_json().encode())
+    command = [sys.executable, "-P", "-m", "benchmark.submissions.child", str(job_file)]
+    if tier is Tier.BUBBLEWRAP:
+        command = [*_bubblewrap(job), *command]
+    with (scratch / "output.txt").open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            env=_environment(scratch),
+            start_new_session=True,
+        )
+    assert process.stdout is not None
+    talk = _Talk()
+    try:
+        for line in _lines(process.stdout, limits):
+            talk.hear(line, hear)
+        process.wait(timeout=limits.silent_seconds)
+    except _TooLongError as error:
+        raise SubmissionError(f"{job.candidate.shown}: {error}{_last(talk)}; it was stopped") from None
+    except subprocess.TimeoutExpired:
+        raise SubmissionError(f"{job.candidate.shown}: its process did not end; it was stopped") from None
+    except ValueError:
+        raise SubmissionError(f"{job.candidate.shown}: it wrote into the channel that is not its own") from None
+    finally:
+        _end(process)
+    if talk.failure:
+        raise SubmissionError(f"{job.candidate.shown}: {talk.failure}")
+    if not talk.is_done or process.returncode != 0:
+        raise SubmissionError(f"{job.candidate.shown}: {_how_it_ended(process.returncode, scratch)}{_last(talk)}")
+    return talk.guards
+
+
+class _TooLongError(Exception):
+    pass
+
+
+class _Talk:
+    """What a process has said so far."""
+
+    def __init__(self) -> None:
+        self.guards: tuple[str, ...] = ()
+        self.failure = ""
+        self.is_done = False
+        self.last = ""
+
+    def hear(self, line: bytes, hear: Hear) -> None:
+        message = parse(line)
+        if isinstance(message, Confined):
+            self.guards = message.guards
+        elif isinstance(message, Failure):
+            self.failure = message.message or "it failed without a word"
+        elif isinstance(message, Done):
+            self.is_done = True
+        else:
+            self.last = message.event
+            hear(message)
+
+
+def _last(talk: _Talk) -> str:
+    return f" (last sign of life: {talk.last})" if talk.last else ""
+
+
+def _lines(stream: IO[bytes], limits: Limits) -> Iterator[bytes]:
+    """The lines of a stream as they come.
+
+    Raises:
+        _TooLongError: the stream was silent, or open, for longer than allowed.
+        ValueError: too much was said.
+    """
+    started = heard = time.monotonic()
+    waiting, said = b"", 0
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        while True:
+            now = time.monotonic()
+            left = min(started + limits.seconds - now, heard + limits.silent_seconds - now)
+            if left <= 0:
+                is_all = now >= started + limits.seconds
+                seconds = limits.seconds if is_all else limits.silent_seconds
+                raise _TooLongError(
+                    f"it {'took longer than' if is_all else 'gave no sign of life for'} {seconds:g} seconds"
+                )
+            if not selector.select(left):
+                continue
+            chunk = os.read(stream.fileno(), 1 << 16)
+            if not chunk:
+                return
+            said += len(chunk)
+            waiting += chunk
+            if said > _LONGEST_TALK or len(waiting) > _LONGEST_LINE:
+                raise ValueError("too much was said")
+            if b"\n" in chunk:
+                *lines, waiting = waiting.split(b"\n")
+                heard = time.monotonic()
+                yield from lines
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """The process and all of its session, whatever became of it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _how_it_ended(code: int, scratch: Path) -> str:
+    number = -code if code < 0 else code - 128 if code > 128 else 0
+    if number:
+        names = {each.value: each.name for each in signal.Signals}
+        return f"its process crashed ({names.get(number, number)}); its last words are in {scratch / 'output.txt'}"
+    if code == 0:
+        return "it ended its process before it was done"
+    return f"its process ended with exit code {code}; its last words are in {scratch / 'output.txt'}"
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """No variable of ours but those that decide how many threads a library uses."""
+    kept = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
+    paths = dict.fromkeys(str(Path(next(iter(package.__path__))).parent) for package in (benchmark, css_gen, models))
+    return kept | {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+    }
+
+
+def _bubblewrap(job: Job) -> list[str]:
+    command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+    if job.device != "cpu":
+        for device in sorted(Path("/dev").glob("nvidia*")):
+            command += ["--dev-bind-try", str(device), str(device)]
+    packages = [str(Path(next(iter(package.__path__)))) for package in (benchmark, css_gen, models)]
+    prefixes = [sys.prefix, sys.base_prefix, sys.exec_prefix, *map(os.path.realpath, (sys.prefix, sys.base_prefix))]
+    file = [job.candidate.file] if job.candidate.file else []
+    for path in _outermost([*_SYSTEM, *prefixes, *packages, *job.readable, *file]):
+        command += ["--ro-bind-try", path, path]
+    return [*command, "--bind", job.scratch, job.scratch, "--chdir", job.scratch]
+
+
+def _outermost(paths: Sequence[str]) -> list[str]:
+    """Each path once, a folder before what lies in it."""
+    return sorted(dict.fromkeys(paths), key=lambda path: (path.count("/"), path))

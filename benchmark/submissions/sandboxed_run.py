@@ -1,0 +1,179 @@
+"""A submission's run in its own process: checked, trained, and asked for what is scored here."""
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import torch
+
+from benchmark.checkpoint import Identity
+from benchmark.datasets.base import Dataset, Split
+from benchmark.errors import BenchmarkError
+from benchmark.evaluation import Evaluation
+from benchmark.network import Network
+from benchmark.progress import Curves, Progress, RunReporter
+from benchmark.submissions import candidates, sandbox
+from benchmark.submissions.exchange import ANSWERED, ASKED, MODEL, TRAINING, AnswerError, write_training
+from benchmark.submissions.messages import Candidate, Finding, Job, Loaded, Message, Step, TrainingDone
+from benchmark.submissions.sandbox import Limits, SubmissionError, Tier
+from benchmark.submissions.scoring import read_model, score
+from models.text_encoders import Vocabulary
+
+CHECK_LIMITS = Limits(seconds=120, silent_seconds=60)
+_LONGEST_SILENCE = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A candidate and what holds it.
+
+    Attributes:
+        seconds: the longest that a training, or the answering of all queries, may take.
+    """
+
+    candidate: Candidate
+    tier: Tier
+    device: str
+    reporter: RunReporter
+    seconds: float
+    memory_mib: int
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.seconds, min(self.seconds, _LONGEST_SILENCE), self.memory_mib)
+
+
+def check(candidate: Candidate, *, tier: Tier, hear: Callable[[Finding], None], limits: Limits = CHECK_LIMITS) -> Loaded:
+    """Examine a candidate's class; what it says of itself.
+
+    Args:
+        hear: called with every question of the contract as it was answered.
+
+    Raises:
+        SubmissionError: its code cannot be loaded, breaks a rule, or was stopped. That the contract is broken is no
+            error here: `hear` has been told.
+    """
+    loaded: list[Loaded] = []
+
+    def listen(message: Message) -> None:
+        if isinstance(message, Loaded):
+            loaded.append(message)
+        elif isinstance(message, Finding):
+            hear(message)
+
+    with TemporaryDirectory(prefix="tirg-bench-check-") as scratch:
+        _run(candidate, "check", Path(scratch), (), tier=tier, device="cpu", limits=limits, hear=listen)
+    if not loaded:
+        raise SubmissionError(f"{candidate.shown}: it never said what it is")
+    return loaded[0]
+
+
+def train(box: Box, dataset: Dataset, training: Split, identity: Identity, *, folder: Path, title: str) -> TrainingDone:
+    """Train in the sandbox, going on where an earlier process stopped. The model is `folder/model.safetensors`.
+
+    Raises:
+        SubmissionError: it failed, or was stopped.
+    """
+    config = identity.config.training
+    sampler = dataset.sampler(
+        training, groups=config.sources, modifications=config.modifications, seed=identity.seed
+    )
+    write_training(folder / TRAINING, training, sampler, identity)
+    done: list[TrainingDone] = []
+    with box.reporter.training(title, config.steps) as report, _curves(folder) as curves:
+
+        def listen(message: Message) -> None:
+            if isinstance(message, Step):
+                progress = Progress(
+                    step=message.step,
+                    steps=config.steps,
+                    loss=message.loss,
+                    learning_rate=message.learning_rate,
+                    queries_per_second=message.queries_per_second,
+                    recall=None,
+                    seconds_left=max(0.0, message.seconds_left),
+                )
+                report(progress)
+                curves.add(progress)
+            elif isinstance(message, TrainingDone):
+                done.append(message)
+
+        (folder / "scratch").mkdir(exist_ok=True)
+        _run(
+            box.candidate, "train", folder / "scratch", (str(folder.resolve()),),
+            tier=box.tier, device=box.device, limits=box.limits, hear=listen,
+        )  # fmt: skip
+    if not done or len(done[0].losses) != config.steps:
+        raise SubmissionError(f"{box.candidate.shown}: it did not train for {config.steps} steps")
+    model = folder / "scratch" / MODEL
+    network = _network(box, model, identity)
+    if network.vocabulary != Vocabulary.from_texts(training.texts):
+        raise SubmissionError(f"{box.candidate.shown}: its model has not the vocabulary of the training texts")
+    model.replace(folder / MODEL)
+    return done[0]
+
+
+def answer(box: Box, split: Split, identity: Identity, *, folder: Path) -> Evaluation:
+    """Have the composer of `folder/model.safetensors` answer the split's queries, and score them here.
+
+    Raises:
+        SubmissionError: it failed, was stopped, or its model or an answer is not what it must be.
+    """
+    network = _network(box, folder / MODEL, identity)
+
+    def compose() -> Path:
+        scratch = folder / "scratch"
+        (scratch / ANSWERED).mkdir(parents=True, exist_ok=True)
+        _run(
+            box.candidate, "compose", scratch, (str(folder.resolve()),),
+            tier=box.tier, device=box.device, limits=box.limits, hear=lambda message: None,  # noqa: ARG005
+        )  # fmt: skip
+        return scratch / ANSWERED
+
+    try:
+        return score(network, split, identity=identity, device=box.device, folder=folder, compose=compose)
+    except AnswerError as error:
+        raise SubmissionError(f"{box.candidate.shown}: {error}") from None
+
+
+def tidy(folder: Path) -> None:
+    """Remove all but the model and the curves."""
+    for name in (TRAINING, ASKED, "scratch"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _run(
+    candidate: Candidate, task: Literal["check", "train", "compose"], scratch: Path, readable: tuple[str, ...], *,
+    tier: Tier, device: str, limits: Limits, hear: Callable[[Message], None],
+) -> None:  # fmt: skip
+    job = Job(
+        task=task,
+        candidate=candidate,
+        scratch=str(scratch.resolve()),
+        readable=(*readable, *candidates.folders(candidate)),
+        device=device,
+        threads=torch.get_num_threads(),
+        memory_mib=limits.memory_mib,
+        open_files=limits.open_files,
+    )
+    sandbox.run(job, limits, tier=tier, hear=hear)
+
+
+def _network(box: Box, model: Path, identity: Identity) -> Network:
+    try:
+        return read_model(model, identity)
+    except BenchmarkError as error:
+        raise SubmissionError(f"{box.candidate.shown}: {error}") from None
+
+
+@contextlib.contextmanager
+def _curves(folder: Path) -> Iterator[Curves]:
+    curves = Curves(folder, from_step=0)
+    try:
+        yield curves
+    finally:
+        curves.close()
