@@ -67,14 +67,18 @@ def check(composer: str, sandbox: str) -> None:
     card = sandboxed_run.check(candidate, tier=tier, hear=show).card
     if problems:
         raise BenchmarkError(f"{candidate.shown}: {len(problems)} of the contract's points do not hold")
-    click.echo(f"{card.title} ({card.name}) keeps the contract; next: tirg-bench submit {composer} --author ... --url ...")
+    click.echo(
+        f"{card.title} ({card.name}) keeps the contract; next: tirg-bench submit {composer} --author ... --url ..."
+    )
 
 
 @click.command()
 @click.argument("composer", metavar="FILE[:CLASS]|NAME")
 @click.option("--author", required=True, help="Who submits it, as the pages print it.")
 @click.option("--url", required=True, help="Where more is to be read: a paper, a repository.")
-@click.option("--dataset", "names", type=Names(), default="css,css-2d3d", show_default=True, help="Datasets, with commas.")
+@click.option(
+    "--dataset", "names", type=Names(), default="css,css-2d3d", show_default=True, help="Datasets, with commas."
+)
 @click.option("--seeds", type=SEEDS, default="3", show_default=True, help="How many seeds, or which: 3 is 0,1,2.")
 @click.option("--preset", metavar="NAME", help="The leaderboard's recipe.  [default: standard on a GPU, else quick]")
 @PLACES
@@ -86,7 +90,11 @@ def check(composer: str, sandbox: str) -> None:
     help="Seconds that one training may take; no sign of life for 300 ends it, too.",
 )  # fmt: skip
 @click.option(
-    "--memory-limit", type=click.IntRange(min=512), default=8_192, show_default=True, help="MiB that its process may take."
+    "--memory-limit",
+    type=click.IntRange(min=512),
+    default=8_192,
+    show_default=True,
+    help="MiB that its process may take.",
 )
 @_TIER
 def submit(
@@ -96,9 +104,9 @@ def submit(
 ) -> None:  # fmt: skip
     """Check, train and score a composer, and add its rows, its source and its pages to the leaderboards.
 
-    It trains with the leaderboard's recipe and no other. Its code runs in a process of its own; ranks are computed here,
-    from what it makes of features whose answers it does not know. Nothing is added before all runs are done, and the
-    same command goes on where it stopped.
+    It trains with the leaderboard's recipe and no other. Its code runs in a process of its own; ranks are computed
+    here, from what it makes of features whose answers it does not know. Nothing is added before all runs are done, and
+    the same command goes on where it stopped.
     """
     from benchmark import config, datasets, runner
     from benchmark.device import choose_device
@@ -106,7 +114,8 @@ def submit(
     from benchmark.progress import RunTerminal
     from benchmark.single_run import Bench
     from benchmark.site import write_site
-    from benchmark.submissions import candidates, submit as submission
+    from benchmark.submissions import candidates
+    from benchmark.submissions import submit as submission
 
     given = by_name(places)
     for name in names:
@@ -156,8 +165,12 @@ def _tier(asked: str) -> "Tier":
     if asked == Tier.BUBBLEWRAP and best is not Tier.BUBBLEWRAP:
         raise UsageError("--sandbox bubblewrap: bwrap is not installed, or the kernel does not let it work here")
     tier = best if asked == "auto" else Tier(asked)
-    held = "bubblewrap: it sees nothing but its scratch folder" if tier is Tier.BUBBLEWRAP else "limits and an audit hook"
-    more = "" if tier is Tier.BUBBLEWRAP else "; that is no guard against malice, bubblewrap is (apt install bubblewrap)"
+    held = (
+        "bubblewrap: it sees nothing but its scratch folder" if tier is Tier.BUBBLEWRAP else "limits and an audit hook"
+    )
+    more = (
+        "" if tier is Tier.BUBBLEWRAP else "; that is no guard against malice, bubblewrap is (apt install bubblewrap)"
+    )
     click.echo(f"the code runs in a process of its own ({held}{more})", err=True)
     return tier
 
@@ -183,7 +196,8 @@ def _show_rows(stored: "list[StoredRecord]", composer: str, preset: str, protoco
         place = next(index for index, row in enumerate(rows) if row.composer.name == composer)
         row = rows[place]
         recall = ", ".join(f"R@{k} {mean:.1f}" for k, mean in row.scores[ALL].mean.items())
-        click.echo(f"{about.protocol}, {preset}: {row.composer.title} is {row.rank} of {len(rows)}: {recall}, group {row.group}")
+        where = f"{about.protocol}, {preset}: {row.composer.title} is {row.rank} of {len(rows)}"
+        click.echo(f"{where}: {recall}, group {row.group}")
         for neighbour in rows[max(0, place - 1) : place + 2]:
             name = neighbour.composer.name
             if name == composer:

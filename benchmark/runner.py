@@ -14,13 +14,13 @@ from benchmark import datasets
 from benchmark.config import Config, unknown
 from benchmark.datasets.base import Dataset
 from benchmark.errors import BenchmarkError, UsageError
+from benchmark.finished_run import recipe_of
 from benchmark.record import (
     RunRecord,
     configuration_hash,
     read_stored,
     record_path,
 )
-from benchmark.finished_run import recipe_of
 from benchmark.single_run import Bench, Run, make_record, run_folder
 from models.image_encoders import WeightsError, image_encoder
 

@@ -79,7 +79,17 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
 
 def _ranking_table(board: Board) -> str:
     published = "Original" if board.protocol in _RENDERED_ANEW else "Published"
-    header = ["#", "Composer", "R@1", "95% interval", "Group", *(f"R@{k}" for k in KS[1:]), "Seeds", "Checked", published]
+    header = [
+        "#",
+        "Composer",
+        "R@1",
+        "95% interval",
+        "Group",
+        *(f"R@{k}" for k in KS[1:]),
+        "Seeds",
+        "Checked",
+        published,
+    ]
     lines = []
     for row in board.rows:
         score = row.scores[ALL]

@@ -6,7 +6,6 @@ hand cannot be scored, so the record stays what its author says it is.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,20 +15,13 @@ from benchmark.datasets.base import Dataset
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.evaluation import evaluate
-from benchmark.recall import KS, recall_at_k
-from benchmark.record import RunRecord, StoredRecord, read_stored
 from benchmark.finished_run import recipe_of
+from benchmark.recall import KS, recall_at_k
+from benchmark.record import RunRecord, StoredRecord, Tier, read_stored
 from css_gen.progress import Reporter
 
 TOLERANCE = 0.25
 """Percentage points of Recall@K by which another machine's rounding may move a result: a few queries in a thousand."""
-
-
-class Tier(StrEnum):
-    """How far a record was checked."""
-
-    SELF_REPORTED = "self-reported"
-    RE_SCORED = "re-scored"
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""What a person named on the command line to a Candidate: a file, or an installed package's entry point. Runs no code."""
+"""What a person named on the command line to a Candidate: a file, or an installed package's entry point.
+
+Runs no code of the submission.
+"""
 
 import json
 import os

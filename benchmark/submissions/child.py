@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmark.submissions.messages import Confined, Done, Failure, Finding, Job, Loaded, Message, Step, TrainingDone
+from benchmark.submissions.messages import Confined, Done, Failure, Finding, Job, Message, Step, TrainingDone
 
 Say = Callable[[Message], None]
 
@@ -150,15 +150,12 @@ def _speaker() -> Say:
 
 
 def _warm_up() -> None:
-    """Import all that a task uses, and let torch wrap the optimisers' step, which it does at their first use: both would
-    look like changes made by the submission."""
+    """Import all that a task uses, and let torch wrap the optimisers' step, which it does at their first use.
+
+    Both would look like changes made by the submission.
+    """
     import torch
 
-    import benchmark.evaluation
-    import benchmark.submissions.contract
-    import benchmark.submissions.exchange
-    import benchmark.submissions.loading
-    import benchmark.training
     from benchmark.muon import Muon
 
     weight = torch.nn.Parameter(torch.zeros(2, 2))

@@ -1,8 +1,8 @@
 """What keeps a submission's process to itself, put on by the process before it loads the submission's code.
 
-Limits of the kernel hold whatever the code does. The audit hook is Python's own: it names what was tried, which the kernel
-does not, and it is the only guard of other people's files where there is no bubblewrap. Code that wants to get around it
-can; `sandbox` says which tier is the stronger one.
+Limits of the kernel hold whatever the code does. The audit hook is Python's own: it names what was tried, which the
+kernel does not, and it is the only guard of other people's files where there is no bubblewrap. Code that wants to get
+around it can; `sandbox` says which tier is the stronger one.
 """
 
 import os
@@ -120,7 +120,12 @@ def _installed(job: Job) -> tuple[Path, ...]:
     ours = [Path(next(iter(package.__path__))) for package in (benchmark, css_gen, models)]
     system = [Path(name) for name in ("/usr", "/lib", "/lib64", "/bin", "/opt/venv", "/proc", "/sys", "/dev")]
     system += [Path("/etc/ld.so.cache"), Path("/etc/localtime")]
-    return (*ours, *system, *map(Path, {sys.prefix, sys.base_prefix, sys.exec_prefix}), *map(Path, (*job.readable, *filter(None, [job.candidate.file]))))
+    return (
+        *ours,
+        *system,
+        *map(Path, {sys.prefix, sys.base_prefix, sys.exec_prefix}),
+        *map(Path, (*job.readable, *filter(None, [job.candidate.file]))),
+    )
 
 
 def _line_of(error: BaseException, file: str) -> int | None:

@@ -19,7 +19,6 @@ CHANNELS, TEXT_WIDTH = 128, 64
 
 _SIDE, _ROWS, _WORDS = 4, 12, 6
 _TIMED_ROWS, _TIMES = 128, 5
-_CLOSE = {"rtol": 1e-3, "atol": 1e-4}
 _MODES = (True, False)
 
 
@@ -141,7 +140,9 @@ def _has_gradients(kind: type[Composer], spatial: bool) -> None:
                 f"expected a gradient for {name}, got none; use it in forward in both modes, or do not make it"
             )
         if not parameter.grad.isfinite().all():
-            raise ContractError(f"expected finite gradients, got infinity for {name}; look for roots and divisions at 0")
+            raise ContractError(
+                f"expected finite gradients, got infinity for {name}; look for roots and divisions at 0"
+            )
 
 
 def _keeps_rows_apart(kind: type[Composer], spatial: bool) -> None:
@@ -150,7 +151,7 @@ def _keeps_rows_apart(kind: type[Composer], spatial: bool) -> None:
     whole = composer(image, text)
     order = torch.randperm(_ROWS, generator=torch.Generator().manual_seed(0))
     for rows in (order, torch.tensor([2]), torch.arange(_ROWS)[::3]):
-        if not torch.allclose(composer(image[rows], _rows(text, rows)), whole[rows], **_CLOSE):
+        if not _close(composer(image[rows], _rows(text, rows)), whole[rows]):
             raise ContractError(
                 "expected the same output for a query whatever stands beside it, in eval mode, got another; use no "
                 "statistics of the batch (BatchNorm is fine: it has its own in eval mode) and no state"
@@ -194,7 +195,7 @@ def _ignores_padding(kind: type[Composer], spatial: bool) -> None:
     longer = TextFeatures(
         text.pooled, functional.pad(filled, (0, 0, 0, 2), value=-1e3), functional.pad(text.mask, (0, 2), value=False)
     )
-    if not torch.allclose(composer(image, longer), composer(image, text), **_CLOSE):
+    if not _close(composer(image, longer), composer(image, text)):
         raise ContractError(
             "expected an output that does not depend on text.tokens where text.mask is False, got one that does; "
             "mask the tokens"
@@ -228,7 +229,9 @@ def _is_finite_in_bf16(kind: type[Composer], spatial: bool) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         composed = composer(image.bfloat16(), TextFeatures(text.pooled.bfloat16(), text.tokens.bfloat16(), text.mask))
     if not composed.isfinite().all():
-        raise ContractError("expected finite numbers under bf16 autocast, got NaN or infinity; mask with -1e4, not -inf")
+        raise ContractError(
+            "expected finite numbers under bf16 autocast, got NaN or infinity; mask with -1e4, not -inf"
+        )
 
 
 def _uses_both(kind: type[Composer], spatial: bool) -> None:
@@ -298,6 +301,10 @@ def _settled(kind: type[Composer], spatial: bool) -> Composer:
         torch.manual_seed(0)
         composer(*features(spatial=spatial, rows=16, seed=99))
     return composer.eval()
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one, other, rtol=1e-3, atol=1e-4)
 
 
 def _rows(text: TextFeatures, rows: Tensor | slice) -> TextFeatures:

@@ -6,9 +6,11 @@ that only we know.
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -46,7 +48,7 @@ def write_training(folder: Path, training: Split, sampler: Sampler, identity: Id
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {"gallery": training.gallery, "labels": training.labels}
+    arrays: dict[str, NDArray[Any]] = {"gallery": training.gallery, "labels": training.labels}
     if training.sources is not training.gallery:
         arrays["sources"] = training.sources
     for name, array in arrays.items():
@@ -115,6 +117,6 @@ def _name(number: int) -> str:
     return f"{number:05d}.safetensors"
 
 
-def _save_array(path: Path, array: np.ndarray) -> None:  # type: ignore[type-arg]
+def _save_array(path: Path, array: NDArray[Any]) -> None:
     with written_atomically(path) as file:
         np.save(file, array)

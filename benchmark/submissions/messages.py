@@ -1,4 +1,4 @@
-"""What we ask of a submission's process, and what it may say: one JSON object a line, read as types and nothing else."""
+"""What we ask of a submission's process, and what it may say: one JSON object a line, read as types and no more."""
 
 import re
 from typing import Annotated, Literal

@@ -1,8 +1,8 @@
 """Running a submission's process: in bubblewrap where that works, with limits everywhere, never longer than allowed.
 
-The plain tier (limits of the kernel and an audit hook, see `confinement`) guards against accidents. Against malice there
-is bubblewrap: the process then sees the installed packages and its scratch folder and nothing else, has no network, and
-dies with all that it started.
+The plain tier (limits of the kernel and an audit hook, see `confinement`) guards against accidents. Against malice
+there is bubblewrap: the process then sees the installed packages and its scratch folder and nothing else, has no
+network, and dies with all that it started.
 """
 
 import contextlib

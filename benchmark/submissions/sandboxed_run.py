@@ -47,7 +47,9 @@ class Box:
         return Limits(self.seconds, min(self.seconds, _LONGEST_SILENCE), self.memory_mib)
 
 
-def check(candidate: Candidate, *, tier: Tier, hear: Callable[[Finding], None], limits: Limits = CHECK_LIMITS) -> Loaded:
+def check(
+    candidate: Candidate, *, tier: Tier, hear: Callable[[Finding], None], limits: Limits = CHECK_LIMITS
+) -> Loaded:
     """Examine a candidate's class; what it says of itself.
 
     Args:
@@ -79,9 +81,7 @@ def train(box: Box, dataset: Dataset, training: Split, identity: Identity, *, fo
         SubmissionError: it failed, or was stopped.
     """
     config = identity.config.training
-    sampler = dataset.sampler(
-        training, groups=config.sources, modifications=config.modifications, seed=identity.seed
-    )
+    sampler = dataset.sampler(training, groups=config.sources, modifications=config.modifications, seed=identity.seed)
     write_training(folder / TRAINING, training, sampler, identity)
     done: list[TrainingDone] = []
     with box.reporter.training(title, config.steps) as report, _curves(folder) as curves:

@@ -1,5 +1,6 @@
-"""Scores of a submission's model. Its process sees features of queries, in an order of ours; encoders, head, gallery and
-ranking are here.
+"""Scores of a submission's model. Its process sees features of queries, in an order of ours.
+
+Encoders, head, gallery and ranking are here.
 """
 
 from collections.abc import Callable, Iterator, Sequence

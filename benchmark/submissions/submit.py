@@ -13,7 +13,7 @@ from benchmark import datasets
 from benchmark.checkpoint import Identity
 from benchmark.datasets.base import Dataset
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.finished_run import FinishedRun, record_of, recipe_of
+from benchmark.finished_run import FinishedRun, recipe_of, record_of
 from benchmark.record import ComposerCard, StoredFile, StoredRecord, Submission, read_stored, record_path, save_record
 from benchmark.record_format import Line, Url, configuration_hash, sha256
 from benchmark.runner import held
@@ -71,7 +71,9 @@ def require_valid(author: str, url: str) -> None:
         try:
             TypeAdapter(kind).validate_python(value)
         except ValidationError as error:
-            expected = "an address that begins with https://" if option == "--url" else "one line that begins with a letter"
+            expected = (
+                "an address that begins with https://" if option == "--url" else "one line that begins with a letter"
+            )
             raise UsageError(f"{option} {value!r}: expected {expected} ({error.errors()[0]['type']})") from None
 
 
@@ -156,7 +158,9 @@ def _runs(request: Request, checked: Checked) -> Iterator[StoredRecord]:
     for name in request.dataset_names:
         place = datasets.locate(name, bench.places)
         size = bench.recipe(name).data.image_size
-        dataset = datasets.info(name).open(place, image_size=size, reporter=bench.reporter, skip_broken=bench.skip_broken)
+        dataset = datasets.info(name).open(
+            place, image_size=size, reporter=bench.reporter, skip_broken=bench.skip_broken
+        )
         for seed in request.seeds:
             number += 1
             run = Run(checked.card.name, name, seed)
@@ -167,9 +171,7 @@ def _run(run: Run, dataset: Dataset, box: Box, bench: Bench, checked: Checked, t
     started = perf_counter()
     card, home = checked.card, checked.home
     config = bench.recipe(run.dataset)
-    path = record_path(
-        home / "records", protocol=run.dataset, composer=card.name, preset=config.preset, seed=run.seed
-    )
+    path = record_path(home / "records", protocol=run.dataset, composer=card.name, preset=config.preset, seed=run.seed)
     wanted = configuration_hash(
         recipe_of(config), protocol=run.dataset, composer=card.name, dataset_fingerprint=dataset.fingerprint
     )
