@@ -1,9 +1,14 @@
 """What several commands take: where datasets lie, and where leaderboards do."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from benchmark.errors import UsageError
+
+if TYPE_CHECKING:
+    from benchmark.submissions.sandbox import SandboxTier
 
 FOLDER = click.Path(path_type=Path)
 LEADERBOARDS = click.option(
@@ -78,3 +83,29 @@ def by_name(places: tuple[tuple[str, Path], ...]) -> dict[str, Path]:
 
     datasets.require_known(name for name, _ in places)
     return dict(places)
+
+
+SANDBOX = click.option(
+    "--sandbox", type=click.Choice(["auto", "bubblewrap", "process"]), default="auto", show_default=True,
+    help="What holds a submission's process; auto is bubblewrap where it works.",
+)  # fmt: skip
+
+
+def sandbox_tier(asked: str) -> "SandboxTier":
+    """What holds submissions here; says so to the person.
+
+    Raises:
+        UsageError: bubblewrap was asked for and does not work here.
+    """
+    from benchmark.submissions.sandbox import SandboxTier, best_tier
+
+    best = best_tier()
+    if asked == SandboxTier.BUBBLEWRAP and best is not SandboxTier.BUBBLEWRAP:
+        raise UsageError("--sandbox bubblewrap: bwrap is not installed, or the kernel does not let it work here")
+    tier = best if asked == "auto" else SandboxTier(asked)
+    if tier is SandboxTier.BUBBLEWRAP:
+        held = "in bubblewrap: it sees the installed packages and its scratch folder, and no network"
+    else:
+        held = "with limits and an audit hook, no guard against malice; bubblewrap is one (apt install bubblewrap)"
+    click.echo(f"submitted code runs in a process of its own, {held}", err=True)
+    return tier

@@ -1,23 +1,18 @@
 """tirg-bench new, check and submit: from an empty file to rows on the leaderboards."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from benchmark.cli_options import FOLDER, LEADERBOARDS, PLACES, SEEDS, Names, by_name
+from benchmark.cli_options import FOLDER, LEADERBOARDS, PLACES, SANDBOX, SEEDS, Names, by_name, sandbox_tier
 from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
     from benchmark.record import StoredRecord
     from benchmark.submissions.messages import Finding
-    from benchmark.submissions.sandbox import Tier
-
-_TIER = click.option(
-    "--sandbox", type=click.Choice(["auto", "bubblewrap", "process"]), default="auto", show_default=True,
-    help="What holds the submission's process; auto is bubblewrap where it works.",
-)  # fmt: skip
 
 
 @click.command()
@@ -43,12 +38,12 @@ def new(file: Path) -> None:
         write_atomically(file, text.encode())
     except OSError as error:
         raise BenchmarkError(f"{file}: cannot be written ({error.strerror})") from None
-    click.echo(f"{file} is a working composer; next: tirg-bench check {file}")
+    click.echo(f"{file} is a working composer; next: tirg-bench check {shlex.quote(str(file))}")
 
 
 @click.command()
 @click.argument("composer", metavar="FILE[:CLASS]|NAME")
-@_TIER
+@SANDBOX
 def check(composer: str, sandbox: str) -> None:
     """Check a composer's contract in seconds, on the CPU, without data: a file's, or an installed package's NAME.
 
@@ -57,7 +52,7 @@ def check(composer: str, sandbox: str) -> None:
     from benchmark.submissions import candidates, sandboxed_run
 
     candidate = candidates.find(composer)
-    tier = _tier(sandbox)
+    tier = sandbox_tier(sandbox)
     problems = []
 
     def show(finding: "Finding") -> None:
@@ -66,10 +61,12 @@ def check(composer: str, sandbox: str) -> None:
 
     card = sandboxed_run.check(candidate, tier=tier, hear=show).card
     if problems:
-        raise BenchmarkError(f"{candidate.shown}: {len(problems)} of the contract's points do not hold")
-    click.echo(
-        f"{card.title} ({card.name}) keeps the contract; next: tirg-bench submit {composer} --author ... --url ..."
-    )
+        some = (
+            "1 of the contract's points does" if len(problems) == 1 else f"{len(problems)} of the contract's points do"
+        )
+        raise BenchmarkError(f"{candidate.shown}: {some} not hold")
+    after = f"tirg-bench submit {shlex.quote(composer)} --author ... --url ..."
+    click.echo(f"{card.title} ({card.name}) keeps the contract; next: {after}")
 
 
 @click.command()
@@ -96,7 +93,7 @@ def check(composer: str, sandbox: str) -> None:
     show_default=True,
     help="MiB that its process may take.",
 )
-@_TIER
+@SANDBOX
 def submit(
     composer: str, author: str, url: str, names: tuple[str, ...], seeds: tuple[int, ...], preset: str | None,
     places: tuple[tuple[str, Path], ...], device: str | None, out: Path, runs: Path, time_limit: float,
@@ -142,7 +139,7 @@ def submit(
         dataset_names=names,
         seeds=seeds,
         bench=bench,
-        tier=_tier(sandbox),
+        tier=sandbox_tier(sandbox),
         seconds=time_limit,
         memory_mib=memory_limit,
     )
@@ -156,23 +153,6 @@ def submit(
     click.echo(f"the tables lie in {out}, the pages begin at {out / 'site' / 'index.html'}")
     for problem in written.problems:
         click.echo(f"tirg-bench: left out: {problem}", err=True)
-
-
-def _tier(asked: str) -> "Tier":
-    from benchmark.submissions.sandbox import Tier, best_tier
-
-    best = best_tier()
-    if asked == Tier.BUBBLEWRAP and best is not Tier.BUBBLEWRAP:
-        raise UsageError("--sandbox bubblewrap: bwrap is not installed, or the kernel does not let it work here")
-    tier = best if asked == "auto" else Tier(asked)
-    held = (
-        "bubblewrap: it sees nothing but its scratch folder" if tier is Tier.BUBBLEWRAP else "limits and an audit hook"
-    )
-    more = (
-        "" if tier is Tier.BUBBLEWRAP else "; that is no guard against malice, bubblewrap is (apt install bubblewrap)"
-    )
-    click.echo(f"the code runs in a process of its own ({held}{more})", err=True)
-    return tier
 
 
 def _show(finding: "Finding") -> None:

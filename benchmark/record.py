@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from pydantic import JsonValue, ValidationError
 
+import models
 from benchmark.environment import Environment
 from benchmark.errors import BenchmarkError
 from benchmark.outcomes_file import decode, encode
@@ -40,6 +41,7 @@ from css_gen.atomic import write_atomically
 
 __all__ = [
     "FORMAT_VERSION",
+    "SUBMISSIONS",
     "ComposerCard",
     "CurvePoint",
     "DatasetCard",
@@ -59,8 +61,12 @@ __all__ = [
     "read_stored",
     "record_path",
     "save_record",
+    "submitted_source",
     "validate_record",
 ]
+
+SUBMISSIONS = "submissions"
+"""The folder beside `records/` that holds the code of submitted composers: NAME/NAME.py."""
 
 _LARGEST_FILE = 64 * 2**20
 
@@ -203,6 +209,7 @@ def read_stored(path: Path) -> StoredRecord:
     if path.resolve().parts[-3:] != home.parts:
         raise BenchmarkError(f"{path}: is the record of another run; its place is {home} among the records")
     outcomes = load_outcomes(path, record)
+    _require_source(path, record)
     gallery = record.dataset.gallery
     if outcomes.candidates.max() > gallery or outcomes.first.max() >= gallery:
         raise BenchmarkError(f"{path}: its ranks are from a gallery of more than {gallery} images; run it again")
@@ -214,11 +221,27 @@ def read_stored(path: Path) -> StoredRecord:
     return StoredRecord(record, outcomes, path, tier_of(path))
 
 
+def submitted_source(path: Path, composer: str) -> Path:
+    """Where the code of a submitted composer lies whose record is at `path`."""
+    return path.resolve().parents[3] / SUBMISSIONS / composer / f"{composer}.py"
+
+
+def _require_source(path: Path, record: RunRecord) -> None:
+    """Raises BenchmarkError if a submitted composer's code is not the one that the record was made with."""
+    if record.submission is None:
+        return
+    file, name = submitted_source(path, record.composer.name), record.composer.name
+    if name in models.names():
+        raise BenchmarkError(f"{path}: is a submission under the name of a composer in models/; remove it")
+    if sha256(_read(file)) != record.submission.source_sha256:
+        raise BenchmarkError(f"{file}: is not the code that {path} was made with; restore it or submit it again")
+
+
 def validate_record(path: Path) -> list[str]:
     """What is wrong with a record, one line for a person each; empty if nothing is.
 
-    Checked: format, checksum, its place among the records, the hashes of its configuration and its ranks, and every
-    score, which is computed again from the ranks.
+    Checked: format, checksum, its place among the records, the hashes of its configuration, its ranks and the code of a
+    submission, and every score, which is computed again from the ranks.
     """
     try:
         read_stored(path)

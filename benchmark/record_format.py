@@ -94,13 +94,13 @@ class Submission(_Part):
     """Whose composer a run trained, where it is not one of `models/`.
 
     Attributes:
-        source: its code, relative to the leaderboards' folder.
+        source_sha256: of its code, which lies beside the records.
         sandbox: what held its process: "bubblewrap", or "process" for limits and an audit hook alone.
     """
 
     author: Line
     url: Url
-    source: StoredFile
+    source_sha256: Digest
     sandbox: Literal["bubblewrap", "process"]
 
 

@@ -6,10 +6,12 @@ Queries of one source share that source's luck, so the interval resamples whole 
 
 import statistics
 from collections.abc import Sequence
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 FEWEST_QUERIES = 30
 """Below this many queries no interval is shown."""
@@ -36,6 +38,22 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
     if not values:
         raise ValueError("the mean of no runs is not defined")
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def prediction_interval(values: Sequence[float]) -> Interval | None:
+    """Where one more value lies, 19 times of 20, if all are drawn from one normal distribution; None for one value.
+
+    Student's t: mean ± t(0.975, n - 1) · s · sqrt(1 + 1/n). With three values t is 4.3, so the interval is wide.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    mean, deviation = mean_and_deviation(values)
+    if deviation is None:
+        return None
+    count = len(values)
+    half = float(stats.t.ppf(0.975, count - 1)) * deviation * sqrt(1 + 1 / count)
+    return Interval(mean - half, mean + half)
 
 
 def recall_intervals(

@@ -79,26 +79,16 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
 
 def _ranking_table(board: Board) -> str:
     published = "Original" if board.protocol in _RENDERED_ANEW else "Published"
-    header = [
-        "#",
-        "Composer",
-        "R@1",
-        "95% interval",
-        "Group",
-        *(f"R@{k}" for k in KS[1:]),
-        "Seeds",
-        "Checked",
-        published,
-    ]
+    header = ["#", "Composer", "R@1", "95% interval", "Group", *(f"R@{k}" for k in KS[1:]), "Seeds", published]
     lines = []
     for row in board.rows:
         score = row.scores[ALL]
         known = row.published
         cells = [str(row.rank), _plain(row.composer.title), _mean(score, 1), _interval(score), row.group]
-        cells += [*(_mean(score, k) for k in KS[1:]), str(len(row.seeds)), str(row.tier)]
+        cells += [*(_mean(score, k) for k in KS[1:]), str(len(row.seeds))]
         lines.append([*cells, f"{known.recall[1]} {known.source}" if known else _NOTHING])
     chance = board.rows[0].scores[ALL].chance
-    lines.append(["", "*chance*", _chance(chance[1]), "", "", *(_chance(chance[k]) for k in KS[1:]), "", "", ""])
+    lines.append(["", "*chance*", _chance(chance[1]), "", "", *(_chance(chance[k]) for k in KS[1:]), "", ""])
     return _table(header, lines, left=(1,))
 
 
@@ -124,7 +114,7 @@ def _parts_table(board: Board) -> str:
 
 
 def _cost_table(board: Board) -> str:
-    header = ["Composer", "Year", "Parameters", "Composer's own", "Queries/s", "Time", "Device"]
+    header = ["Composer", "Year", "Parameters", "Composer's own", "Queries/s", "Time", "Checked", "Device"]
     lines = [
         [
             _plain(row.composer.title),
@@ -133,11 +123,12 @@ def _cost_table(board: Board) -> str:
             _millions(row.parameters.composer),
             f"{row.queries_per_second:.0f}",
             duration(row.wall_seconds),
+            str(row.tier),
             _plain(row.device),
         ]
         for row in board.rows
     ]
-    return _table(header, lines, left=(0, 6))
+    return _table(header, lines, left=(0, 6, 7))
 
 
 def _slice_table(board: Board, attribute: str) -> str:

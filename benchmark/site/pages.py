@@ -18,7 +18,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.leaderboard import Written, load_records
 from benchmark.published import SOURCES, published_table
 from benchmark.recall import KS
-from benchmark.record import StoredRecord
+from benchmark.record import SUBMISSIONS, StoredRecord
 from benchmark.site.composer_sections import Section, section
 from benchmark.site.errors_counted import ErrorKind
 from benchmark.site.gallery import of_dataset
@@ -61,7 +61,7 @@ def write_site(records_root: Path, out_root: Path, places: dict[str, Path]) -> W
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(out_root / ".leaderboards.lock"):
             stored, problems = load_records(records_root)
-            files = _site(stored, out_root / "submissions", places)
+            files = _site(stored, out_root / SUBMISSIONS, places)
             for name, content in files.items():
                 _write(root / name, content)
             kept = {root / name for name in files}

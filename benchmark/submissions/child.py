@@ -4,6 +4,7 @@ It confines itself, loads the submission's code, does the one task of its job, a
 that was its standard output; what the submission prints goes to its standard error.
 """
 
+import importlib
 import os
 import sys
 from collections.abc import Callable
@@ -135,6 +136,7 @@ def _compose(job: Job, say: Say) -> None:
             write_answer(scratch / ANSWERED, path.name, composed)
 
 
+_USED = ("evaluation", "single_run", "submissions.contract", "submissions.exchange", "submissions.loading", "training")
 _TASKS: dict[str, Callable[[Job, Say], None]] = {"check": _check, "train": _train, "compose": _compose}
 
 
@@ -158,6 +160,8 @@ def _warm_up() -> None:
 
     from benchmark.muon import Muon
 
+    for name in _USED:
+        importlib.import_module(f"benchmark.{name}")
     weight = torch.nn.Parameter(torch.zeros(2, 2))
     for kind in (torch.optim.AdamW, torch.optim.SGD):
         kind([weight], lr=0.1)

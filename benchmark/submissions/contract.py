@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.base import Composer, TextFeatures
-from models.registry import create
+from models.registry import get
 
 CHANNELS, TEXT_WIDTH = 128, 64
 """Those of the preset `quick`."""
@@ -36,7 +36,9 @@ class Answer:
 
 
 def examine(kind: type[Composer], describe: Callable[[Exception], str] = repr) -> Iterator[Answer]:
-    """Ask all questions. The first problem of a question ends it, and one of the first two ends them all.
+    """Ask all questions, and what it costs if it answers them all as it must.
+
+    The first problem of a question ends it, and one of the first two ends them all.
 
     Args:
         describe: an error of the composer's own code in words.
@@ -53,6 +55,7 @@ def examine(kind: type[Composer], describe: Callable[[Exception], str] = repr) -
         ("is finite in bf16", _is_finite_in_bf16),
         ("uses the image and the text as declared", _uses_both),
     )
+    is_sound = True
     for place, (what, question) in enumerate(questions):
         problem = ""
         for spatial in _MODES:
@@ -65,7 +68,9 @@ def examine(kind: type[Composer], describe: Callable[[Exception], str] = repr) -
         yield Answer(what, problem)
         if problem and place < 2:
             return
-    yield Answer("its cost beside TIRG's", remark=_cost(kind))
+        is_sound &= not problem
+    if is_sound:
+        yield Answer("its cost beside TIRG's", remark=_cost(kind))
 
 
 def features(*, spatial: bool, rows: int = _ROWS, seed: int = 0) -> tuple[Tensor, TextFeatures]:
@@ -85,7 +90,7 @@ def features(*, spatial: bool, rows: int = _ROWS, seed: int = 0) -> tuple[Tensor
 
 def _is_made(kind: type[Composer], spatial: bool) -> None:
     try:
-        composer = kind(CHANNELS, TEXT_WIDTH, spatial=spatial)
+        composer = _new(kind, spatial)
     except TypeError as error:
         raise ContractError(
             f"expected {kind.__name__}({CHANNELS}, {TEXT_WIDTH}, spatial={spatial}) to work, got {error}; "
@@ -253,7 +258,7 @@ def _uses_both(kind: type[Composer], spatial: bool) -> None:
 
 def _cost(kind: type[Composer]) -> str:
     """Time and memory of a training step's part in the composer, as multiples of TIRG's, on the map."""
-    ours, theirs = _new(kind, True), create("tirg", CHANNELS, TEXT_WIDTH, spatial=True)
+    ours, theirs = _new(kind, True), _new(get("tirg"), True)
     seconds = {"ours": 1e9, "theirs": 1e9}
     for _ in range(_TIMES):  # in turns: what else the machine does then falls on both
         for name, composer in (("ours", ours), ("theirs", theirs)):

@@ -1,7 +1,6 @@
 """A candidate to its class. Runs the submission's code, so only its own process calls this."""
 
 import importlib
-import importlib.util
 import inspect
 import sys
 from pathlib import Path
@@ -46,12 +45,11 @@ def load(candidate: Candidate) -> tuple[type[Composer], Loaded]:
 
 
 def _from_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(_MODULE, path)
-    if spec is None or spec.loader is None:
-        raise LoadingError(f"{path.name} is no Python file")
-    module = importlib.util.module_from_spec(spec)
+    """Compiled here: the import system would look for, and leave, compiled code beside the file."""
+    module = ModuleType(_MODULE)
+    module.__file__ = str(path)
     sys.modules[_MODULE] = module
-    spec.loader.exec_module(module)
+    exec(compile(path.read_bytes(), path, "exec", dont_inherit=True), module.__dict__)
     return module
 
 
@@ -67,8 +65,15 @@ def _composer_of(module: ModuleType, candidate: Candidate) -> type[Composer]:
             known = ", ".join(sorted(own)) or "none"
             raise LoadingError(f"there is no composer {candidate.class_name} in it; its composers: {known}")
         return found
+    if candidate.name:
+        own = {name: kind for name, kind in own.items() if _name_of(kind) == candidate.name}
     if not own:
         raise LoadingError("there is no composer in it: expected one subclass of models.Composer")
     if len(own) > 1:
         raise LoadingError(f"there are several composers in it ({', '.join(sorted(own))}): say FILE:CLASS")
     return next(iter(own.values()))
+
+
+def _name_of(kind: type[Composer]) -> str:
+    info = getattr(kind, "info", None)
+    return info.name if isinstance(info, ComposerInfo) else ""

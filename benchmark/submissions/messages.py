@@ -30,13 +30,15 @@ class Candidate(_Part):
         shown: as the person named it, for messages.
         file: absolute path of a Python file; "" for an installed module.
         module: of an installed package; "" for a file.
-        class_name: "" where the file has one composer alone.
+        class_name: "" where the file has one composer alone, or `name` says which.
+        name: the composer's, where its class is not known.
     """
 
     shown: str
     file: str = ""
     module: str = ""
     class_name: str = ""
+    name: str = ""
 
 
 class Job(_Part):

@@ -39,7 +39,7 @@ class SubmissionError(BenchmarkError):
     """A submission did what it may not, or could not do what it must: one line that names the cause."""
 
 
-class Tier(StrEnum):
+class SandboxTier(StrEnum):
     BUBBLEWRAP = "bubblewrap"
     PROCESS = "process"
 
@@ -61,19 +61,19 @@ class Limits:
 
 
 @functools.cache
-def best_tier() -> Tier:
+def best_tier() -> SandboxTier:
     """Bubblewrap if it is installed and the kernel lets it work here."""
     if shutil.which("bwrap") is None:
-        return Tier.PROCESS
+        return SandboxTier.PROCESS
     arguments = ["bwrap", "--ro-bind", "/", "/", "--unshare-all", "--die-with-parent", "true"]
     try:
         works = subprocess.run(arguments, capture_output=True, timeout=_PROBE_SECONDS).returncode == 0
     except (OSError, subprocess.SubprocessError):
         works = False
-    return Tier.BUBBLEWRAP if works else Tier.PROCESS
+    return SandboxTier.BUBBLEWRAP if works else SandboxTier.PROCESS
 
 
-def run(job: Job, limits: Limits, *, tier: Tier, hear: Hear) -> tuple[str, ...]:
+def run(job: Job, limits: Limits, *, tier: SandboxTier, hear: Hear) -> tuple[str, ...]:
     """Have a job done, and return what held the process, in words.
 
     Args:
@@ -87,7 +87,7 @@ def run(job: Job, limits: Limits, *, tier: Tier, hear: Hear) -> tuple[str, ...]:
     job_file = scratch / "job.json"
     write_atomically(job_file, job.model_dump_json().encode())
     command = [sys.executable, "-P", "-m", "benchmark.submissions.child", str(job_file)]
-    if tier is Tier.BUBBLEWRAP:
+    if tier is SandboxTier.BUBBLEWRAP:
         command = [*_bubblewrap(job), *command]
     with (scratch / "output.txt").open("wb") as output:
         process = subprocess.Popen(

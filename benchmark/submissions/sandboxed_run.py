@@ -19,7 +19,7 @@ from benchmark.progress import Curves, Progress, RunReporter
 from benchmark.submissions import candidates, sandbox
 from benchmark.submissions.exchange import ANSWERED, ASKED, MODEL, TRAINING, AnswerError, write_training
 from benchmark.submissions.messages import Candidate, Finding, Job, Loaded, Message, Step, TrainingDone
-from benchmark.submissions.sandbox import Limits, SubmissionError, Tier
+from benchmark.submissions.sandbox import Limits, SandboxTier, SubmissionError
 from benchmark.submissions.scoring import read_model, score
 from models.text_encoders import Vocabulary
 
@@ -36,7 +36,7 @@ class Box:
     """
 
     candidate: Candidate
-    tier: Tier
+    tier: SandboxTier
     device: str
     reporter: RunReporter
     seconds: float
@@ -48,7 +48,7 @@ class Box:
 
 
 def check(
-    candidate: Candidate, *, tier: Tier, hear: Callable[[Finding], None], limits: Limits = CHECK_LIMITS
+    candidate: Candidate, *, tier: SandboxTier, hear: Callable[[Finding], None], limits: Limits = CHECK_LIMITS
 ) -> Loaded:
     """Examine a candidate's class; what it says of itself.
 
@@ -148,7 +148,7 @@ def tidy(folder: Path) -> None:
 
 def _run(
     candidate: Candidate, task: Literal["check", "train", "compose"], scratch: Path, readable: tuple[str, ...], *,
-    tier: Tier, device: str, limits: Limits, hear: Callable[[Message], None],
+    tier: SandboxTier, device: str, limits: Limits, hear: Callable[[Message], None],
 ) -> None:  # fmt: skip
     job = Job(
         task=task,

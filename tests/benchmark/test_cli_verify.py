@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from benchmark.cli import main
 from benchmark.outcomes_file import encode
 from benchmark.record import RunRecord, StoredFile, load_outcomes, load_record, save_record
-from benchmark.record_format import sha256
+from benchmark.record_format import configuration_hash, sha256
 from tests.benchmark.tiny import TINY
 
 Verify = Callable[..., Result]
@@ -160,6 +160,7 @@ def test_tampering_is_named(verify: Verify, tamper: Callable[[], None], expected
         (["nowhere.json"], 2, "nowhere.json: there is no such record"),
         (["--out=nowhere"], 1, "there are no records yet"),
         (["--data=cs=x"], 2, "unknown dataset 'cs'"),
+        (["--quick", "--retrain"], 2, "--quick trains and scores nothing: leave out --retrain and --note"),
     ],
 )
 def test_bad_input_ends_in_one_line(verify: Verify, arguments: list[str], code: int, expected: str) -> None:
@@ -167,3 +168,66 @@ def test_bad_input_ends_in_one_line(verify: Verify, arguments: list[str], code: 
     assert result.exit_code == code
     assert expected in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_trained_again_it_is_the_same(verify: Verify) -> None:
+    before = the_record().read_bytes()
+    result = verify("--retrain", the_record())
+    assert result.exit_code == 0, result.output
+    said = load_record(the_record()).metrics.recall[1]
+    assert f"{the_record()}: retrained: R@1 {said:.1f} again, {said:.1f} in the record" in result.stdout
+    (again,) = Path("runs/verify/records").rglob("*.json")
+    assert load_record(again).reproducible() == load_record(the_record()).reproducible()
+    assert the_record().read_bytes() == before
+
+
+def test_an_invented_result_is_not_trained_again(verify: Verify) -> None:
+    invent_the_ranks()
+    result = verify("--retrain", the_record())
+    assert result.exit_code == 1
+    assert "says R@1 100.0, trained again it is" in result.stderr
+
+
+def test_what_was_found_stands_on_the_tables_until_the_record_changes(verify: Verify) -> None:
+    def row(title: str) -> str:
+        lines = Path("leaderboards/css.md").read_text().splitlines()
+        return next(line for line in lines if line.startswith(f"| {title} ") and "min" not in line and " s |" in line)
+
+    assert "self-reported" in row("TIRG")
+    assert verify("--note").exit_code == 0
+    assert "re-scored" in row("TIRG")
+    assert "re-scored" in row("Concat")
+    result = verify("--note", "--retrain", the_record())
+    assert "1 results were noted" in result.stdout
+    assert "retrained" in row("TIRG")
+    assert "re-scored" in row("Concat")
+    assert "nothing" not in verify("--quick").output
+    assert verify("--quick").exit_code == 0
+    weaker = verify("--note", the_record())
+    assert weaker.exit_code == 0
+    assert "noted" not in weaker.stdout
+    assert "retrained" in row("TIRG")
+    rewritten(load_record(the_record()), the_record(), created=load_record(the_record()).created.replace(year=2020))
+    assert CliRunner().invoke(main, ["leaderboard"]).exit_code == 0
+    assert "self-reported" in row("TIRG")
+
+
+def test_a_damaged_note_is_named(verify: Verify) -> None:
+    verify("--note")
+    note = the_record().with_suffix(".verified")
+    note.write_text(note.read_text().replace("re-scored", "beyond doubt"))
+    result = verify("--quick")
+    assert result.exit_code == 1
+    assert f"{note}: is no result of `tirg-bench verify`; remove it" in result.stderr
+
+
+def test_a_recipe_of_another_version_is_not_trained(verify: Verify) -> None:
+    record = load_record(the_record())
+    configuration = {**record.configuration, "recipe_version": 0}
+    wanted = configuration_hash(
+        configuration, protocol="css", composer="tirg", dataset_fingerprint=record.dataset.fingerprint
+    )
+    rewritten(record, the_record(), configuration=configuration, configuration_hash=wanted)
+    result = verify("--retrain", the_record())
+    assert result.exit_code == 0
+    assert "self-reported: its recipe is of version 0, this is version 1" in result.stdout

@@ -144,7 +144,7 @@ def test_the_page_says_what_the_records_say(root: Path) -> None:
         ]
     assert [line[-1] for line in ranking[1:]] == ["73.7 V", "65.6 M", "0.1 M", ""]
     assert ranking[-1] == ["", "*chance*", "0.5", "", "", "2.5", "5", "25", "", ""]
-    assert cost[1] == ["TIRG", "2019", "1.52 M", "0.14 M", "252", "3 min 05 s", "Some CPU"]
+    assert cost[1] == ["TIRG", "2019", "1.52 M", "0.14 M", "252", "3 min 05 s", "self-reported", "Some CPU"]
     assert kind[0][1:] == list(SLICES["kind"])
     assert combination[0][1:] == list(SLICES["combination"])
     assert objects[0][1:] == list(SLICES["objects"])

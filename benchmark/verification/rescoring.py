@@ -1,0 +1,78 @@
+"""A record's ranks from its checkpoint."""
+
+import shutil
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmark.checkpoint import Checkpoint, Identity
+from benchmark.datasets.base import Split
+from benchmark.device import make_accelerator
+from benchmark.errors import BenchmarkError
+from benchmark.evaluation import Evaluation, evaluate
+from benchmark.finished_run import recipe_of
+from benchmark.recall import KS, recall_at_k
+from benchmark.record import RunRecord, StoredRecord
+from benchmark.submissions.exchange import MODEL
+from benchmark.submissions.sandboxed_run import Box, answer
+from benchmark.verification.at_hand import AtHand, NotAtHandError
+
+TOLERANCE = 0.25
+"""Percentage points of Recall@K by which another machine's rounding may move a result: a few queries in a thousand."""
+
+
+def rescore(stored: StoredRecord, hand: AtHand) -> float:
+    """Recall@1 in percent that the checkpoint of a record gives. A submission's composer runs in its own process.
+
+    Raises:
+        NotAtHandError: the checkpoint or the dataset is not there.
+        BenchmarkError: the checkpoint is another, or it gives another Recall@K than the record says.
+    """
+    record, path = stored.record, stored.path
+    kept = record.checkpoint
+    if kept is None or not Path(kept.path).is_file():
+        raise NotAtHandError(f"no checkpoint at hand ({kept.path if kept else 'none was kept'})")
+    if sha256(Path(kept.path).read_bytes()).hexdigest() != kept.sha256:
+        # Whoever runs a seed again overwrites its model: that is no forgery, but the record cannot be checked by it.
+        raise BenchmarkError(f"{path}: {kept.path} is not the checkpoint that it was made from (its hash differs)")
+    checkpoint = Checkpoint.read(Path(kept.path))
+    if difference := _other_run(checkpoint.identity, record):
+        raise BenchmarkError(f"{path}: {kept.path} is of another run ({difference})")
+    dataset = hand.dataset_of(stored, checkpoint.identity.config.data.image_size)
+    hand.reporter.message(f"scoring {kept.path} again")
+    if record.submission is None:
+        found = _of_ours(checkpoint, dataset.test, hand.device)
+    else:
+        found = _of_submission(Path(kept.path), checkpoint.identity, dataset.test, hand.box_of(stored))
+    recall = recall_at_k(found.outcomes.ranks)
+    for k in KS:
+        said = record.metrics.recall[k]
+        if abs(recall[k] - said) > TOLERANCE:
+            raise BenchmarkError(f"{path}: says R@{k} {said:.2f}, its checkpoint gives {recall[k]:.2f}")
+    return recall[1]
+
+
+def _of_ours(checkpoint: Checkpoint, split: Split, device: str) -> Evaluation:
+    config = checkpoint.identity.config
+    accelerator = make_accelerator(device, config.training.precision)
+    network = checkpoint.network()
+    network.arrange(accelerator.device, config.data.image_size)
+    return evaluate(network, split, accelerator=accelerator, chunk=config.evaluation.chunk)
+
+
+def _of_submission(model: Path, identity: Identity, split: Split, box: Box) -> Evaluation:
+    with TemporaryDirectory(prefix="tirg-bench-verify-") as name:
+        shutil.copyfile(model, Path(name) / MODEL)
+        return answer(box, split, identity, folder=Path(name))
+
+
+def _other_run(identity: Identity, record: RunRecord) -> str:
+    """What the checkpoint says otherwise than the record; empty if nothing."""
+    pairs = {
+        "composer": (identity.composer, record.composer.name),
+        "dataset": (identity.dataset, record.protocol),
+        "fingerprint": (identity.fingerprint, record.dataset.fingerprint),
+        "seed": (identity.seed, record.seed),
+        "recipe": (recipe_of(identity.config), record.configuration),
+    }
+    return ", ".join(f"another {name}" for name, (its, said) in pairs.items() if its != said)

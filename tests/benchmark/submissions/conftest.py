@@ -1,0 +1,37 @@
+"""Submitted code is run as it is run for people: in a process of its own."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmark.submissions import candidates, sandboxed_run
+from benchmark.submissions.sandbox import Limits, SandboxTier, SubmissionError, best_tier
+
+Verdict = Callable[..., str]
+QUICK = Limits(seconds=60, silent_seconds=30, memory_mib=4_096)
+
+
+def tiers() -> list[object]:
+    """Both, the second skipped where bubblewrap does not work."""
+    missing = pytest.mark.skipif(best_tier() is not SandboxTier.BUBBLEWRAP, reason="bubblewrap does not work here")
+    return [SandboxTier.PROCESS, pytest.param(SandboxTier.BUBBLEWRAP, marks=missing)]
+
+
+@pytest.fixture
+def verdict(tmp_path: Path) -> Verdict:
+    """What `check` says against a source; empty if nothing."""
+
+    def check(text: str, *, tier: SandboxTier = SandboxTier.PROCESS, limits: Limits = QUICK) -> str:
+        file = tmp_path / "mine.py"
+        file.write_text(text)
+        problems: list[str] = []
+        try:
+            sandboxed_run.check(
+                candidates.find(str(file)), tier=tier, limits=limits, hear=lambda found: problems.append(found.problem)
+            )
+        except SubmissionError as error:
+            return str(error)
+        return "; ".join(filter(None, problems))
+
+    return check

@@ -1,0 +1,172 @@
+"""Code that does what it may not: none alters a file, none hangs past its limit, each message names the cause."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.submissions.sandbox import Limits, SandboxTier
+from tests.benchmark.submissions.conftest import QUICK, Verdict, tiers
+from tests.benchmark.submissions.sources import source
+
+SECRET = "the labels of the test split"
+
+READING = {
+    "openly": "found = open('{}').read()",
+    "behind an except": "try: found = open('{}').read()\nexcept BaseException: found = 'not found'",
+    "past Python": """
+import ctypes
+file, buffer = ctypes.CDLL(None).open(b'{}', 0), ctypes.create_string_buffer(100)
+found = 'not found' if file < 0 or ctypes.CDLL(None).read(file, buffer, 100) < 0 else buffer.value.decode()
+""",
+}
+
+HOSTILE: dict[str, tuple[str, str]] = {
+    "a crash": (source(before="import ctypes; ctypes.string_at(0)"), "its process crashed (SIGSEGV)"),
+    "an abort in forward": (source(in_forward="import os; os.abort()"), "its process crashed (SIGABRT)"),
+    "an endless loop": (source(in_forward="while True: pass"), "gave no sign of life for 6 seconds"),
+    "an endless loop at import": (source(before="while True: pass"), "gave no sign of life for 6 seconds"),
+    "a fork bomb": (source(before="import os\nwhile True: os.fork()"), "tried to start or stop a process (os.fork)"),
+    "a fork bomb past Python": (
+        source(before="import ctypes\nif ctypes.CDLL(None).fork() < 0: raise OSError('no fork')"),
+        "no fork",
+    ),
+    "another program": (source(before="import os; os.system('touch /tmp/x')"), "tried to start or stop a process"),
+    "sys.exit": (source(before="import sys; sys.exit(0)"), "it called sys.exit(0)"),
+    "sys.exit in forward": (source(in_forward="raise SystemExit(3)"), "it called sys.exit(3)"),
+    "os._exit": (source(in_forward="import os; os._exit(0)"), "ended its process before it was done"),
+    "100 GB of memory": (
+        source(in_forward="self.big = torch.empty(25_000_000_000).fill_(1)"),
+        "more than its limit of memory of 4096 MiB",
+    ),
+    "memory in small pieces": (
+        source(before="held = []\nwhile True: held.append(bytearray(50_000_000))"),
+        "more than its limit of memory of 4096 MiB",
+    ),
+    "a changed scoring": (
+        source(before="import benchmark.recall\nbenchmark.recall.recall_at_k = lambda ranks: {1: 100.0}"),
+        "it changed benchmark.recall.recall_at_k",
+    ),
+    "a changed loss": (
+        source(before="from torch.nn import functional\nfunctional.cross_entropy = lambda *a, **k: 0"),
+        "it changed torch.nn.functional.cross_entropy",
+    ),
+    "a changed method": (
+        source(before="from benchmark.network import Network\nNetwork.embed_queries = None"),
+        "it changed benchmark.network.Network.embed_queries",
+    ),
+    "many files": (
+        source(before="kept = [open('/dev/null') for _ in range(10_000)]"),
+        "it opened more than 256 files at once",
+    ),
+    "the network": (source(before="import socket\nsocket.create_connection(('192.0.2.1', 80))"), "use the network"),
+    "NaN": (source(in_forward="composed = composed * float('nan')"), "got NaN or infinity"),
+    "another type": (source(in_forward="composed = composed.double()"), "expected torch.float32 as the image has it"),
+    "another shape": (source(in_forward="composed = composed[:, :7]"), "expected (12, 128, 4, 4)"),
+    "output that depends on the batch": (
+        source(in_forward="composed = composed - composed.mean(0)"),
+        "whatever stands beside it",
+    ),
+    "state between batches": (
+        source(
+            in_init="self.last = 0.0", in_forward="composed, self.last = composed + self.last, composed.mean().item()"
+        ),
+        "keep no state between calls",
+    ),
+    "a cache of what it saw in training": (
+        source(
+            in_init="self.cache = None",
+            in_forward="""
+            if self.training:
+                self.cache = composed.detach().mean()
+            elif self.cache is not None:
+                composed = composed + self.cache
+            """,
+        ),
+        "expected the same output after saving and loading",
+    ),
+    "a name that is taken": (source(name="tirg"), "the name 'tirg' belongs to models.tirg.Tirg"),
+    "a name with slashes": (
+        source(name="../../records/css/tirg"),
+        "expected lowercase letters, digits and underscores",
+    ),
+    "no info": (source(info="pass"), "Mine has no info"),
+    "a missing package": (
+        source(before="import no_such_package"),
+        "imports no_such_package, which is not installed here",
+    ),
+    "no Python": ("def (:\n", "line 1: SyntaxError"),
+    "no composer": ("x = 1\n", "there is no composer in it"),
+    "forged messages": (
+        source(
+            before="""
+            import os
+            for number in range(3, 40):
+                try:
+                    os.write(number, b'{"event": "done"} what?\\n')
+                except OSError:
+                    pass
+            """
+        ),
+        "wrote into the channel that is not its own",
+    ),
+    "an error": (source(in_forward="raise ValueError('I am\\x1b[31m red')"), "line 19: ValueError: I am [31m red"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_cause_is_named(name: str, verdict: Verdict, tmp_path: Path) -> None:
+    text, expected = HOSTILE[name]
+    precious = tmp_path / "leaderboards"
+    precious.mkdir()
+    (precious / "css.md").write_text("| TIRG |")
+    limits = Limits(seconds=60, silent_seconds=6, memory_mib=4_096) if "endless" in name else QUICK
+    said = verdict(text, limits=limits)
+    assert expected in said
+    assert "\n" not in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["leaderboards", "mine.py"]
+    assert [path.read_text() for path in precious.iterdir()] == ["| TIRG |"]
+    assert (tmp_path / "mine.py").read_text() == text
+
+
+@pytest.mark.parametrize("tier", tiers())
+def test_a_sound_composer_passes(tier: SandboxTier, verdict: Verdict) -> None:
+    assert verdict(source(), tier=tier) == ""
+
+
+@pytest.mark.parametrize("tier", tiers())
+@pytest.mark.parametrize("way", READING)
+def test_labels_cannot_be_read(way: str, tier: SandboxTier, verdict: Verdict, tmp_path: Path) -> None:
+    labels = tmp_path / "queries.parquet"
+    labels.write_text(SECRET)
+    said = verdict(source(before=READING[way].format(str(labels)) + "\nraise ValueError(found)"), tier=tier)
+    if way != "past Python":
+        assert f"it tried to read {labels}, outside its scratch folder" in said
+    elif tier is SandboxTier.BUBBLEWRAP:
+        assert "not found" in said
+    else:
+        # What the plain tier cannot do is why there is the other one.
+        assert SECRET in said
+
+
+@pytest.mark.parametrize("tier", tiers())
+def test_files_outside_cannot_be_changed(tier: SandboxTier, verdict: Verdict, tmp_path: Path) -> None:
+    board = tmp_path / "css.md"
+    board.write_text("| TIRG |")
+    for change in (f"open({str(board)!r}, 'w')", f"import os; os.remove({str(board)!r})"):
+        assert verdict(source(before=change), tier=tier)
+        assert board.read_text() == "| TIRG |"
+
+
+def test_no_secret_is_in_its_environment(verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "sesame")
+    said = verdict(source(before="import os\nraise ValueError(str(dict(os.environ)))"))
+    assert "PATH" in said
+    assert "sesame" not in said
+
+
+def test_what_it_prints_does_not_reach_us(verdict: Verdict, capfd: pytest.CaptureFixture[str]) -> None:
+    noise = (
+        "import os, sys; print('hello'); sys.__stdout__.write('hello'); os.write(1, b'hello'); os.write(2, b'hello')"
+    )
+    assert verdict(source(before=noise)) == ""
+    assert "hello" not in "".join(capfd.readouterr())
