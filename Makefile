@@ -26,8 +26,9 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A worker a core; a file of tests stays with one, because its fixtures are made once.
 unit: $(READY)
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 # Every landed record agrees with its ranks, every table with the records.
 boards: $(READY)

@@ -106,6 +106,6 @@ def sandbox_tier(asked: str) -> "SandboxTier":
     if tier is SandboxTier.BUBBLEWRAP:
         held = "in bubblewrap: it sees the installed packages and its scratch folder, and no network"
     else:
-        held = "with limits and an audit hook, no guard against malice; bubblewrap is one (apt install bubblewrap)"
+        held = "with limits and an audit hook: no guard against malice, as bubblewrap is (apt install bubblewrap)"
     click.echo(f"submitted code runs in a process of its own, {held}", err=True)
     return tier

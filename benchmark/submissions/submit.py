@@ -27,8 +27,7 @@ from benchmark.single_run import Bench, Run
 from benchmark.submissions.messages import Candidate, Finding
 from benchmark.submissions.sandbox import SandboxTier, SubmissionError
 from benchmark.submissions.sandboxed_run import Box, check
-from benchmark.submissions.submitted_run import Entry, make_record
-from css_gen.atomic import write_atomically
+from benchmark.submissions.submitted_run import Entry, keep_source, make_record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +84,7 @@ def check_first(request: Request, hear: Callable[[Finding], None]) -> Entry:
     require_free(name, source, bench.leaderboards)
     digest = sha256(source)
     home = bench.runs / SUBMISSIONS / f"{name}-{digest[:8]}"
-    copy = home / SUBMISSIONS / name / f"{name}.py"
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(copy, source)
+    copy = keep_source(source, name, home)
     if candidate.file:
         candidate = candidate.model_copy(update={"file": str(copy.resolve())})
     about = Submission(author=request.author, url=request.url, source_sha256=digest, sandbox=request.tier.value)
@@ -169,13 +166,11 @@ def _run(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry, title
 def _publish(stored: list[StoredRecord], entry: Entry, leaderboards: Path) -> list[Path]:
     """Under a lock, so that of two submissions of one name at the same time the second is refused."""
     name = entry.card.name
-    folder = leaderboards / SUBMISSIONS / name
     try:
         leaderboards.mkdir(parents=True, exist_ok=True)
         with FileLock(leaderboards / ".submissions.lock"):
             require_free(name, entry.source, leaderboards)
-            folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(folder / f"{name}.py", entry.source)
+            keep_source(entry.source, name, leaderboards)
             return [save_record(each.record, each.outcomes, leaderboards / "records") for each in stored]
     except OSError as error:
         raise BenchmarkError(f"{leaderboards}: cannot be written to ({error.strerror}); check the folder") from None

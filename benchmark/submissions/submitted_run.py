@@ -7,13 +7,14 @@ from time import perf_counter
 from benchmark.checkpoint import Identity
 from benchmark.datasets.base import Dataset
 from benchmark.finished_run import FinishedRun, record_of
-from benchmark.record import ComposerCard, StoredRecord, Submission, read_stored, save_record
+from benchmark.record import SUBMISSIONS, ComposerCard, StoredRecord, Submission, read_stored, save_record
 from benchmark.single_run import Bench, Run, parts_of, run_folder
 from benchmark.submissions.exchange import MODEL
 from benchmark.submissions.messages import Candidate
 from benchmark.submissions.sandboxed_run import Box, answer, tidy, train
 from benchmark.submissions.scoring import read_model
 from benchmark.training import Trained
+from css_gen.atomic import write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,14 @@ class Entry:
     about: Submission
     source: bytes
     home: Path
+
+
+def keep_source(source: bytes, name: str, home: Path) -> Path:
+    """Write a composer's code to where its records look for it, and return the path."""
+    path = home / SUBMISSIONS / name / f"{name}.py"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, source)
+    return path
 
 
 def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry, title: str) -> StoredRecord:

@@ -8,7 +8,7 @@ from benchmark.runner import held
 from benchmark.single_run import Bench, Run, make_record, run_folder
 from benchmark.statistics import Interval, prediction_interval
 from benchmark.submissions import submitted_run
-from benchmark.submissions.submitted_run import Entry
+from benchmark.submissions.submitted_run import Entry, keep_source
 from benchmark.verification.at_hand import AtHand, config_of
 from benchmark.verification.rescoring import TOLERANCE
 
@@ -54,13 +54,9 @@ def _made_again(stored: StoredRecord, config: Config, dataset: Dataset, hand: At
         if record.submission is None:
             return make_record(run, dataset, bench, title)
         box = hand.box_of(stored)
-        entry = Entry(
-            candidate=box.candidate,
-            card=record.composer,
-            about=record.submission,
-            source=submitted_source(stored.path, run.composer).read_bytes(),
-            home=home,
-        )
+        source = submitted_source(stored.path, run.composer).read_bytes()
+        keep_source(source, run.composer, home)
+        entry = Entry(candidate=box.candidate, card=record.composer, about=record.submission, source=source, home=home)
         return submitted_run.make_record(run, dataset, box, bench, entry, title).record
 
 

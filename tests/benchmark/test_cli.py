@@ -34,8 +34,8 @@ def tirg_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TirgBench:
     return run
 
 
-COVERED = {"run", "list", "leaderboard", "data", "compare", "search", "verify"}
-"""Those of `data`, and the last three, are in a file of their own: test_cli_data, test_cli_compare ..., test_search."""
+COVERED = {"run", "list", "leaderboard", "data", "compare", "search", "verify", "new", "check", "submit"}
+"""All but the first three are in files of their own: test_cli_data, ..., submissions/test_cli_submission."""
 
 
 def test_every_command_has_help_and_a_test() -> None:
