@@ -19,6 +19,7 @@ from benchmark.device import is_out_of_memory
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.evaluation import embed_gallery, embed_queries
 from benchmark.network import Network
+from benchmark.record import SUBMISSIONS
 from benchmark.search_gallery import Gallery, QueryImage, rows_like
 from benchmark.single_run import MODEL_NAME
 from css_gen.factors import Shape
@@ -135,6 +136,8 @@ def find_model(runs: Path, composer: str, dataset: str, preset: str | None, seed
             fitting.append(path)
     if fitting:
         return max(fitting, key=lambda path: path.stat().st_mtime_ns)
+    if any(runs.glob(f"{SUBMISSIONS}/{composer}-*")):
+        raise BenchmarkError(f"{composer} is a submission: its code is run by `check`, `submit` and `verify` alone")
     recipe = "".join(f" --{name} {value}" for name, value in (("preset", preset), ("seed", seed)) if value is not None)
     kindred = [path for path in stored if path.parts[-4:-2] == (dataset, composer)]
     kindred = kindred or [path for path in stored if composer in path.parts[-4:-2] or dataset in path.parts[-4:-2]]

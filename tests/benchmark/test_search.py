@@ -228,6 +228,9 @@ def test_the_newest_model_that_fits_is_taken(tmp_path: Path) -> None:
         find_model(tmp_path, "tirg", "css", None, 7)
     with pytest.raises(BenchmarkError, match=r"`tirg-bench run --composer film --dataset css` makes it"):
         find_model(tmp_path, "film", "css", None, None)
+    (tmp_path / "submissions" / "mine-01234567").mkdir(parents=True)
+    with pytest.raises(BenchmarkError, match="mine is a submission: its code is run by"):
+        find_model(tmp_path, "mine", "css", None, None)
 
 
 @pytest.mark.parametrize(
