@@ -45,14 +45,15 @@ class Network(nn.Module):
     def arrange(self, device: torch.device, image_size: int) -> None:
         """Move to the device, in the layout of memory that is fastest there for images of that size.
 
-        That is channels_last, but for composers on a CPU whose weights are large beside the map: their convolutions
-        would spend their time on putting weights and gradients in another order.
+        That is channels_last, but for a composer and the encoder's last stage on a CPU if their weights are large
+        beside the map: their convolutions would spend their time on putting weights and gradients in another order.
         """
         self.to(device)
         side = -(-image_size // self.image_encoder.reduction)
         if device.type == "cpu" and self.image_encoder.channels > _CHANNELS_PER_CELL * side**2:
             self.map_layout = torch.contiguous_format
-            self.composer.to(memory_format=self.map_layout)
+            for part in (self.image_encoder[-1], self.composer):
+                part.to(memory_format=self.map_layout)
 
     def forward(self, images: Tensor, group: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """One training batch: its G source images are the first of `images`, its B targets the others.
@@ -72,8 +73,11 @@ class Network(nn.Module):
 
     def encode_images(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, H', W'), or (B, C) if not spatial."""
-        features: Tensor = self.image_encoder(images)
-        return features.contiguous(memory_format=self.map_layout) if self.spatial else features.mean(dim=(2, 3))
+        *earlier, last = self.image_encoder
+        for stage in earlier:
+            images = stage(images)
+        features: Tensor = last(images.contiguous(memory_format=self.map_layout))
+        return features if self.spatial else features.mean(dim=(2, 3))
 
     def embed_images(self, features: Tensor) -> Tensor:
         """Features as `encode_images` gives them -> (B, D)."""

@@ -12,7 +12,7 @@ from benchmark.batches import Sampler, noise_seed
 from benchmark.checkpoint import Identity
 from benchmark.config import TrainingConfig
 from benchmark.datasets.base import Split
-from benchmark.device import memory_advice
+from benchmark.device import keep_freed_memory, memory_advice
 from benchmark.images import ImageStore
 from benchmark.losses import sample_similarity_loss
 from benchmark.muon import Muon
@@ -39,6 +39,8 @@ class Session:
         self._accelerator = accelerator
         self._sampler = sampler
         self._device = device = accelerator.device
+        if device.type == "cpu":
+            keep_freed_memory()
         network.arrange(device, identity.config.data.image_size)
         network.train()
         self.optimiser = make_optimiser(network, self.config)

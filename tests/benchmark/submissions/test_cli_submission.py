@@ -85,7 +85,11 @@ def test_check_says_what_fails(tirg_bench: TirgBench) -> None:
         (["submit", "mine.py", "--author=A", "--url=https://x.org", "--dataset=cs"], 2, "unknown dataset 'cs'"),
         (["submit", "mine.py", "--author=A", "--url=https://x.org", "--preset=quik"], 2, "did you mean quick"),
         (["submit", "mine.py", "--author=A", "--url=https://x.org", "--seeds=0"], 2, "names no seed"),
-        (["submit", "mine.py", "--author=A", "--url=https://x.org", "--out=mine.py"], 1, "mine.py cannot be written to"),
+        (
+            ["submit", "mine.py", "--author=A", "--url=https://x.org", "--out=mine.py"],
+            1,
+            "mine.py cannot be written to",
+        ),
         (["check", "absent.py"], 2, "there is no such file"),
         (["check", "mine.py:Yours"], 1, "there is no composer Yours in it; its composers: Mine"),
         (["check", "--sandbox=bubblewrap", "mine.py"], 2, "bwrap is not installed"),
