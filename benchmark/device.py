@@ -4,13 +4,14 @@ import ctypes
 import re
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from torch import Tensor
 
 from benchmark.errors import BenchmarkError, UsageError
 
@@ -96,6 +97,25 @@ def peak_memory_mib(device: str) -> float:
     except (OSError, IndexError):
         unit = 1 if sys.platform == "darwin" else 2**10
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def kept_for_gradient(forward: Callable[[], object]) -> dict[int, int]:
+    """Pieces of memory, address to bytes, that a forward pass keeps for its gradient.
+
+    Args:
+        forward: its result has to hold on to all that was kept, so that no address is used twice.
+    """
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = forward()
+    del result
+    return kept
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
     python benchmarks/profile_step.py [--preset quick] [--composer tirg] [--device cpu] [--steps 20] [--set KEY=VALUE]
 
-Kernel time comes from torch's profiler, by kind of operation. The floor of the arithmetic is the step's floating-point
-operations (as torch counts them, forward and backward) over the rate of a large matrix product in the same precision,
-measured here in the same run. "Outside" is the time of a step in which no operation runs: on a CPU that is Python and
-the making of batches, on a GPU the time in which it waits. A host sync is any call that makes the program wait for the
-GPU.
+Kernel time comes from torch's profiler, by kind of operation. Two floors are measured in the same run. That of the
+arithmetic is the step's floating-point operations (as torch counts them, forward and backward) over the rate of a large
+matrix product or a large convolution in the same precision, whichever is faster here. That of memory is the least
+traffic that the step can do with (what the forward pass keeps is written once and read once; every weight is read
+forward, backward and by the optimiser, which reads its gradient and reads and writes its state) over the rate of a
+large copy. "Outside" is the time of a step in which no operation runs: on a CPU that is Python and the making of
+batches, on a GPU the time in which it waits. A host sync is any call that makes the program wait for the GPU.
 
 The result is benchmarks/results/profile-<preset>-<device>.json; docs/performance.md says what it means.
 """
@@ -15,11 +17,14 @@ import argparse
 import json
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from machine import describe_machine
+from torch import Tensor
+from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -27,7 +32,7 @@ from benchmark import datasets
 from benchmark.checkpoint import Identity
 from benchmark.config import override, preset
 from benchmark.datasets.base import hold_out
-from benchmark.device import choose_device, make_accelerator, reproducible
+from benchmark.device import choose_device, kept_for_gradient, make_accelerator, reproducible
 from benchmark.progress import SilentRuns
 from benchmark.session import Session
 from benchmark.single_run import Run, new_network
@@ -55,18 +60,46 @@ def kind_of(operation: str) -> str:
     return next((kind for kind, parts in KINDS.items() if any(part in operation for part in parts)), "all else")
 
 
-def matrix_rate(device: torch.device, precision: str) -> float:
-    """Floating-point operations a second of a large matrix product."""
-    size = 8192 if device.type == "cuda" else 1536
+def arithmetic_rate(device: torch.device, precision: str) -> float:
+    """Floating-point operations a second: the better of a large matrix product and a large convolution."""
+    size, channels, side, images = (8192, 512, 32, 128) if device.type == "cuda" else (1536, 256, 16, 64)
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
     one, other = torch.randn(2, size, size, device=device, dtype=kind)
+    maps = torch.randn(images, channels, side, side, device=device, dtype=kind)
+    weight = torch.randn(channels, channels, 3, 3, device=device, dtype=kind)
+    maps, weight = (tensor.contiguous(memory_format=torch.channels_last) for tensor in (maps, weight))
+    product = 2 * size**3 / _least_seconds(lambda: one @ other, device)
+    operations = 2 * images * side**2 * 9 * channels**2
+    convolution = operations / _least_seconds(lambda: functional.conv2d(maps, weight, padding=1), device)
+    return max(product, convolution)
+
+
+def memory_rate(device: torch.device) -> float:
+    """Bytes a second that a large copy reads and writes."""
+    source = torch.ones(2**28 if device.type == "cuda" else 2**25, device=device)
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / _least_seconds(lambda: target.copy_(source), device)
+
+
+def least_bytes(session: Session) -> int:
+    """The memory traffic of a step, if every tensor is moved no more often than it must."""
+    kept = kept_for_gradient(lambda: session.step(0))
+    weights = {parameter.untyped_storage().data_ptr() for parameter in session.network.parameters()}
+    activations = sum(size for place, size in kept.items() if place not in weights)
+    parameters = sum(parameter.nbytes for parameter in session.network.parameters())
+    states = session.optimiser.state.values()
+    state = sum(value.nbytes for each in states for value in each.values() if isinstance(value, Tensor))
+    return 2 * activations + 6 * parameters + 2 * state
+
+
+def _least_seconds(work: Callable[[], object], device: torch.device) -> float:
     best = float("inf")
     for _ in range(8):
         started = time.perf_counter()
-        one @ other
+        work()
         _wait(device)
         best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best
+    return best
 
 
 def profiled(options: argparse.Namespace) -> dict[str, Any]:
@@ -105,7 +138,7 @@ def profiled(options: argparse.Namespace) -> dict[str, Any]:
             syncs += event.count
         elif event.key.startswith("aten::") or device.type == "cuda":
             kinds[kind_of(event.key)] += own / 1000 / options.steps
-    rate = matrix_rate(device, config.training.precision)
+    rate, traffic = arithmetic_rate(device, config.training.precision), least_bytes(session)
     busy = sum(kinds.values())
     return {
         "what": f"{options.composer}, preset {config.preset}, {config.training.batch} queries a step",
@@ -117,8 +150,10 @@ def profiled(options: argparse.Namespace) -> dict[str, Any]:
         "milliseconds_outside": max(0.0, milliseconds - busy),
         "busy_percent": min(100.0, 100 * busy / milliseconds),
         "gflop_a_step": counter.get_total_flops() / 1e9,
-        "matrix_gflop_per_second": rate / 1e9,
-        "floor_milliseconds": 1000 * counter.get_total_flops() / rate,
+        "best_gflop_per_second": rate / 1e9,
+        "floor_milliseconds_of_arithmetic": 1000 * counter.get_total_flops() / rate,
+        "least_megabytes_a_step": traffic / 1e6,
+        "floor_milliseconds_of_memory": 1000 * traffic / memory_rate(device),
         "host_syncs_a_step": syncs / options.steps,
     }
 

@@ -3,7 +3,6 @@
 Each problem says what was expected, what came, and what to change.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -11,14 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from benchmark.submissions.trial import CHANNELS, ROWS, TEXT_WIDTH, cost, features, new_composer
 from models.base import Composer, TextFeatures
-from models.registry import get
 
-CHANNELS, TEXT_WIDTH = 128, 64
-"""Those of the preset `quick`."""
-
-_SIDE, _ROWS, _WORDS = 4, 12, 6
-_TIMED_ROWS, _TIMES = 128, 5
 _MODES = (True, False)
 
 
@@ -70,27 +64,12 @@ def examine(kind: type[Composer], describe: Callable[[Exception], str] = repr) -
             return
         is_sound &= not problem
     if is_sound:
-        yield Answer("its cost beside TIRG's", remark=_cost(kind))
-
-
-def features(*, spatial: bool, rows: int = _ROWS, seed: int = 0) -> tuple[Tensor, TextFeatures]:
-    """A batch as the encoders give it, of random numbers; texts have one to six words."""
-    generator = torch.Generator().manual_seed(seed)
-    shape = (rows, CHANNELS, _SIDE, _SIDE) if spatial else (rows, CHANNELS)
-    image = torch.randn(shape, generator=generator)
-    if spatial:
-        image = image.contiguous(memory_format=torch.channels_last)
-    lengths = 1 + torch.arange(rows) % _WORDS
-    return image, TextFeatures(
-        pooled=torch.randn((rows, TEXT_WIDTH), generator=generator),
-        tokens=torch.randn((rows, _WORDS, TEXT_WIDTH), generator=generator),
-        mask=torch.arange(_WORDS) < lengths[:, None],
-    )
+        yield Answer("its cost beside TIRG's", remark=cost(kind))
 
 
 def _is_made(kind: type[Composer], spatial: bool) -> None:
     try:
-        composer = _new(kind, spatial)
+        composer = new_composer(kind, spatial)
     except TypeError as error:
         raise ContractError(
             f"expected {kind.__name__}({CHANNELS}, {TEXT_WIDTH}, spatial={spatial}) to work, got {error}; "
@@ -128,7 +107,7 @@ def _keeps_shape(kind: type[Composer], spatial: bool) -> None:
 
 
 def _has_gradients(kind: type[Composer], spatial: bool) -> None:
-    composer = _new(kind, spatial)
+    composer = new_composer(kind, spatial)
     image, text = features(spatial=spatial)
     weights = torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
     composed = composer(image.requires_grad_(), text)
@@ -154,8 +133,8 @@ def _keeps_rows_apart(kind: type[Composer], spatial: bool) -> None:
     composer = _settled(kind, spatial)
     image, text = features(spatial=spatial)
     whole = composer(image, text)
-    order = torch.randperm(_ROWS, generator=torch.Generator().manual_seed(0))
-    for rows in (order, torch.tensor([2]), torch.arange(_ROWS)[::3]):
+    order = torch.randperm(ROWS, generator=torch.Generator().manual_seed(0))
+    for rows in (order, torch.tensor([2]), torch.arange(ROWS)[::3]):
         if not _close(composer(image[rows], _rows(text, rows)), whole[rows]):
             raise ContractError(
                 "expected the same output for a query whatever stands beside it, in eval mode, got another; use no "
@@ -214,7 +193,7 @@ def _survives_saving(kind: type[Composer], spatial: bool) -> None:
     image, text = features(spatial=spatial)
     try:
         stored = load(save({name: value.contiguous() for name, value in composer.state_dict().items()}))
-        loaded = _new(kind, spatial, seed=1).eval()
+        loaded = new_composer(kind, spatial, seed=1).eval()
         loaded.load_state_dict(stored)
     except (RuntimeError, ValueError, AttributeError) as error:
         why = " ".join(str(error).split())[:200]
@@ -256,52 +235,9 @@ def _uses_both(kind: type[Composer], spatial: bool) -> None:
             )
 
 
-def _cost(kind: type[Composer]) -> str:
-    """Time and memory of a training step's part in the composer, as multiples of TIRG's, on the map."""
-    ours, theirs = _new(kind, True), _new(get("tirg"), True)
-    seconds = {"ours": 1e9, "theirs": 1e9}
-    for _ in range(_TIMES):  # in turns: what else the machine does then falls on both
-        for name, composer in (("ours", ours), ("theirs", theirs)):
-            seconds[name] = min(seconds[name], _seconds(composer))
-    own = sum(parameter.numel() for parameter in ours.parameters())
-    memory = _kept_bytes(ours) / max(1, _kept_bytes(theirs))
-    return f"{seconds['ours'] / seconds['theirs']:.2f} of its time, {memory:.2f} of its memory, {own:,} parameters"
-
-
-def _seconds(composer: Composer) -> float:
-    image, text = features(spatial=True, rows=_TIMED_ROWS)
-    image.requires_grad_()
-    started = time.perf_counter()
-    composer(image, text).sum().backward()
-    return time.perf_counter() - started
-
-
-def _kept_bytes(composer: Composer) -> int:
-    """What a forward pass keeps for the gradient, every piece of memory once."""
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    image, text = features(spatial=True, rows=_TIMED_ROWS)
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        # The result holds on to all that was kept, so that no address is used twice.
-        result = composer(image.requires_grad_(), text)
-    del result
-    return sum(kept.values())
-
-
-def _new(kind: type[Composer], spatial: bool, seed: int = 0) -> Composer:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return kind(CHANNELS, TEXT_WIDTH, spatial=spatial)
-
-
 def _settled(kind: type[Composer], spatial: bool) -> Composer:
     """In eval mode after a batch in train mode, so that normalisation layers hold statistics worth keeping."""
-    composer = _new(kind, spatial)
+    composer = new_composer(kind, spatial)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         composer(*features(spatial=spatial, rows=16, seed=99))
