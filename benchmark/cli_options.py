@@ -90,6 +90,15 @@ SANDBOX = click.option(
     help="What holds a submission's process; auto is bubblewrap where it works.",
 )  # fmt: skip
 
+TIME_LIMIT = click.option(
+    "--time-limit", type=click.FloatRange(min=1), default=14_400, show_default=True,
+    help="Seconds that one process of a submission may take; no sign of life for 300 ends it, too.",
+)  # fmt: skip
+MEMORY_LIMIT = click.option(
+    "--memory-limit", type=click.IntRange(min=512), default=8_192, show_default=True,
+    help="MiB that a submission's process may take.",
+)  # fmt: skip
+
 
 def sandbox_tier(asked: str) -> "SandboxTier":
     """What holds submissions here; says so to the person.

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmark.cli_options import FOLDER, LEADERBOARDS, PLACES, SANDBOX, SEEDS, Names, by_name, sandbox_tier
+from benchmark.cli_options import (
+    FOLDER,
+    LEADERBOARDS,
+    MEMORY_LIMIT,
+    PLACES,
+    SANDBOX,
+    SEEDS,
+    TIME_LIMIT,
+    Names,
+    by_name,
+    sandbox_tier,
+)
 from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
@@ -82,17 +93,8 @@ def check(composer: str, sandbox: str) -> None:
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
 @LEADERBOARDS
 @click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Models and curves.")
-@click.option(
-    "--time-limit", type=click.FloatRange(min=1), default=14_400, show_default=True,
-    help="Seconds that one training may take; no sign of life for 300 ends it, too.",
-)  # fmt: skip
-@click.option(
-    "--memory-limit",
-    type=click.IntRange(min=512),
-    default=8_192,
-    show_default=True,
-    help="MiB that its process may take.",
-)
+@TIME_LIMIT
+@MEMORY_LIMIT
 @SANDBOX
 def submit(
     composer: str, author: str, url: str, names: tuple[str, ...], seeds: tuple[int, ...], preset: str | None,

@@ -1,17 +1,26 @@
 """tirg-bench verify: check records and tables as far as the files at hand allow."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from benchmark.cli_options import FOLDER, LEADERBOARDS, PLACES, SANDBOX, by_name, sandbox_tier
+from benchmark.cli_options import (
+    FOLDER,
+    LEADERBOARDS,
+    MEMORY_LIMIT,
+    PLACES,
+    SANDBOX,
+    TIME_LIMIT,
+    by_name,
+    sandbox_tier,
+)
 from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
     from benchmark.record import StoredRecord
-    from benchmark.verification import AtHand, Verified
+    from benchmark.verification import Verified
 
 
 @click.command()
@@ -26,9 +35,11 @@ if TYPE_CHECKING:
 @click.option("--note", is_flag=True, help="Note the result beside the records, and write the tables anew with it.")
 @click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Where --retrain works.")
 @SANDBOX
+@TIME_LIMIT
+@MEMORY_LIMIT
 def verify(
     records: tuple[Path, ...], out: Path, places: tuple[tuple[str, Path], ...], device: str | None, quick: bool,
-    retrain: bool, note: bool, runs: Path, sandbox: str,
+    retrain: bool, note: bool, runs: Path, sandbox: str, time_limit: float, memory_limit: int,
 ) -> None:  # fmt: skip
     """Check RECORDS, or all records and the tables: numbers from ranks, ranks from checkpoints, tables from records.
 
@@ -40,7 +51,7 @@ def verify(
     from benchmark.device import choose_device
     from benchmark.leaderboard import load_records, stale_tables, write_leaderboards
     from benchmark.progress import RunTerminal
-    from benchmark.verification import AtHand, Verified
+    from benchmark.verification import AtHand, Verified, verify_records
 
     given = by_name(places)
     root = out / "records"
@@ -48,13 +59,15 @@ def verify(
         raise UsageError("--quick trains and scores nothing: leave out --retrain and --note")
     if not root.is_dir() and not records:
         raise BenchmarkError(f"{root}: there are no records yet; `tirg-bench run` makes them")
+    if note and (elsewhere := [path for path in records if not path.resolve().is_relative_to(root.resolve())]):
+        raise UsageError(f"{elsewhere[0]}: --note writes tables anew, and this record is none of {root}; say --out")
     if absent := [path for path in records if not path.is_file()]:
         raise UsageError(f"{absent[0]}: there is no such record; name the .json files, or none for all of them")
     stored, problems = _read(records) if records else load_records(root)
     if not records:
         problems += stale_tables(stored, root, out)
     if quick:
-        found = [Verified(run.path, run.tier) for run in stored]
+        found = [Verified(run, run.tier) for run in stored]
     else:
         hand = AtHand(
             places=given,
@@ -62,14 +75,25 @@ def verify(
             reporter=RunTerminal(),
             runs=runs,
             tier=sandbox_tier(sandbox) if any(run.record.submission for run in stored) else None,
+            seconds=time_limit,
+            memory_mib=memory_limit,
         )
-        found = list(_verified(stored, hand, train_again=retrain))
-        problems += [each.note for each in found if each.tier is None]
-        found = [each for each in found if each.tier is not None]
-    noted = _noted(found) if note else 0
-    if noted:
-        write_leaderboards(root, out)
-        click.echo(f"{noted} results were noted beside their records; the tables in {out} show them")
+        found = []
+        noted = 0
+        try:
+            for each in verify_records(stored, hand, train_again=retrain):
+                if each.tier is None:
+                    problems.append(each.note)
+                    continue
+                click.echo(f"{each.stored.path}: {each.tier}{': ' if each.note else ''}{each.note}")
+                found.append(each)
+                noted += note and _note(each)
+        finally:
+            if noted:
+                write_leaderboards(root, out)
+                click.echo(
+                    f"{noted} noted beside their records; the tables in {out} show it, `leaderboard --html` the pages"
+                )
     tiers = Counter(str(each.tier) for each in found)
     click.echo(", ".join([f"{len(found)} records are sound", *(f"{count} {tier}" for tier, count in tiers.items())]))
     for problem in problems:
@@ -91,22 +115,11 @@ def _read(paths: Sequence[Path]) -> tuple[list["StoredRecord"], list[str]]:
     return stored, problems
 
 
-def _verified(stored: Sequence["StoredRecord"], hand: "AtHand", *, train_again: bool) -> Iterator["Verified"]:
-    """Each result as it comes, and a line about it."""
-    from benchmark.verification import verify_records
-
-    for each in verify_records(stored, hand, train_again=train_again):
-        if each.tier is not None:
-            click.echo(f"{each.path}: {each.tier}{': ' if each.note else ''}{each.note}")
-        yield each
-
-
-def _noted(found: Sequence["Verified"]) -> int:
-    """How many results were written beside their records: those that say more than what is written there already."""
+def _note(verified: "Verified") -> bool:
+    """Write a result beside its record, if it says more than what is written there already; whether it did."""
     from benchmark.tier import write_tier
 
-    return sum(
-        write_tier(each.path, each.tier, recall_at_1=each.recall_at_1)
-        for each in found
-        if each.tier is not None and each.recall_at_1 is not None
-    )
+    if verified.tier is None or verified.recall_at_1 is None:
+        return False
+    stored = verified.stored
+    return write_tier(stored.path, verified.tier, record_sha256=stored.file_sha256, recall_at_1=verified.recall_at_1)

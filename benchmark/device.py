@@ -68,12 +68,15 @@ def keep_freed_memory() -> None:
     pages costs a fault and is cleared, together a tenth of a step of ResNet-18 on a CPU (docs/performance.md). This is
     glibc's alone to do; elsewhere nothing happens.
     """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
+    if mallopt := _of_c_library("mallopt"):
         mallopt(_MMAP_THRESHOLD, 2**30)
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def _of_c_library(name: str) -> Callable[..., int] | None:
+    """A function of glibc's own; None elsewhere."""
+    found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+    return found
 
 
 def start_measuring_memory(device: str) -> None:
@@ -81,6 +84,8 @@ def start_measuring_memory(device: str) -> None:
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()
         return
+    if trim := _of_c_library("malloc_trim"):
+        trim(0)
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

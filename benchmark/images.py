@@ -1,6 +1,7 @@
 """Stored uint8 images on the device, and batches of them as a network wants them."""
 
-import numpy as np
+import warnings
+
 import torch
 from torch import Tensor
 
@@ -20,7 +21,10 @@ class ImageStore:
     """
 
     def __init__(self, pixels: Pixels, device: torch.device) -> None:
-        stored = torch.from_numpy(pixels if pixels.flags.writeable else np.array(pixels))
+        with warnings.catch_warnings():
+            # Of an array that cannot be written to: nothing here writes to it, and a copy could be larger than memory.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            stored = torch.from_numpy(pixels)
         self._pixels = stored if device.type == "cpu" else stored.to(device)
         mean, deviation = torch.tensor(_MEAN, device=device), torch.tensor(_DEVIATION, device=device)
         self._factor = (1 / (255 * deviation)).view(1, 3, 1, 1)

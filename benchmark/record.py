@@ -72,12 +72,13 @@ _LARGEST_FILE = 64 * 2**20
 
 
 class StoredRecord(NamedTuple):
-    """A record with what became of its queries, the path it was read from, and how far it was checked."""
+    """A record with what became of its queries, its file's path, how far it was checked, and its file's hash."""
 
     record: RunRecord
     outcomes: Outcomes
     path: Path
     tier: Tier = Tier.SELF_REPORTED
+    file_sha256: str = ""
 
 
 def new_record(
@@ -202,6 +203,7 @@ def read_stored(path: Path) -> StoredRecord:
     Raises:
         BenchmarkError: it does not; the message names the file and the first disagreement.
     """
+    file_sha256 = sha256(_read(path))
     record = load_record(path)
     home = record_path(
         Path(), protocol=record.protocol, composer=record.composer.name, preset=record.preset, seed=record.seed
@@ -218,7 +220,7 @@ def read_stored(path: Path) -> StoredRecord:
             raise BenchmarkError(f"{path}: an example names a query or an image that there is not; run it again")
     if difference := _difference("metrics", record.metrics.model_dump(), metrics_of(outcomes).model_dump()):
         raise BenchmarkError(f"{path}: {difference}; the record was edited or is broken, run it again")
-    return StoredRecord(record, outcomes, path, tier_of(path))
+    return StoredRecord(record, outcomes, path, tier_of(path), file_sha256)
 
 
 def submitted_source(path: Path, composer: str) -> Path:

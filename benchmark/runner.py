@@ -138,7 +138,7 @@ def require_writable(bench: Bench) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             probe.touch()
-            probe.unlink()
+            probe.unlink(missing_ok=True)
         except OSError as error:
             why = error.strerror or "it is no folder"
             raise BenchmarkError(

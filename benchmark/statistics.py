@@ -5,7 +5,7 @@ Queries of one source share that source's luck, so the interval resamples whole 
 """
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import sqrt
 from typing import NamedTuple
 
@@ -40,20 +40,20 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
-def prediction_interval(values: Sequence[float]) -> Interval | None:
-    """Where one more value lies, 19 times of 20, if all are drawn from one normal distribution; None for one value.
+def seed_spread(groups: Iterable[Sequence[float]]) -> float | None:
+    """How far two runs that differ in the seed alone lie apart at the most, 19 times of 20; None if nothing tells.
 
-    Student's t: mean ± t(0.975, n - 1) · s · sqrt(1 + 1/n). With three values t is 4.3, so the interval is wide.
+    Student's t: t(0.975, n) · s · sqrt(2), with the variance s² pooled over the groups and n its degrees of freedom.
 
-    Raises:
-        ValueError: there are no values.
+    Args:
+        groups: the results of several seeds each. Groups are taken to vary alike; one of a single seed says nothing.
     """
-    mean, deviation = mean_and_deviation(values)
-    if deviation is None:
+    several = [list(group) for group in groups if len(group) > 1]
+    freedom = sum(len(group) - 1 for group in several)
+    if not freedom:
         return None
-    count = len(values)
-    half = float(stats.t.ppf(0.975, count - 1)) * deviation * sqrt(1 + 1 / count)
-    return Interval(mean - half, mean + half)
+    variance = sum((len(group) - 1) * statistics.variance(group) for group in several) / freedom
+    return float(stats.t.ppf(0.975, freedom)) * sqrt(2 * variance)
 
 
 def recall_intervals(

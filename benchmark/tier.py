@@ -56,8 +56,11 @@ def tier_of(record: Path) -> Tier:
     return said.tier if said.record_sha256 == _hash(record) else Tier.SELF_REPORTED
 
 
-def write_tier(record: Path, tier: Tier, *, recall_at_1: float) -> bool:
+def write_tier(record: Path, tier: Tier, *, record_sha256: str, recall_at_1: float) -> bool:
     """Note what was found, unless as much is noted already; whether something was written.
+
+    Args:
+        record_sha256: of the file that was checked. If another stands there by now, the note does not count.
 
     Raises:
         BenchmarkError: it cannot be written.
@@ -66,7 +69,7 @@ def write_tier(record: Path, tier: Tier, *, recall_at_1: float) -> bool:
         if tier_of(record).strength >= tier.strength:
             return False
         today = datetime.datetime.now(datetime.UTC).date()
-        said = _Verified(tier=tier, record_sha256=_hash(record), recall_at_1=recall_at_1, checked=today)
+        said = _Verified(tier=tier, record_sha256=record_sha256, recall_at_1=recall_at_1, checked=today)
         write_atomically(record.with_suffix(_SUFFIX), (said.model_dump_json(indent=2) + "\n").encode())
     except OSError as error:
         raise BenchmarkError(f"{record}: what was found cannot be noted beside it ({error.strerror})") from None

@@ -1,11 +1,12 @@
 """What a person named on the command line to a Candidate: a file, or an installed package's entry point.
 
-Runs no code of the submission.
+Runs no code of the submission: the file of an entry point's module is looked for, not imported.
 """
 
 import json
 import os
-from importlib.metadata import Distribution, EntryPoint, entry_points
+import sys
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -35,15 +36,7 @@ def find(named: str) -> Candidate:
             )
         raise UsageError(f"{unknown('installed composer', named, points)}; a file ends in .py")
     point = points[named]
-    return Candidate(shown=named, module=point.module, class_name=point.attr)
-
-
-def folders(candidate: Candidate) -> tuple[str, ...]:
-    """Where an installed candidate's code lies, if that is not among the installed packages: editable installs."""
-    if candidate.file:
-        return ()
-    points = (point for point in entry_points(group=GROUP) if point.name == candidate.shown)
-    return tuple(place for point in points if (place := _editable_place(point)))
+    return _of_file(named, _file_of(point), point.attr)
 
 
 def _of_file(named: str, path: Path, class_name: str) -> Candidate:
@@ -60,10 +53,25 @@ def _of_file(named: str, path: Path, class_name: str) -> Candidate:
     return Candidate(shown=path.name, file=str(path.resolve()), class_name=class_name)
 
 
-def _editable_place(point: EntryPoint) -> str | None:
-    distribution: Distribution | None = point.dist
-    text = distribution.read_text("direct_url.json") if distribution else None
+def _file_of(point: EntryPoint) -> Path:
+    """Where the module of an entry point lies, also in a project that is installed as editable.
+
+    Raises:
+        UsageError: it is nowhere among the installed packages.
+    """
+    parts = Path(*point.module.split("."))
+    project = _editable_place(point)
+    folders = [project, project / "src"] if project else []
+    for folder in (*folders, *map(Path, sys.path)):
+        for file in (folder / parts.with_suffix(".py"), folder / parts / "__init__.py"):
+            if file.is_file():
+                return file
+    raise UsageError(f"{point.name}: its module {point.module} is not to be found; install its package again")
+
+
+def _editable_place(point: EntryPoint) -> Path | None:
+    text = point.dist.read_text("direct_url.json") if point.dist else None
     if not text:
         return None
     url = urlparse(str(json.loads(text).get("url", "")))
-    return unquote(url.path) if url.scheme == "file" else None
+    return Path(unquote(url.path)) if url.scheme == "file" else None

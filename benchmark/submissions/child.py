@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmark.submissions.messages import Confined, Done, Failure, Finding, Job, Message, Step, TrainingDone
+from benchmark.submissions.messages import Answered, Confined, Done, Failure, Finding, Job, Message, Step, TrainingDone
 
 Say = Callable[[Message], None]
 
@@ -18,8 +18,9 @@ Say = Callable[[Message], None]
 def main() -> None:
     job = Job.model_validate_json(Path(sys.argv[1]).read_bytes())
     say = _speaker()
-    from benchmark.submissions import confinement
+    from benchmark.submissions import confinement, kernel
 
+    kernel.end_with_parent()
     network = confinement.leave_network(job)
     import torch
 
@@ -76,7 +77,6 @@ def _train(job: Job, say: Say) -> None:
         say(
             Step(
                 step=progress.step,
-                steps=progress.steps,
                 loss=progress.loss,
                 learning_rate=progress.learning_rate,
                 queries_per_second=progress.queries_per_second,
@@ -134,6 +134,7 @@ def _compose(job: Job, say: Say) -> None:
             with accelerator.autocast():
                 composed = composer(image, text)
             write_answer(scratch / ANSWERED, path.name, composed)
+            say(Answered())
 
 
 _USED = ("evaluation", "single_run", "submissions.contract", "submissions.exchange", "submissions.loading", "training")

@@ -6,6 +6,7 @@ around it can; `sandbox` says which tier is the stronger one.
 """
 
 import os
+import re
 import resource
 import sys
 from collections.abc import Callable
@@ -15,11 +16,24 @@ from typing import Any
 from benchmark.submissions import kernel
 from benchmark.submissions.messages import Job
 
+_OTHER_PROCESS = re.compile(r"/proc/(\d+)(?:/|$)")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _LARGEST_FILE = 8 * 2**30
+_RESERVED = 2 * 2**30
+"""Of addresses, for the stacks and heaps of threads, most of which is never touched."""
+
 _MEMORY_HINT = "limit of memory"
 
-_PROCESSES = ("os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system", "subprocess.Popen", "os.kill")
+_PROCESSES = (
+    "os.fork",
+    "os.forkpty",
+    "os.posix_spawn",
+    "os.exec",
+    "os.system",
+    "subprocess.Popen",
+    "os.kill",
+    "os.killpg",
+)
 _NETWORK = ("socket.__new__", "socket.connect", "socket.getaddrinfo", "socket.bind")
 _CHANGES_FILES = {
     "os.remove": 1, "os.rename": 2, "os.mkdir": 1, "os.rmdir": 1, "os.link": 2, "os.symlink": 2, "os.truncate": 1,
@@ -64,6 +78,9 @@ class Hook:
         real = os.path.realpath(os.fsdecode(path))
         if real == os.devnull:
             return
+        other = _OTHER_PROCESS.match(real)
+        if other and int(other[1]) != os.getpid():
+            self._refuse(f"it tried to open {real}, which is another process's")
         allowed = (self._writable,) if is_write else self._readable
         if not any(real == folder or real.startswith(folder.rstrip("/") + "/") for folder in allowed):
             what = "write" if is_write else "read"
@@ -85,6 +102,10 @@ def confine(job: Job) -> tuple[Hook, tuple[str, ...]]:
     """Limit this process for the rest of its life; the hook, and the guards in words."""
     memory = job.memory_mib * 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    if job.device == "cpu":
+        # Shared memory is no data; CUDA reserves far more addresses than it uses.
+        addresses = _addresses() + memory + _RESERVED
+        resource.setrlimit(resource.RLIMIT_AS, (addresses, addresses))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
     resource.setrlimit(resource.RLIMIT_NOFILE, (job.open_files, job.open_files))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -95,9 +116,18 @@ def confine(job: Job) -> tuple[Hook, tuple[str, ...]]:
     return hook, (f"{job.memory_mib} MiB of memory", f"{job.open_files} open files", processes)
 
 
+def _addresses() -> int:
+    """Bytes of address space that this process has now."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (OSError, ValueError, IndexError):
+        return 64 * 2**30
+
+
 def explain(error: BaseException, job: Job, is_out_of_memory: Callable[[BaseException], bool]) -> str:
     """What ended a submission, with the line of its own file where it happened."""
-    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    is_ours = type(error).__module__.partition(".")[0] in ("benchmark", "models")
+    what = str(error) if is_ours else f"{type(error).__name__}: {error}".rstrip(": ")
     if isinstance(error, SystemExit):
         what = f"it called sys.exit({error.code!r})"
     elif is_out_of_memory(error):
@@ -120,12 +150,8 @@ def _installed(job: Job) -> tuple[Path, ...]:
     ours = [Path(next(iter(package.__path__))) for package in (benchmark, css_gen, models)]
     system = [Path(name) for name in ("/usr", "/lib", "/lib64", "/bin", "/opt/venv", "/proc", "/sys", "/dev")]
     system += [Path("/etc/ld.so.cache"), Path("/etc/localtime")]
-    return (
-        *ours,
-        *system,
-        *map(Path, {sys.prefix, sys.base_prefix, sys.exec_prefix}),
-        *map(Path, (*job.readable, *filter(None, [job.candidate.file]))),
-    )
+    named = (sys.prefix, sys.base_prefix, sys.exec_prefix, job.candidate.file, *job.readable)
+    return (*ours, *system, *map(Path, named))
 
 
 def _line_of(error: BaseException, file: str) -> int | None:

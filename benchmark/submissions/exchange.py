@@ -1,10 +1,10 @@
 """Files between us and a submission's process: what it trains on, what it is asked, what it answers. No pickle.
 
-Nothing of the test split is in a training folder; what it is asked are features of query images and texts, in an order
-that only we know.
+Nothing of the test split is in a training folder; what it is asked are features of query images and texts, shuffled.
 """
 
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,24 @@ from models.base import TextFeatures
 TRAINING, ASKED, ANSWERED = "training", "asked", "answered"
 STATE, MODEL = "training.safetensors", "model.safetensors"
 _LARGEST_ANSWER = 2 * 2**30
+LARGEST_MODEL = 4 * 2**30
 
 
 class AnswerError(BenchmarkError):
-    """An answer is not what it must be: what is wrong with it, to be said of the submission."""
+    """What a process wrote is not what it must be: what is wrong with it, to be said of the submission."""
+
+
+def require_file(path: Path, most: int) -> None:
+    """Raises AnswerError if a process left no regular file there, or one of more than that many bytes.
+
+    A link would lead out of its folder, and whoever opens a pipe waits for ever.
+    """
+    try:
+        found = path.lstat()
+    except OSError:
+        raise AnswerError(f"it left no {path.name}") from None
+    if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+        raise AnswerError(f"{path.name} is no file, or a huge one")
 
 
 class RecordedBatches:
@@ -100,9 +114,8 @@ def read_answer(folder: Path, number: int, shape: torch.Size) -> Tensor:
         AnswerError: there is no such file of its own, or it holds anything but finite numbers of that shape.
     """
     path = folder / _name(number)
+    require_file(path, _LARGEST_ANSWER)
     try:
-        if path.is_symlink() or path.stat().st_size > _LARGEST_ANSWER:
-            raise AnswerError("in the place of its answers is a link or a huge file")
         composed = load_file(path)["composed"]
     except (OSError, SafetensorError, KeyError) as error:
         raise AnswerError(f"its answers cannot be read ({type(error).__name__})") from None

@@ -6,6 +6,7 @@ Linux on x86-64 and ARM64 alone; elsewhere these functions say that they did not
 import ctypes
 import errno
 import platform
+import signal
 import struct
 import sys
 from typing import NamedTuple
@@ -26,13 +27,19 @@ _CALLS = {
     "aarch64": _Calls(0xC00000B7, clone=220, clone3=435, refused=(221, 281, 198, 117)),
 }
 _CLONE_THREAD, _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000, 0x10000000, 0x40000000
-_NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER_MODE = 38, 22, 2
+_DEATH_SIGNAL, _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER_MODE = 1, 38, 22, 2
 _ALLOW, _FAIL = 0x7FFF0000, 0x00050000
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_SET, _RETURN = 0x20, 0x15, 0x45, 0x06
 
 
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
+
+
+def end_with_parent() -> None:
+    """Have the kernel kill this process when the one that started it ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
 
 
 def leave_network() -> bool:

@@ -1,7 +1,5 @@
 """A candidate to its class. Runs the submission's code, so only its own process calls this."""
 
-import importlib
-import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -21,27 +19,25 @@ class LoadingError(Exception):
 
 
 def load(candidate: Candidate) -> tuple[type[Composer], Loaded]:
-    """Import the file or module, find its composer and register it.
+    """Run the file, find its composer and register it.
 
     Raises:
         LoadingError: there is no such class, several, or it has no `info` that fits.
         RegistryError: the class is no composer, or its name is taken.
     """
-    module = _from_file(Path(candidate.file)) if candidate.file else importlib.import_module(candidate.module)
+    module = _from_file(Path(candidate.file))
     kind = _composer_of(module, candidate)
     info = getattr(kind, "info", None)
     if not isinstance(info, ComposerInfo):
         raise LoadingError(f"{kind.__name__} has no info: give it `info = ComposerInfo(name=..., title=..., ...)`")
     if kind not in map(registry.get, registry.names()):
         registry.register(kind)
-    source = inspect.getsourcefile(kind)
-    text = Path(source).read_text(encoding="utf-8") if source else ""
     try:
         card = ComposerCard(name=info.name, title=info.title, paper=info.paper, year=info.year, url=info.url)
     except ValidationError as error:
         first = error.errors()[0]
         raise LoadingError(f"its info does not fit: {first['loc'][0]} is {first['input']!r} ({first['msg']})") from None
-    return kind, Loaded(card=card, source=text)
+    return kind, Loaded(card=card)
 
 
 def _from_file(path: Path) -> ModuleType:
@@ -60,11 +56,10 @@ def _composer_of(module: ModuleType, candidate: Candidate) -> type[Composer]:
         if isinstance(value, type) and issubclass(value, Composer) and value.__module__ == module.__name__
     }
     if candidate.class_name:
-        found = getattr(module, candidate.class_name, None)
-        if not (isinstance(found, type) and issubclass(found, Composer)):
+        if candidate.class_name not in own:
             known = ", ".join(sorted(own)) or "none"
-            raise LoadingError(f"there is no composer {candidate.class_name} in it; its composers: {known}")
-        return found
+            raise LoadingError(f"no composer {candidate.class_name} is defined in it; its composers: {known}")
+        return own[candidate.class_name]
     if candidate.name:
         own = {name: kind for name, kind in own.items() if _name_of(kind) == candidate.name}
     if not own:

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from benchmark.record_format import ComposerCard
 
@@ -11,12 +11,14 @@ _LONGEST = 2_000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
-def _harmless(text: str) -> str:
-    """One line without what would move a terminal's cursor."""
-    return _CONTROL.sub(" ", text)[:_LONGEST].strip()
+def harmless(text: object) -> str:
+    """One line without what would move a terminal's cursor or cannot be written."""
+    return _CONTROL.sub(" ", str(text)[:_LONGEST]).encode(errors="replace").decode().strip()
 
 
-Text = Annotated[str, AfterValidator(_harmless)]
+Text = Annotated[str, BeforeValidator(harmless)]
+Number = Annotated[float, Field(ge=-1e9, le=1e9)]
+"""Whatever a process says of its training: no number from which ours would overflow."""
 
 
 class _Part(BaseModel):
@@ -28,15 +30,13 @@ class Candidate(_Part):
 
     Attributes:
         shown: as the person named it, for messages.
-        file: absolute path of a Python file; "" for an installed module.
-        module: of an installed package; "" for a file.
+        file: absolute path of a Python file.
         class_name: "" where the file has one composer alone, or `name` says which.
         name: the composer's, where its class is not known.
     """
 
     shown: str
-    file: str = ""
-    module: str = ""
+    file: str
     class_name: str = ""
     name: str = ""
 
@@ -71,7 +71,6 @@ class Confined(_Part):
 class Loaded(_Part):
     event: Literal["loaded"] = "loaded"
     card: ComposerCard
-    source: str = Field(max_length=1_000_000)
 
 
 class Finding(_Part):
@@ -85,22 +84,27 @@ class Finding(_Part):
 
 class Step(_Part):
     event: Literal["step"] = "step"
-    step: int
-    steps: int
-    loss: float
-    learning_rate: float
-    queries_per_second: float
-    seconds_left: float
+    step: Annotated[int, Field(ge=0)]
+    loss: Number
+    learning_rate: Number
+    queries_per_second: Number
+    seconds_left: Number
+
+
+class Answered(_Part):
+    """A file of queries was answered."""
+
+    event: Literal["answered"] = "answered"
 
 
 class TrainingDone(_Part):
     """`own_parameters` are the composer's learnable numbers."""
 
     event: Literal["trained"] = "trained"
-    losses: Annotated[tuple[float, ...], Field(max_length=10_000_000)]
-    seconds: float = Field(ge=0)
-    seconds_before: float = Field(ge=0)
-    peak_memory_mib: float = Field(ge=0)
+    losses: Annotated[tuple[Number, ...], Field(max_length=10_000_000)]
+    seconds: float = Field(gt=0, le=1e9)
+    seconds_before: float = Field(ge=0, le=1e9)
+    peak_memory_mib: float = Field(ge=0, le=1e9)
     own_parameters: int = Field(ge=0)
 
 
@@ -113,7 +117,7 @@ class Done(_Part):
     event: Literal["done"] = "done"
 
 
-Message = Confined | Loaded | Finding | Step | TrainingDone | Failure | Done
+Message = Confined | Loaded | Finding | Step | Answered | TrainingDone | Failure | Done
 _ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="event")])
 
 

@@ -18,18 +18,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO
 
 import benchmark
 import css_gen
 import models
 from benchmark.errors import BenchmarkError
-from benchmark.submissions.messages import Confined, Done, Failure, Job, Message, parse
-from css_gen.atomic import write_atomically
+from benchmark.submissions.messages import Confined, Done, Failure, Job, Message, harmless, parse
 
-_LONGEST_LINE = 256 * 2**20
+_LONGEST_LINE = 64 * 2**20
 _LONGEST_TALK = 512 * 2**20
 _PROBE_SECONDS = 20
+_LONGEST_LAST_WORDS = 10_000
+_OF_GPUS = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", "/sys")
 
 Hear = Callable[[Message], None]
@@ -82,45 +84,38 @@ def run(job: Job, limits: Limits, *, tier: SandboxTier, hear: Hear) -> tuple[str
     Raises:
         SubmissionError: the submission failed, was stopped, or broke the protocol.
     """
-    scratch = Path(job.scratch)
-    scratch.mkdir(parents=True, exist_ok=True)
-    job_file = scratch / "job.json"
-    write_atomically(job_file, job.model_dump_json().encode())
-    command = [sys.executable, "-P", "-m", "benchmark.submissions.child", str(job_file)]
-    if tier is SandboxTier.BUBBLEWRAP:
-        command = [*_bubblewrap(job), *command]
-    with (scratch / "output.txt").open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=output,
-            env=_environment(scratch),
-            start_new_session=True,
-        )
-    assert process.stdout is not None
-    talk = _Talk()
-    try:
-        for line in _lines(process.stdout, limits):
-            talk.hear(line, hear)
-        process.wait(timeout=limits.silent_seconds)
-    except _TooLongError as error:
-        raise SubmissionError(f"{job.candidate.shown}: {error}{_last(talk)}; it was stopped") from None
-    except subprocess.TimeoutExpired:
-        raise SubmissionError(f"{job.candidate.shown}: its process did not end; it was stopped") from None
-    except ValueError:
-        raise SubmissionError(f"{job.candidate.shown}: it wrote into the channel that is not its own") from None
-    finally:
-        _end(process)
-    if talk.failure:
-        raise SubmissionError(f"{job.candidate.shown}: {talk.failure}")
-    if not talk.is_done or process.returncode != 0:
-        raise SubmissionError(f"{job.candidate.shown}: {_how_it_ended(process.returncode, scratch)}{_last(talk)}")
+    # The process may write into its scratch folder: what we write or read for ourselves lies in another.
+    with TemporaryDirectory(prefix="tirg-bench-job-") as name:
+        job_file, output = Path(name) / "job.json", Path(name) / "output.txt"
+        job_file.write_text(job.model_dump_json())
+        command = [sys.executable, "-P", "-m", "benchmark.submissions.child", str(job_file)]
+        if tier is SandboxTier.BUBBLEWRAP:
+            command = [*_bubblewrap(job, job_file, limits), *command]
+        with output.open("wb") as sink:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=sink,
+                env=_environment(Path(job.scratch)),
+                start_new_session=True,
+            )
+        talk = _Talk()
+        try:
+            _listen(process, limits, talk, hear)
+        except _BrokenError as error:
+            raise SubmissionError(f"{job.candidate.shown}: {error}{_last(talk)}; it was stopped") from None
+        finally:
+            _end(process)
+        if talk.failure:
+            raise SubmissionError(f"{job.candidate.shown}: {talk.failure}")
+        if not talk.is_done or process.returncode != 0:
+            raise SubmissionError(f"{job.candidate.shown}: {_how_it_ended(process.returncode, output)}{_last(talk)}")
     return talk.guards
 
 
-class _TooLongError(Exception):
-    pass
+class _BrokenError(Exception):
+    """A rule of the protocol that a process broke."""
 
 
 class _Talk:
@@ -132,8 +127,7 @@ class _Talk:
         self.is_done = False
         self.last = ""
 
-    def hear(self, line: bytes, hear: Hear) -> None:
-        message = parse(line)
+    def hear(self, message: Message, hear: Hear) -> None:
         if isinstance(message, Confined):
             self.guards = message.guards
         elif isinstance(message, Failure):
@@ -145,6 +139,25 @@ class _Talk:
             hear(message)
 
 
+def _listen(process: "subprocess.Popen[bytes]", limits: Limits, talk: _Talk, hear: Hear) -> None:
+    """Hear a process out until it ends.
+
+    Raises:
+        _BrokenError: it said what is no message, or took too long.
+    """
+    assert process.stdout is not None
+    for line in _lines(process.stdout, limits):
+        try:
+            message = parse(line)
+        except ValueError:
+            raise _BrokenError("it wrote into the channel that is not its own") from None
+        talk.hear(message, hear)
+    try:
+        process.wait(timeout=limits.silent_seconds)
+    except subprocess.TimeoutExpired:
+        raise _BrokenError("its process did not end") from None
+
+
 def _last(talk: _Talk) -> str:
     return f" (last sign of life: {talk.last})" if talk.last else ""
 
@@ -153,11 +166,10 @@ def _lines(stream: IO[bytes], limits: Limits) -> Iterator[bytes]:
     """The lines of a stream as they come.
 
     Raises:
-        _TooLongError: the stream was silent, or open, for longer than allowed.
-        ValueError: too much was said.
+        _BrokenError: the stream was silent, or open, for longer than allowed, or too much was said.
     """
     started = heard = time.monotonic()
-    waiting, said = b"", 0
+    waiting, said = bytearray(), 0
     with selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
         while True:
@@ -166,7 +178,7 @@ def _lines(stream: IO[bytes], limits: Limits) -> Iterator[bytes]:
             if left <= 0:
                 is_all = now >= started + limits.seconds
                 seconds = limits.seconds if is_all else limits.silent_seconds
-                raise _TooLongError(
+                raise _BrokenError(
                     f"it {'took longer than' if is_all else 'gave no sign of life for'} {seconds:g} seconds"
                 )
             if not selector.select(left):
@@ -177,11 +189,11 @@ def _lines(stream: IO[bytes], limits: Limits) -> Iterator[bytes]:
             said += len(chunk)
             waiting += chunk
             if said > _LONGEST_TALK or len(waiting) > _LONGEST_LINE:
-                raise ValueError("too much was said")
+                raise _BrokenError("it said too much")
             if b"\n" in chunk:
                 *lines, waiting = waiting.split(b"\n")
                 heard = time.monotonic()
-                yield from lines
+                yield from map(bytes, lines)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -193,19 +205,21 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.stdout.close()
 
 
-def _how_it_ended(code: int, scratch: Path) -> str:
+def _how_it_ended(code: int, output: Path) -> str:
     number = -code if code < 0 else code - 128 if code > 128 else 0
-    if number:
-        names = {each.value: each.name for each in signal.Signals}
-        return f"its process crashed ({names.get(number, number)}); its last words are in {scratch / 'output.txt'}"
     if code == 0:
         return "it ended its process before it was done"
-    return f"its process ended with exit code {code}; its last words are in {scratch / 'output.txt'}"
+    names = {each.value: each.name for each in signal.Signals}
+    how = f"its process crashed ({names.get(number, number)})" if number else f"its process ended with exit code {code}"
+    with output.open("rb") as file:
+        file.seek(max(0, output.stat().st_size - _LONGEST_LAST_WORDS))
+        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    return f"{how}; its last words: {harmless(lines[-1])}" if lines else how
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    """No variable of ours but those that decide how many threads a library uses."""
-    kept = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
+    """No variable of ours but those that decide how many threads a library uses, and which GPUs are counted."""
+    kept = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS") or name in _OF_GPUS}
     paths = dict.fromkeys(str(Path(next(iter(package.__path__))).parent) for package in (benchmark, css_gen, models))
     return kept | {
         "PATH": "/usr/bin:/bin",
@@ -218,16 +232,17 @@ def _environment(scratch: Path) -> dict[str, str]:
     }
 
 
-def _bubblewrap(job: Job) -> list[str]:
+def _bubblewrap(job: Job, job_file: Path, limits: Limits) -> list[str]:
     command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+    command += ["--proc", "/proc", "--dev", "/dev"]
+    for folder in ("/dev/shm", "/tmp"):
+        command += ["--size", str(limits.memory_mib * 2**20), "--tmpfs", folder]
     if job.device != "cpu":
         for device in sorted(Path("/dev").glob("nvidia*")):
             command += ["--dev-bind-try", str(device), str(device)]
     packages = [str(Path(next(iter(package.__path__)))) for package in (benchmark, css_gen, models)]
     prefixes = [sys.prefix, sys.base_prefix, sys.exec_prefix, *map(os.path.realpath, (sys.prefix, sys.base_prefix))]
-    file = [job.candidate.file] if job.candidate.file else []
-    for path in _outermost([*_SYSTEM, *prefixes, *packages, *job.readable, *file]):
+    for path in _outermost([*_SYSTEM, *prefixes, *packages, *job.readable, job.candidate.file, str(job_file)]):
         command += ["--ro-bind-try", path, path]
     return [*command, "--bind", job.scratch, job.scratch, "--chdir", job.scratch]
 

@@ -1,11 +1,9 @@
 """A submission's run in its own process: checked, trained, and asked for what is scored here."""
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Literal
 
 import torch
@@ -14,10 +12,9 @@ from benchmark.checkpoint import Identity
 from benchmark.datasets.base import Dataset, Split
 from benchmark.errors import BenchmarkError
 from benchmark.evaluation import Evaluation
-from benchmark.network import Network
 from benchmark.progress import Curves, Progress, RunReporter
-from benchmark.submissions import candidates, sandbox
-from benchmark.submissions.exchange import ANSWERED, ASKED, MODEL, TRAINING, AnswerError, write_training
+from benchmark.submissions import sandbox, scratch
+from benchmark.submissions.exchange import ANSWERED, ASKED, MODEL, STATE, TRAINING, AnswerError, write_training
 from benchmark.submissions.messages import Candidate, Finding, Job, Loaded, Message, Step, TrainingDone
 from benchmark.submissions.sandbox import Limits, SandboxTier, SubmissionError
 from benchmark.submissions.scoring import read_model, score
@@ -25,6 +22,7 @@ from models.text_encoders import Vocabulary
 
 CHECK_LIMITS = Limits(seconds=120, silent_seconds=60)
 _LONGEST_SILENCE = 300.0
+_SCRATCH = "scratch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +65,8 @@ def check(
         elif isinstance(message, Finding):
             hear(message)
 
-    with TemporaryDirectory(prefix="tirg-bench-check-") as scratch:
-        _run(candidate, "check", Path(scratch), (), tier=tier, device="cpu", limits=limits, hear=listen)
+    with scratch.temporary("check") as folder:
+        _run(candidate, "check", folder, (), tier=tier, device="cpu", limits=limits, hear=listen)
     if not loaded:
         raise SubmissionError(f"{candidate.shown}: it never said what it is")
     return loaded[0]
@@ -102,18 +100,20 @@ def train(box: Box, dataset: Dataset, training: Split, identity: Identity, *, fo
             elif isinstance(message, TrainingDone):
                 done.append(message)
 
-        (folder / "scratch").mkdir(exist_ok=True)
+        place = scratch.fresh(folder / _SCRATCH, keep=STATE)
         _run(
-            box.candidate, "train", folder / "scratch", (str(folder.resolve()),),
+            box.candidate, "train", place, (str(folder.resolve()),),
             tier=box.tier, device=box.device, limits=box.limits, hear=listen,
         )  # fmt: skip
-    if not done or len(done[0].losses) != config.steps:
-        raise SubmissionError(f"{box.candidate.shown}: it did not train for {config.steps} steps")
-    model = folder / "scratch" / MODEL
-    network = _network(box, model, identity)
-    if network.vocabulary != Vocabulary.from_texts(training.texts):
-        raise SubmissionError(f"{box.candidate.shown}: its model has not the vocabulary of the training texts")
-    model.replace(folder / MODEL)
+    with _blamed_on(box):
+        if not done or len(done[0].losses) != config.steps:
+            raise AnswerError(f"it did not train for {config.steps} steps")
+        network, own = read_model(place / MODEL, identity)
+        if network.vocabulary != Vocabulary.from_texts(training.texts):
+            raise AnswerError("its model has not the vocabulary of the training texts")
+        if done[0].own_parameters > own:
+            raise AnswerError(f"it says that it has {done[0].own_parameters} parameters, its model has {own}")
+    (place / MODEL).replace(folder / MODEL)
     return done[0]
 
 
@@ -123,38 +123,39 @@ def answer(box: Box, split: Split, identity: Identity, *, folder: Path) -> Evalu
     Raises:
         SubmissionError: it failed, was stopped, or its model or an answer is not what it must be.
     """
-    network = _network(box, folder / MODEL, identity)
 
     def compose() -> Path:
-        scratch = folder / "scratch"
-        (scratch / ANSWERED).mkdir(parents=True, exist_ok=True)
+        place = scratch.fresh(folder / _SCRATCH)
         _run(
-            box.candidate, "compose", scratch, (str(folder.resolve()),),
+            box.candidate, "compose", place, (str(folder.resolve()),),
             tier=box.tier, device=box.device, limits=box.limits, hear=lambda message: None,  # noqa: ARG005
         )  # fmt: skip
-        return scratch / ANSWERED
+        return place / ANSWERED
 
     try:
-        return score(network, split, identity=identity, device=box.device, folder=folder, compose=compose)
-    except AnswerError as error:
-        raise SubmissionError(f"{box.candidate.shown}: {error}") from None
+        with _blamed_on(box):
+            network, _ = read_model(folder / MODEL, identity)
+            return score(network, split, identity=identity, device=box.device, folder=folder, compose=compose)
+    finally:
+        # Nobody's training is to read what the test queries were.
+        scratch.remove(folder / ASKED)
 
 
 def tidy(folder: Path) -> None:
     """Remove all but the model and the curves."""
-    for name in (TRAINING, ASKED, "scratch"):
-        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in (TRAINING, ASKED, _SCRATCH):
+        scratch.remove(folder / name)
 
 
 def _run(
-    candidate: Candidate, task: Literal["check", "train", "compose"], scratch: Path, readable: tuple[str, ...], *,
+    candidate: Candidate, task: Literal["check", "train", "compose"], place: Path, readable: tuple[str, ...], *,
     tier: SandboxTier, device: str, limits: Limits, hear: Callable[[Message], None],
 ) -> None:  # fmt: skip
     job = Job(
         task=task,
         candidate=candidate,
-        scratch=str(scratch.resolve()),
-        readable=(*readable, *candidates.folders(candidate)),
+        scratch=str(place.resolve()),
+        readable=readable,
         device=device,
         threads=torch.get_num_threads(),
         memory_mib=limits.memory_mib,
@@ -163,11 +164,24 @@ def _run(
     sandbox.run(job, limits, tier=tier, hear=hear)
 
 
-def _network(box: Box, model: Path, identity: Identity) -> Network:
+@contextlib.contextmanager
+def _blamed_on(box: Box) -> Iterator[None]:
+    """What goes wrong with a submission's numbers and files is said of the submission.
+
+    They are read with care, but hold what its process liked: numbers that overflow, texts in texts in texts.
+    """
     try:
-        return read_model(model, identity)
-    except BenchmarkError as error:
+        yield
+    except SubmissionError:
+        raise
+    except AnswerError as error:
         raise SubmissionError(f"{box.candidate.shown}: {error}") from None
+    except BenchmarkError:
+        # Of this machine, such as want of memory.
+        raise
+    except (ValueError, ArithmeticError, RuntimeError, OSError) as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise SubmissionError(f"{box.candidate.shown}: its model or its answers cannot be scored ({what})") from error
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Scores of a submission's model. Its process sees features of queries, in an order of ours.
+"""Scores of a submission's model. Its process sees features of queries, shuffled.
 
 Encoders, head, gallery and ranking are here.
 """
@@ -19,32 +19,49 @@ from benchmark.errors import BenchmarkError
 from benchmark.evaluation import Evaluation, embed_gallery, rank
 from benchmark.images import ImageStore
 from benchmark.network import Network, take_rows
-from benchmark.submissions.exchange import ASKED, AnswerError, read_answer, write_question
+from benchmark.submissions.exchange import (
+    ASKED,
+    LARGEST_MODEL,
+    AnswerError,
+    read_answer,
+    require_file,
+    write_question,
+)
 from models.base import TextFeatures
 
 _IDLE, _COMPOSER = "image_only", "model.composer."
 _ASKED_TWICE = 64
-_TOLERANCE = 1e-3
-"""Of the largest number of a query's composed features: batches of other sizes round otherwise."""
+_TOLERANCES = {"fp32": 1e-3, "bf16": 3e-2}
+"""Of the largest number of a query's composed features: batches of other sizes round otherwise, by precision."""
+
+Question = tuple[Tensor, TextFeatures]
+"""Features of the images and texts of some queries."""
 
 
-def read_model(path: Path, identity: Identity) -> Network:
-    """Encoders and head of the model that a submission's process wrote, with an idle composer in the place of its own.
+def read_model(path: Path, identity: Identity) -> tuple[Network, int]:
+    """Encoders and head of the model that a submission's process wrote, and how many numbers its composer has.
+
+    An idle composer stands in the place of its own.
 
     Raises:
-        BenchmarkError: the file is damaged, of another run, or its encoders are not those of the recipe.
+        AnswerError: there is no such file, it is damaged or of another run, or has other encoders than the recipe.
     """
-    if path.is_symlink():
-        raise BenchmarkError(f"{path}: expected a model, got a link")
-    checkpoint = Checkpoint.read(path)
-    if checkpoint.identity != identity:
-        raise BenchmarkError(f"{path}: is not the model of {identity}, seed {identity.seed}")
-    if not all(value.isfinite().all() for value in checkpoint.tensors.values()):
-        raise BenchmarkError(f"{path}: the trained model holds NaN or infinity")
-    config = identity.config.model.model_copy(update={"pretrained": ""})
-    network = Network(_IDLE, config, checkpoint.vocabulary, spatial=identity.spatial)
-    load_model(network, {name: value for name, value in checkpoint.tensors.items() if not name.startswith(_COMPOSER)})
-    return network.eval()
+    require_file(path, LARGEST_MODEL)
+    try:
+        checkpoint = Checkpoint.read(path)
+        if checkpoint.identity != identity:
+            raise AnswerError(f"its model is not that of {identity}, seed {identity.seed}")
+        if not all(value.isfinite().all() for value in checkpoint.tensors.values()):
+            raise AnswerError("its trained model holds NaN or infinity")
+        config = identity.config.model.model_copy(update={"pretrained": ""})
+        network = Network(_IDLE, config, checkpoint.vocabulary, spatial=identity.spatial)
+        own = {name: value for name, value in checkpoint.tensors.items() if name.startswith(_COMPOSER)}
+        load_model(network, {name: value for name, value in checkpoint.tensors.items() if name not in own})
+    except AnswerError:
+        raise
+    except BenchmarkError as error:
+        raise AnswerError(f"its model cannot be read: {error}") from None
+    return network.eval(), sum(value.numel() for value in own.values())
 
 
 def score(
@@ -52,8 +69,8 @@ def score(
 ) -> Evaluation:
     """Rank the split's gallery for each query.
 
-    Some queries are asked twice, in different batches: an answer that depends on its neighbours or on what was asked
-    before is no answer.
+    Some queries are asked a second time, in a batch of their own: an answer that depends on its neighbours or on what
+    was asked before is no answer.
 
     Args:
         network: as `read_model` gives it.
@@ -66,35 +83,40 @@ def score(
     config = identity.config
     accelerator = make_accelerator(device, config.training.precision)
     network.arrange(accelerator.device, config.data.image_size)
-    order = _order(len(split.queries), seed=identity.seed)
+    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(identity.seed, spawn_key=(3,))))
+    order = rng.permutation(len(split.queries))
     chunks = [order[start : start + config.evaluation.chunk] for start in range(0, len(order), config.evaluation.chunk)]
+    twice = rng.choice(order, min(len(order), _ASKED_TWICE), replace=False)
     (folder / ASKED).mkdir(parents=True, exist_ok=True)
+    again: dict[int, Question] = {}
     shapes = []
-    for number, (image, text) in enumerate(_questions(network, split, chunks, accelerator)):
-        write_question(folder / ASKED, number, image, text)
-        shapes.append(image.shape)
+    for number, (rows, question) in enumerate(
+        zip(chunks, _questions(network, split, chunks, accelerator), strict=True)
+    ):
+        write_question(folder / ASKED, number, *question)
+        shapes.append(question[0].shape)
+        again |= {int(rows[place]): _row(question, int(place)) for place in np.flatnonzero(np.isin(rows, twice))}
+    # The very features of the first time: encoded in another batch they would be rounded otherwise.
+    write_question(folder / ASKED, len(chunks), *_joined([again[query] for query in twice.tolist()]))
     answers = compose()
-    composed = torch.cat([read_answer(answers, number, shape) for number, shape in enumerate(shapes)])
-    _require_same(composed, order, len(split.queries))
-    first = np.argsort(order[: len(split.queries)])
-    with torch.inference_mode(), accelerator.autocast():
-        features = composed[torch.from_numpy(first)].to(accelerator.device)
-        query = (network.embed_images(features) / network.scale).float()
+    embedded = torch.empty((len(order), config.model.embedding_width))
+    first: dict[int, Tensor] = {}
+    for number, (rows, shape) in enumerate(zip(chunks, shapes, strict=True)):
+        composed = read_answer(answers, number, shape)
+        first |= {int(rows[place]): composed[place] for place in np.flatnonzero(np.isin(rows, twice)).tolist()}
+        with torch.inference_mode(), accelerator.autocast():
+            query = network.embed_images(composed.to(accelerator.device)) / network.scale
+        embedded[torch.from_numpy(rows)] = query.float().cpu()
+    second = read_answer(answers, len(chunks), torch.Size((len(twice), *shapes[0][1:])))
+    _require_same(
+        torch.stack([first[query] for query in twice.tolist()]), second, _TOLERANCES[config.training.precision]
+    )
     gallery = embed_gallery(network, split.gallery, accelerator=accelerator, chunk=config.evaluation.chunk)
-    return rank(query, gallery, split)
-
-
-def _order(queries: int, *, seed: int) -> Rows:
-    """All queries in random order, then some of them again."""
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(3,))))
-    order = rng.permutation(queries)
-    return np.concatenate([order, rng.permutation(order[: min(queries, _ASKED_TWICE)])])
+    return rank(embedded.to(accelerator.device), gallery, split)
 
 
 @torch.inference_mode()
-def _questions(
-    network: Network, split: Split, chunks: Sequence[Rows], accelerator: Accelerator
-) -> Iterator[tuple[Tensor, TextFeatures]]:
+def _questions(network: Network, split: Split, chunks: Sequence[Rows], accelerator: Accelerator) -> Iterator[Question]:
     device, queries = accelerator.device, split.queries
     store = ImageStore(split.sources, device)
     ids, mask = (part.to(device) for part in network.vocabulary.encode(split.texts))
@@ -109,14 +131,23 @@ def _questions(
             )
 
 
-def _require_same(composed: Tensor, order: Rows, queries: int) -> None:
+def _row(question: Question, place: int) -> Question:
+    """One row, on the CPU."""
+    image, text = question
+    return image[[place]].cpu(), TextFeatures(*(part[[place]].cpu() for part in text))
+
+
+def _joined(questions: Sequence[Question]) -> Question:
+    """All rows in one; texts are padded to the split's longest, so they are of one length."""
+    images, texts = zip(*questions, strict=True)
+    return torch.cat(images), TextFeatures(*map(torch.cat, zip(*texts, strict=True)))
+
+
+def _require_same(first: Tensor, second: Tensor, tolerance: float) -> None:
     """What was asked twice was answered alike."""
-    place = {query: row for row, query in enumerate(order[:queries].tolist())}
-    again = order[queries:].tolist()
-    first = composed[[place[query] for query in again]].flatten(1)
-    second = composed[queries:].flatten(1)
+    first, second = first.flatten(1), second.flatten(1)
     largest = first.abs().amax(dim=1).clamp(min=1e-6)
-    if ((first - second).abs().amax(dim=1) > _TOLERANCE * largest).any():
+    if ((first - second).abs().amax(dim=1) > tolerance * largest).any():
         raise AnswerError(
             "it answered a test query otherwise when it was asked again beside others: its output depends on the batch "
             "or on what it saw before"

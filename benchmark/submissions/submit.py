@@ -80,13 +80,12 @@ def check_first(request: Request, hear: Callable[[Finding], None]) -> Entry:
     if problems:
         raise SubmissionError(f"{candidate.shown}: does not keep the contract ({problems[0]})")
     name = loaded.card.name
-    source = Path(candidate.file).read_bytes() if candidate.file else loaded.source.encode()
+    source = Path(candidate.file).read_bytes()
     require_free(name, source, bench.leaderboards)
     digest = sha256(source)
     home = bench.runs / SUBMISSIONS / f"{name}-{digest[:8]}"
     copy = keep_source(source, name, home)
-    if candidate.file:
-        candidate = candidate.model_copy(update={"file": str(copy.resolve())})
+    candidate = candidate.model_copy(update={"file": str(copy.resolve())})
     about = Submission(author=request.author, url=request.url, source_sha256=digest, sandbox=request.tier.value)
     return Entry(candidate=candidate, card=loaded.card, about=about, source=source, home=home)
 
@@ -155,12 +154,24 @@ def _run(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry, title
     wanted = configuration_hash(
         recipe_of(config), protocol=run.dataset, composer=run.composer, dataset_fingerprint=dataset.fingerprint
     )
-    if path.exists() and (found := read_stored(path)).record.configuration_hash == wanted:
+    found = _found(path, bench)
+    if found and found.record.configuration_hash == wanted:
         bench.reporter.message(f"{title}: was made before, R@1 {found.record.metrics.recall[1]:.1f}")
         held_by = found.record.submission.sandbox if found.record.submission else entry.about.sandbox
         about = entry.about.model_copy(update={"sandbox": held_by})
         return found._replace(record=found.record.model_copy(update={"submission": about}))
     return make_record(run, dataset, box, bench, entry, title)
+
+
+def _found(path: Path, bench: Bench) -> StoredRecord | None:
+    """The record at a path, if it is there and agrees with itself."""
+    if not path.exists():
+        return None
+    try:
+        return read_stored(path)
+    except BenchmarkError as error:
+        bench.reporter.message(f"{error}; it is made anew")
+        return None
 
 
 def _publish(stored: list[StoredRecord], entry: Entry, leaderboards: Path) -> list[Path]:

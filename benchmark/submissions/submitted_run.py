@@ -55,10 +55,9 @@ def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry
     folder.mkdir(parents=True, exist_ok=True)
     done = train(box, dataset, training, identity, folder=folder, title=title)
     before = perf_counter()
-    shared = read_model(folder / MODEL, identity).parameter_counts()[0]
+    shared = read_model(folder / MODEL, identity)[0].parameter_counts()[0]
     evaluation = answer(box, scored, identity, folder=folder)
     now = perf_counter()
-    tidy(folder)
     finished = FinishedRun(
         composer=entry.card,
         seed=run.seed,
@@ -76,6 +75,7 @@ def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry
     )
     record = record_of(finished, evaluation)
     path = save_record(record, evaluation.outcomes, entry.home / "records")
+    tidy(folder)
     recall = record.metrics.recall
     bench.reporter.message(f"{title}: R@1 {recall[1]:.1f}, R@10 {recall[10]:.1f}, {record.training.wall_seconds:.0f} s")
     return read_stored(path)

@@ -31,6 +31,7 @@ def features(*, spatial: bool, rows: int = ROWS, seed: int = 0) -> tuple[Tensor,
 
 
 def new_composer(kind: type[Composer], spatial: bool, seed: int = 0) -> Composer:
+    """With weights that depend on the seed alone; torch's own random state stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return kind(CHANNELS, TEXT_WIDTH, spatial=spatial)

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmark.errors import BenchmarkError
 from benchmark.record import StoredRecord, Tier
 from benchmark.verification.at_hand import AtHand, NotAtHandError
 from benchmark.verification.rescoring import rescore
 from benchmark.verification.retraining import retrain
+from models.image_encoders import WeightsError
+from models.registry import RegistryError
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Verified:
         recall_at_1: what was found, in percent; None where nothing was computed but from its own ranks.
     """
 
-    path: Path
+    stored: StoredRecord
     tier: Tier | None
     note: str = ""
     recall_at_1: float | None = None
@@ -30,17 +31,19 @@ class Verified:
 def verify_records(stored: Iterable[StoredRecord], hand: AtHand, *, train_again: bool = False) -> Iterator[Verified]:
     """Check each record that agrees with its ranks: these against its checkpoint or, if asked for, a new training.
 
-    Only this says anything about a forger, who can make numbers and ranks agree.
+    Only this says anything about a forger, who can make numbers and ranks agree. One record that cannot be checked does
+    not keep the others from it.
     """
     for run in stored:
-        path = run.path
         try:
             if train_again:
                 recall, note = retrain(run, hand)
-                yield Verified(path, Tier.RETRAINED, note, recall)
+                yield Verified(run, Tier.RETRAINED, note, recall)
             else:
-                yield Verified(path, Tier.RE_SCORED, recall_at_1=rescore(run, hand))
-        except NotAtHandError as error:
-            yield Verified(path, Tier.SELF_REPORTED, str(error))
-        except BenchmarkError as error:
-            yield Verified(path, None, str(error))
+                yield Verified(run, Tier.RE_SCORED, recall_at_1=rescore(run, hand))
+        except (NotAtHandError, RegistryError, WeightsError) as error:
+            yield Verified(run, Tier.SELF_REPORTED, str(error))
+        except Exception as error:
+            what = str(error) if isinstance(error, BenchmarkError) else f"{type(error).__name__}: {error}"
+            where = "" if str(run.path) in what else f"{run.path}: "
+            yield Verified(run, None, " ".join(f"{where}{what}".split()))

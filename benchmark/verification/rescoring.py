@@ -20,6 +20,9 @@ from benchmark.verification.at_hand import AtHand, NotAtHandError
 TOLERANCE = 0.25
 """Percentage points of Recall@K by which another machine's rounding may move a result: a few queries in a thousand."""
 
+FLIPS = 2.0
+"""Percent of the queries that may be a hit on one machine and none on another."""
+
 
 def rescore(stored: StoredRecord, hand: AtHand) -> float:
     """Recall@1 in percent that the checkpoint of a record gives. A submission's composer runs in its own process.
@@ -49,6 +52,9 @@ def rescore(stored: StoredRecord, hand: AtHand) -> float:
         said = record.metrics.recall[k]
         if abs(recall[k] - said) > TOLERANCE:
             raise BenchmarkError(f"{path}: says R@{k} {said:.2f}, its checkpoint gives {recall[k]:.2f}")
+        flipped = 100 * ((found.outcomes.ranks <= k) != (stored.outcomes.ranks <= k)).mean()
+        if flipped > FLIPS:
+            raise BenchmarkError(f"{path}: {flipped:.1f}% of its queries are hits at {k} only here or only there")
     return recall[1]
 
 

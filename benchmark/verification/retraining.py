@@ -3,10 +3,11 @@
 from benchmark.config import Config
 from benchmark.datasets.base import Dataset
 from benchmark.errors import BenchmarkError
-from benchmark.record import RunRecord, StoredRecord, read_stored, submitted_source
+from benchmark.leaderboard import load_records
+from benchmark.record import RunRecord, StoredRecord, submitted_source
 from benchmark.runner import held
 from benchmark.single_run import Bench, Run, make_record, run_folder
-from benchmark.statistics import Interval, prediction_interval
+from benchmark.statistics import seed_spread
 from benchmark.submissions import submitted_run
 from benchmark.submissions.submitted_run import Entry, keep_source
 from benchmark.verification.at_hand import AtHand, config_of
@@ -17,29 +18,32 @@ def retrain(stored: StoredRecord, hand: AtHand) -> tuple[float, str]:
     """Recall@1 in percent of the same recipe and seed, trained again, and how it stands to the record's.
 
     On the machine that made the record the two are equal. Another one rounds otherwise, and the training then takes
-    another way: the result has to lie where one more seed would (95% of the time), which is known from two seeds on.
+    another way, as with another seed: the two may be as far apart as two seeds are, 19 times of 20. How far that is
+    comes from the other composers of the board, because whoever forges a record can forge its siblings, too.
 
     Raises:
         NotAtHandError: the dataset is not there, or this version of the code has other recipes.
         BenchmarkError: the result is another than the record's.
     """
-    record = stored.record
     config = config_of(stored)
     dataset = hand.dataset_of(stored, config.data.image_size)
+    spread = seed_spread(_others_on_the_board(stored))
     found = _made_again(stored, config, dataset, hand).metrics.recall[1]
-    said = record.metrics.recall[1]
-    seeds = _recalls_of_seeds(stored)
-    expected = prediction_interval(seeds) or Interval(said, said)
-    low, high = min(expected.low, said - TOLERANCE), max(expected.high, said + TOLERANCE)
-    where = f"{low:.1f} to {high:.1f}, where {len(seeds)} seeds let one expect it"
-    if not low <= found <= high:
-        raise BenchmarkError(f"{stored.path}: says R@1 {said:.1f}, trained again it is {found:.1f}, outside {where}")
-    return found, f"R@1 {found:.1f} again, {said:.1f} in the record; within {where}"
+    said = stored.record.metrics.recall[1]
+    allowed = max(TOLERANCE, spread or 0.0)
+    why = "seeds of the other composers differ by as much" if spread else "no other composer has several seeds"
+    both = f"R@1 {found:.1f} again, {said:.1f} in the record"
+    if abs(found - said) > allowed:
+        raise BenchmarkError(f"{stored.path}: {both}: more than {allowed:.2f} apart ({why})")
+    return found, f"{both}: not more than {allowed:.2f} apart ({why})"
 
 
 def _made_again(stored: StoredRecord, config: Config, dataset: Dataset, hand: AtHand) -> RunRecord:
     record = stored.record
     home = hand.runs / "verify"
+    if record.submission is not None:
+        # Another version of the code is another composer, whose half-trained state is not to be gone on with.
+        home /= f"{record.composer.name}-{record.submission.source_sha256[:8]}"
     run = Run(record.composer.name, record.protocol, record.seed)
     bench = Bench(
         config=config,
@@ -60,7 +64,17 @@ def _made_again(stored: StoredRecord, config: Config, dataset: Dataset, hand: At
         return submitted_run.make_record(run, dataset, box, bench, entry, title).record
 
 
-def _recalls_of_seeds(stored: StoredRecord) -> list[float]:
-    """Recall@1 of all records of the same row, the given one among them."""
-    runs = [read_stored(path).record for path in sorted(stored.path.parent.glob("*.json")) if path.name[0] != "."]
-    return [run.metrics.recall[1] for run in runs if run.configuration_hash == stored.record.configuration_hash]
+def _others_on_the_board(stored: StoredRecord) -> list[list[float]]:
+    """Recall@1 of every other composer with the same recipe and data, seed by seed."""
+    record = stored.record
+    runs, _ = load_records(stored.path.resolve().parents[2])
+    found: dict[str, list[float]] = {}
+    for run in (run.record for run in runs):
+        same_board = (run.protocol, run.preset, run.dataset.fingerprint) == (
+            record.protocol,
+            record.preset,
+            record.dataset.fingerprint,
+        )
+        if same_board and run.configuration == record.configuration and run.composer.name != record.composer.name:
+            found.setdefault(run.composer.name, []).append(run.metrics.recall[1])
+    return list(found.values())

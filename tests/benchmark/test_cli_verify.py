@@ -4,13 +4,17 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from benchmark.cli import main
 from benchmark.outcomes_file import encode
-from benchmark.record import RunRecord, StoredFile, load_outcomes, load_record, save_record
+from benchmark.record import RunRecord, StoredFile, load_outcomes, load_record, read_stored, save_record
 from benchmark.record_format import configuration_hash, sha256
+from benchmark.statistics import seed_spread
+from benchmark.verification.retraining import _others_on_the_board
+from tests.benchmark.made_up import make_outcomes, make_record
 from tests.benchmark.tiny import TINY
 
 Verify = Callable[..., Result]
@@ -117,6 +121,22 @@ def invent_the_ranks() -> None:
     assert CliRunner().invoke(main, ["leaderboard"]).exit_code == 0
 
 
+def sort_the_ranks() -> None:
+    """The same Recall, by other queries."""
+    from dataclasses import replace
+
+    from benchmark.recall import metrics_of
+
+    path = the_record()
+    record = load_record(path)
+    outcomes = load_outcomes(path, record)
+    sorted_ranks = replace(outcomes, ranks=np.sort(outcomes.ranks))
+    ranks = StoredFile(path=record.ranks.path, sha256=sha256(encode(sorted_ranks)))
+    changed = record.model_copy(update={"metrics": metrics_of(sorted_ranks), "ranks": ranks})
+    save_record(changed, sorted_ranks, Path("leaderboards/records"))
+    assert CliRunner().invoke(main, ["leaderboard"]).exit_code == 0
+
+
 def edit_table() -> None:
     page = Path("leaderboards/css.md")
     page.write_text(page.read_text().replace("TIRG", "BEST"))
@@ -141,6 +161,7 @@ def remove_table() -> None:
         (swap_checkpoints, "is not the checkpoint that it was made from"),
         (swap_checkpoints_and_say_so, "is of another run (another composer)"),
         (invent_the_ranks, "says R@1 100.00, its checkpoint gives"),
+        (sort_the_ranks, "of its queries are hits at"),
         (edit_table, "css.md: is not the table of the records"),
         (edit_csv, "css.csv: is not the table of the records"),
         (remove_table, "css.md: is missing"),
@@ -175,7 +196,7 @@ def test_trained_again_it_is_the_same(verify: Verify) -> None:
     result = verify("--retrain", the_record())
     assert result.exit_code == 0, result.output
     said = load_record(the_record()).metrics.recall[1]
-    assert f"{the_record()}: retrained: R@1 {said:.1f} again, {said:.1f} in the record" in result.stdout
+    assert f"{the_record()}: retrained: R@1 {said:.1f} again, {said:.1f} in the record: not more than" in result.stdout
     (again,) = Path("runs/verify/records").rglob("*.json")
     assert load_record(again).reproducible() == load_record(the_record()).reproducible()
     assert the_record().read_bytes() == before
@@ -185,7 +206,7 @@ def test_an_invented_result_is_not_trained_again(verify: Verify) -> None:
     invent_the_ranks()
     result = verify("--retrain", the_record())
     assert result.exit_code == 1
-    assert "says R@1 100.0, trained again it is" in result.stderr
+    assert "100.0 in the record: more than 0.25 apart (no other composer has several seeds)" in result.stderr
 
 
 def test_what_was_found_stands_on_the_tables_until_the_record_changes(verify: Verify) -> None:
@@ -198,10 +219,9 @@ def test_what_was_found_stands_on_the_tables_until_the_record_changes(verify: Ve
     assert "re-scored" in row("TIRG")
     assert "re-scored" in row("Concat")
     result = verify("--note", "--retrain", the_record())
-    assert "1 results were noted" in result.stdout
+    assert "1 noted beside their records" in result.stdout
     assert "retrained" in row("TIRG")
     assert "re-scored" in row("Concat")
-    assert "nothing" not in verify("--quick").output
     assert verify("--quick").exit_code == 0
     weaker = verify("--note", the_record())
     assert weaker.exit_code == 0
@@ -210,6 +230,28 @@ def test_what_was_found_stands_on_the_tables_until_the_record_changes(verify: Ve
     rewritten(load_record(the_record()), the_record(), created=load_record(the_record()).created.replace(year=2020))
     assert CliRunner().invoke(main, ["leaderboard"]).exit_code == 0
     assert "self-reported" in row("TIRG")
+
+
+def test_a_note_is_for_records_of_these_leaderboards(verify: Verify) -> None:
+    result = verify("--note", "--out=elsewhere", the_record())
+    assert result.exit_code == 2
+    assert "--note writes tables anew, and this record is none of elsewhere/records; say --out" in result.stderr
+
+
+def test_siblings_of_a_forged_record_do_not_widen_its_spread(tmp_path: Path) -> None:
+    rates = {"forged": (0.9, 0.1, 0.5), "film": (0.6, 0.61, 0.62), "mrn": (0.5,)}
+    for composer, seeds in rates.items():
+        for seed, rate in enumerate(seeds):
+            outcomes = make_outcomes(hit_rate=rate, seed=seed)
+            save_record(make_record(outcomes, composer=composer, seed=seed), outcomes, tmp_path / "records")
+    outcomes = make_outcomes(hit_rate=0.2)
+    save_record(make_record(outcomes, composer="film", preset="long"), outcomes, tmp_path / "records")
+    forged = read_stored(tmp_path / "records/css/forged/quick-s0.json")
+    others = _others_on_the_board(forged)
+    assert sorted(map(len, others)) == [1, 3]
+    spread = seed_spread(others)
+    assert spread is not None
+    assert spread < 30 < (seed_spread([(90.0, 10.0, 50.0)]) or 0)
 
 
 def test_a_damaged_note_is_named(verify: Verify) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.recall import KS, NO_RANK, SLICES, Outcomes, chance_recall, metrics_of, recall_at_k, slice_masks
-from benchmark.statistics import Interval, mean_and_deviation, prediction_interval, recall_intervals
+from benchmark.statistics import Interval, mean_and_deviation, recall_intervals, seed_spread
 from tests.benchmark.made_up import make_outcomes
 from tests.benchmark.references import chance
 
@@ -118,21 +118,23 @@ def test_mean_and_unbiased_deviation() -> None:
         mean_and_deviation([])
 
 
-@pytest.mark.parametrize("count", [2, 3, 10])
-def test_one_more_value_lies_in_the_prediction_interval_19_times_of_20(count: int) -> None:
-    rng = np.random.default_rng(count)
+@pytest.mark.parametrize("sizes", [(2,), (3, 1, 2), (3,) * 10])
+def test_two_seeds_lie_within_the_spread_19_times_of_20(sizes: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(len(sizes))
     inside = 0
     for _ in range(4_000):
-        *values, another = rng.normal(70, 2, count + 1).tolist()
-        interval = prediction_interval(values)
-        assert interval is not None
-        inside += interval.low <= another <= interval.high
+        groups = [rng.normal(50 + 7 * place, 2, size).tolist() for place, size in enumerate(sizes)]
+        spread = seed_spread(groups)
+        assert spread is not None
+        one, other = rng.normal(70, 2, 2)
+        inside += abs(one - other) <= spread
     assert 0.94 < inside / 4_000 < 0.96
 
 
-def test_one_value_predicts_nothing_and_equal_ones_themselves() -> None:
-    assert prediction_interval([70.0]) is None
-    assert prediction_interval([70.0, 70.0, 70.0]) == Interval(70.0, 70.0)
+def test_single_seeds_tell_no_spread_and_equal_ones_none() -> None:
+    assert seed_spread([]) is None
+    assert seed_spread([[70.0], [60.0]]) is None
+    assert seed_spread([[70.0, 70.0], [60.0]]) == 0
 
 
 def interval(hits: np.ndarray[Any, Any], sources: np.ndarray[Any, Any], seed: int = 0) -> Interval:

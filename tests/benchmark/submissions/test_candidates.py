@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.errors import UsageError
-from benchmark.submissions import candidates, sandbox, sandboxed_run
+from benchmark.submissions import candidates, sandboxed_run
 from benchmark.submissions.sandbox import SandboxTier, SubmissionError
 from tests.benchmark.submissions.conftest import QUICK, tiers
 from tests.benchmark.submissions.sources import source
@@ -43,14 +43,6 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
         (info / "direct_url.json").write_text(f'{{"url": "file://{project}", "dir_info": {{"editable": true}}}}')
         monkeypatch.setattr(sys, "path", [*sys.path, str(site)])
         invalidate_caches()
-        ordinary = sandbox._environment
-
-        def with_project(scratch: Path) -> dict[str, str]:
-            """As a .pth file among the installed packages would have it."""
-            found = ordinary(scratch)
-            return found | {"PYTHONPATH": f"{found['PYTHONPATH']}:{project}"}
-
-        monkeypatch.setattr(sandbox, "_environment", with_project)
         return project
 
     return install
@@ -65,7 +57,6 @@ def test_an_installed_composer(tier: SandboxTier, installed: Callable[[str], Pat
     )
     assert not any(problems)
     assert loaded.card.name == "theirs"
-    assert loaded.source == source(name="theirs")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +78,12 @@ def test_what_is_no_candidate(named: str, expected: str, tmp_path: Path, monkeyp
     with pytest.raises(UsageError, match="^" + named.replace(".", r"\.")) as found:
         candidates.find(named)
     assert expected in str(found.value)
+
+
+def test_an_installed_composer_whose_file_is_gone(installed: Callable[[str], Path]) -> None:
+    (installed(source()) / "their_package" / "composer.py").unlink()
+    with pytest.raises(UsageError, match=r"theirs: its module their_package\.composer is not to be found"):
+        candidates.find("theirs")
 
 
 def test_the_nearest_installed_name_is_offered(installed: Callable[[str], Path]) -> None:
