@@ -51,6 +51,7 @@ def search(
     from benchmark import datasets
     from benchmark.config import unknown
     from benchmark.device import choose_device, make_accelerator
+    from benchmark.record import SUBMISSIONS
     from benchmark.search import embed, find_model, judged, read_model, understood
     from benchmark.search_gallery import DatasetGallery, FolderGallery, Gallery, printable, query_from_file, resampling
     from benchmark.search_page import search_page
@@ -60,7 +61,8 @@ def search(
     given = by_name(places)
     if model is None and composer is None:
         raise UsageError("say which model answers: either --composer NAME, or --model FILE")
-    if composer is not None and composer not in models.names():
+    is_submission = composer is not None and any(runs.glob(f"{SUBMISSIONS}/{composer}-*"))
+    if composer is not None and composer not in models.names() and not is_submission:
         raise UsageError(unknown("composer", composer, models.names()))
     if dataset is not None:
         datasets.info(dataset)

@@ -37,6 +37,10 @@ def new(file: Path) -> None:
     name = re.sub(r"[^a-z0-9]+", "_", file.stem.lower()).strip("_")
     if file.suffix != ".py" or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise UsageError(f"{file}: expected a name such as my_composer.py, a letter first and .py last")
+    import models
+
+    if name in models.names():
+        raise UsageError(f"{file}: {name} is a composer of ours; choose another name")
     if file.exists() or file.is_symlink():
         raise UsageError(f"{file}: is there already; choose another name or remove it")
     words = name.split("_")
@@ -83,7 +87,7 @@ def check(composer: str, sandbox: str) -> None:
 @click.command()
 @click.argument("composer", metavar="FILE[:CLASS]|NAME")
 @click.option("--author", required=True, help="Who submits it, as the pages print it.")
-@click.option("--url", required=True, help="Where more is to be read: a paper, a repository.")
+@click.option("--url", required=True, help="Your page or repository; the paper's is in the composer's info.")
 @click.option(
     "--dataset", "names", type=Names(), default="css,css-2d3d", show_default=True, help="Datasets, with commas."
 )
@@ -93,13 +97,14 @@ def check(composer: str, sandbox: str) -> None:
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
 @LEADERBOARDS
 @click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Models and curves.")
+@click.option("--replace", is_flag=True, help="Remove the rows of an earlier version of the same name.")
 @TIME_LIMIT
 @MEMORY_LIMIT
 @SANDBOX
 def submit(
     composer: str, author: str, url: str, names: tuple[str, ...], seeds: tuple[int, ...], preset: str | None,
-    places: tuple[tuple[str, Path], ...], device: str | None, out: Path, runs: Path, time_limit: float,
-    memory_limit: int, sandbox: str,
+    places: tuple[tuple[str, Path], ...], device: str | None, out: Path, runs: Path, replace: bool,
+    time_limit: float, memory_limit: int, sandbox: str,
 ) -> None:  # fmt: skip
     """Check, train and score a composer, and add its rows, its source and its pages to the leaderboards.
 
@@ -118,7 +123,8 @@ def submit(
 
     given = by_name(places)
     for name in names:
-        datasets.info(name)
+        if not datasets.info(name).make and not datasets.locate(name, given).exists():
+            raise UsageError(f"--dataset {name}: there is no folder {datasets.locate(name, given)}")
     candidate = candidates.find(composer)
     submission.require_valid(author, url)
     device = choose_device(device)
@@ -144,6 +150,7 @@ def submit(
         tier=sandbox_tier(sandbox),
         seconds=time_limit,
         memory_mib=memory_limit,
+        replaces=replace,
     )
     checked = submission.check_first(request, _show)
     for name in names:
@@ -179,7 +186,12 @@ def _show_rows(stored: "list[StoredRecord]", composer: str, preset: str, protoco
         row = rows[place]
         recall = ", ".join(f"R@{k} {mean:.1f}" for k, mean in row.scores[ALL].mean.items())
         where = f"{about.protocol}, {preset}: {row.composer.title} is {row.rank} of {len(rows)}"
-        click.echo(f"{where}: {recall}, group {row.group}")
+        seeds = "1 seed, which tells nothing of how seeds vary" if len(row.seeds) == 1 else f"{len(row.seeds)} seeds"
+        click.echo(f"{where}: {recall}, group {row.group}; {seeds}")
+        if len(rows) == 1:
+            click.echo(
+                "  there is nobody to compare with here: a clone's leaderboards/ has our rows (--out names others)"
+            )
         for neighbour in rows[max(0, place - 1) : place + 2]:
             name = neighbour.composer.name
             if name == composer:

@@ -61,7 +61,7 @@ def verify(
         raise BenchmarkError(f"{root}: there are no records yet; `tirg-bench run` makes them")
     if note and (elsewhere := [path for path in records if not path.resolve().is_relative_to(root.resolve())]):
         raise UsageError(f"{elsewhere[0]}: --note writes tables anew, and this record is none of {root}; say --out")
-    if absent := [path for path in records if not path.is_file()]:
+    if absent := [path for path in records if not path.is_file() or path.suffix != ".json"]:
         raise UsageError(f"{absent[0]}: there is no such record; name the .json files, or none for all of them")
     stored, problems = _read(records) if records else load_records(root)
     if not records:
@@ -95,7 +95,8 @@ def verify(
                     f"{noted} noted beside their records; the tables in {out} show it, `leaderboard --html` the pages"
                 )
     tiers = Counter(str(each.tier) for each in found)
-    click.echo(", ".join([f"{len(found)} records are sound", *(f"{count} {tier}" for tier, count in tiers.items())]))
+    are = "record is" if len(found) == 1 else "records are"
+    click.echo(", ".join([f"{len(found)} {are} sound", *(f"{count} {tier}" for tier, count in tiers.items())]))
     for problem in problems:
         click.echo(f"tirg-bench: wrong: {problem}", err=True)
     if problems:

@@ -265,6 +265,11 @@ def print_table(boards: Sequence[Board], failures: Mapping[str, str] | None = No
     return Group(*map(_terminal_table, boards), *lost)
 
 
+def _clock(seconds: float) -> str:
+    """As 2:31 or 1:02:31: the whole table has to fit 80 columns."""
+    return str(timedelta(seconds=round(seconds))).removeprefix("0:").removeprefix("0")
+
+
 def _terminal_table(board: Board) -> Table:
     title = Text(f"{board.protocol}, preset {board.preset}", style="bold")
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
@@ -276,7 +281,7 @@ def _terminal_table(board: Board) -> Table:
         score = row.scores[ALL]
         cells = [str(row.rank), row.composer.title, _mean(score, 1).replace(" ", ""), _interval(score)]
         cells += [*(_mean(score, k, with_deviation=False) for k in KS[1:]), str(len(row.seeds))]
-        table.add_row(*map(Text, [*cells, str(timedelta(seconds=round(row.wall_seconds)))]))
+        table.add_row(*map(Text, [*cells, _clock(row.wall_seconds)]))
     chance = board.rows[0].scores[ALL].chance
     levels = [_chance(chance[1]), "", *(_chance(chance[k]) for k in KS[1:])]
     table.add_row("", *(Text(cell, style="dim") for cell in ("chance", *levels)))

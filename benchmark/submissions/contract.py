@@ -32,7 +32,7 @@ class Answer:
 def examine(kind: type[Composer], describe: Callable[[Exception], str] = repr) -> Iterator[Answer]:
     """Ask all questions, and what it costs if it answers them all as it must.
 
-    The first problem of a question ends it, and one of the first two ends them all.
+    The first problem of a question ends it, and one of the first three ends them all.
 
     Args:
         describe: an error of the composer's own code in words.
@@ -40,10 +40,10 @@ def examine(kind: type[Composer], describe: Callable[[Exception], str] = repr) -
     questions: tuple[tuple[str, Callable[[type[Composer], bool], None]], ...] = (
         ("is made from (image_channels, text_width, spatial)", _is_made),
         ("gives the shape and type that it got", _keeps_shape),
+        ("leaves its input alone", _leaves_input),
         ("gradients are finite and reach every parameter", _has_gradients),
         ("a row depends on its own query alone", _keeps_rows_apart),
         ("the same input gives the same output", _is_deterministic),
-        ("leaves its input alone", _leaves_input),
         ("padding of the text does not matter", _ignores_padding),
         ("saved and loaded it is the same", _survives_saving),
         ("is finite in bf16", _is_finite_in_bf16),
@@ -60,7 +60,7 @@ def examine(kind: type[Composer], describe: Callable[[Exception], str] = repr) -
                 problem = f"{'on the map' if spatial else 'on the pooled vector'}: {why}"
                 break
         yield Answer(what, problem)
-        if problem and place < 2:
+        if problem and place < 3:
             return
         is_sound &= not problem
     if is_sound:
@@ -228,10 +228,10 @@ def _uses_both(kind: type[Composer], spatial: bool) -> None:
         ("text", info.uses_text, composer(image, lengthened)),
     ):
         if torch.allclose(other, composed, rtol=0, atol=1e-6) == is_used:
-            expected, got = ("one that depends on", "one that does not") if is_used else ("one without", "one with")
+            expected, got = ("depends", "does not") if is_used else ("does not depend", "does")
             raise ContractError(
-                f"expected an output, {expected} the {name}, as uses_{name}={is_used} says, got {got}; use it, or set "
-                f"uses_{name}={not is_used} in its ComposerInfo"
+                f"expected an output that {expected} on the {name}, as uses_{name}={is_used} says, got one that {got}; "
+                f"{'use it' if is_used else 'do not use it'}, or set uses_{name}={not is_used} in its ComposerInfo"
             )
 
 

@@ -37,6 +37,7 @@ class Request:
     Attributes:
         bench: recipes, data and where the leaderboards lie; `runs` is where runs of all submissions lie.
         seconds: the longest that one training may take.
+        replaces: whether rows of other code under the same name are to go.
     """
 
     candidate: Candidate
@@ -48,6 +49,7 @@ class Request:
     tier: SandboxTier
     seconds: float
     memory_mib: int
+    replaces: bool = False
 
 
 def require_valid(author: str, url: str) -> None:
@@ -55,11 +57,9 @@ def require_valid(author: str, url: str) -> None:
     for option, kind, value in (("--author", Line, author), ("--url", Url, url)):
         try:
             TypeAdapter(kind).validate_python(value)
-        except ValidationError as error:
-            expected = (
-                "an address that begins with https://" if option == "--url" else "one line that begins with a letter"
-            )
-            raise UsageError(f"{option} {value!r}: expected {expected} ({error.errors()[0]['type']})") from None
+        except ValidationError:
+            expected = "an address such as https://example.org/paper" if option == "--url" else "a name on one line"
+            raise UsageError(f"{option} {value!r}: expected {expected}") from None
 
 
 def check_first(request: Request, hear: Callable[[Finding], None]) -> Entry:
@@ -81,7 +81,7 @@ def check_first(request: Request, hear: Callable[[Finding], None]) -> Entry:
         raise SubmissionError(f"{candidate.shown}: does not keep the contract ({problems[0]})")
     name = loaded.card.name
     source = Path(candidate.file).read_bytes()
-    require_free(name, source, bench.leaderboards)
+    require_free(name, source, bench.leaderboards, replaces=request.replaces)
     digest = sha256(source)
     home = bench.runs / SUBMISSIONS / f"{name}-{digest[:8]}"
     copy = keep_source(source, name, home)
@@ -104,21 +104,24 @@ def submit(request: Request, entry: Entry) -> list[Path]:
     """
     with held(entry.home):
         stored = list(_runs(request, entry))
-        return _publish(stored, entry, request.bench.leaderboards)
+        return _publish(stored, entry, request.bench.leaderboards, replaces=request.replaces)
 
 
-def require_free(name: str, source: bytes, leaderboards: Path) -> None:
-    """Raises UsageError if that name is one of ours, or was given to other code."""
+def require_free(name: str, source: bytes, leaderboards: Path, *, replaces: bool = False) -> None:
+    """Raises UsageError if that name is one of ours, or was given to other code that is not to be replaced."""
     if name in models.names():
         raise UsageError(f"the name {name!r} belongs to a composer in models/; choose another info.name")
+    if replaces:
+        return
     folder = leaderboards / SUBMISSIONS / name
     file = folder / f"{name}.py"
     if folder.exists() and not (file.is_file() and file.read_bytes() == source):
         raise UsageError(
-            f"the name {name!r} belongs to other code ({folder}); choose another info.name, or remove that submission"
+            f"the name {name!r} belongs to other code ({folder}); choose another info.name, or, if that was an earlier "
+            "version of yours, say --replace"
         )
     if not folder.exists() and any((leaderboards / "records").glob(f"*/{name}/*.json")):
-        raise UsageError(f"the name {name!r} has records without a submission; choose another info.name")
+        raise UsageError(f"the name {name!r} has records without code; choose another info.name or say --replace")
 
 
 def _runs(request: Request, entry: Entry) -> Iterator[StoredRecord]:
@@ -174,13 +177,17 @@ def _found(path: Path, bench: Bench) -> StoredRecord | None:
         return None
 
 
-def _publish(stored: list[StoredRecord], entry: Entry, leaderboards: Path) -> list[Path]:
+def _publish(stored: list[StoredRecord], entry: Entry, leaderboards: Path, *, replaces: bool) -> list[Path]:
     """Under a lock, so that of two submissions of one name at the same time the second is refused."""
     name = entry.card.name
     try:
         leaderboards.mkdir(parents=True, exist_ok=True)
         with FileLock(leaderboards / ".submissions.lock"):
-            require_free(name, entry.source, leaderboards)
+            require_free(name, entry.source, leaderboards, replaces=replaces)
+            file = leaderboards / SUBMISSIONS / name / f"{name}.py"
+            if replaces and not (file.is_file() and file.read_bytes() == entry.source):
+                for path in (leaderboards / "records").glob(f"*/{name}/*"):
+                    path.unlink()
             keep_source(entry.source, name, leaderboards)
             return [save_record(each.record, each.outcomes, leaderboards / "records") for each in stored]
     except OSError as error:

@@ -12,7 +12,7 @@ from models.registry import get
 CHANNELS, TEXT_WIDTH = 128, 64
 ROWS = 12
 _SIDE, _WORDS = 4, 6
-_TIMED_ROWS, _TIMES = 128, 5
+_TIMED_ROWS, _TIMES = 128, 15
 
 
 def features(*, spatial: bool, rows: int = ROWS, seed: int = 0) -> tuple[Tensor, TextFeatures]:
@@ -46,7 +46,7 @@ def cost(kind: type[Composer]) -> str:
             seconds[name] = min(seconds[name], _seconds(composer))
     own = sum(parameter.numel() for parameter in ours.parameters())
     memory = _kept_bytes(ours) / max(1, _kept_bytes(theirs))
-    return f"{seconds['ours'] / seconds['theirs']:.2f} of its time, {memory:.2f} of its memory, {own:,} parameters"
+    return f"{seconds['ours'] / seconds['theirs']:.1f} of its time, {memory:.1f} of its memory, {own:,} parameters"
 
 
 def _seconds(composer: Composer) -> float:

@@ -66,7 +66,7 @@ def test_a_sound_run_is_scored_again(verify: Verify) -> None:
     assert "2 records are sound, 2 re-scored" in result.stdout
     alone = verify(the_record())
     assert alone.exit_code == 0
-    assert "1 records are sound, 1 re-scored" in alone.stdout
+    assert "1 record is sound, 1 re-scored" in alone.stdout
 
 
 def test_without_checkpoint_or_dataset_it_stays_self_reported(verify: Verify, tmp_path: Path) -> None:

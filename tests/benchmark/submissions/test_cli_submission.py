@@ -81,7 +81,7 @@ def test_check_says_what_fails(tirg_bench: TirgBench) -> None:
     ("arguments", "code", "expected"),
     [
         (["submit", "mine.py"], 2, "Missing option '--author'"),
-        (["submit", "mine.py", "--author=A", "--url=x"], 2, "--url 'x': expected an address"),
+        (["submit", "mine.py", "--author=A", "--url=x"], 2, "--url 'x': expected an address such as"),
         (["submit", "mine.py", "--author=A", "--url=https://x.org", "--dataset=cs"], 2, "unknown dataset 'cs'"),
         (["submit", "mine.py", "--author=A", "--url=https://x.org", "--preset=quik"], 2, "did you mean quick"),
         (["submit", "mine.py", "--author=A", "--url=https://x.org", "--seeds=0"], 2, "names no seed"),
@@ -90,6 +90,8 @@ def test_check_says_what_fails(tirg_bench: TirgBench) -> None:
             1,
             "mine.py cannot be written to",
         ),
+        (["submit", "mine.py", "--author=A", "--url=https://x.org", "--dataset=mit-states"], 2, "there is no folder"),
+        (["new", "tirg.py"], 2, "tirg.py: tirg is a composer of ours; choose another name"),
         (["check", "absent.py"], 2, "there is no such file"),
         (["check", "mine.py:Yours"], 1, "mine.py: no composer Yours is defined in it; its composers: Mine"),
         (["check", "--sandbox=bubblewrap", "mine.py"], 2, "bwrap is not installed"),

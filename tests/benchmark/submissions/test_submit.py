@@ -204,21 +204,26 @@ def test_a_name_belongs_to_its_code(tmp_path: Path) -> None:
     submission.require_free("mine", code, tmp_path)
     with pytest.raises(UsageError, match="the name 'mine' belongs to other code"):
         submission.require_free("mine", code + b"# better", tmp_path)
+    submission.require_free("mine", code + b"# better", tmp_path, replaces=True)
     with pytest.raises(UsageError, match="the name 'tirg' belongs to a composer in models/"):
-        submission.require_free("tirg", code, tmp_path)
+        submission.require_free("tirg", code, tmp_path, replaces=True)
     (tmp_path / "records/css/unsubmitted").mkdir(parents=True)
     (tmp_path / "records/css/unsubmitted/quick-s0.json").write_text("{}")
-    with pytest.raises(UsageError, match="has records without a submission"):
+    with pytest.raises(UsageError, match="has records without code"):
         submission.require_free("unsubmitted", code, tmp_path)
 
 
 @pytest.mark.parametrize(
     ("author", "url", "expected"),
     [
-        ("=SUM(A1)", "https://example.org", "--author '=SUM(A1)': expected one line that begins with a letter"),
-        ("two\nlines", "https://example.org", "expected one line"),
-        ("", "https://example.org", "expected one line"),
-        ("A", "javascript:alert(1)", "--url 'javascript:alert(1)': expected an address that begins with https://"),
+        ("=SUM(A1)", "https://example.org", "--author '=SUM(A1)': expected a name on one line"),
+        ("two\nlines", "https://example.org", "expected a name on one line"),
+        ("", "https://example.org", "expected a name on one line"),
+        (
+            "A",
+            "javascript:alert(1)",
+            "--url 'javascript:alert(1)': expected an address such as https://example.org/paper",
+        ),
     ],
 )
 def test_what_does_not_fit_into_a_record(author: str, url: str, expected: str) -> None:
@@ -242,6 +247,18 @@ def _submit_and_publish(name: str, file: Path, bench: Bench) -> None:
     )
     submission.submit(request, submission.check_first(request, lambda found: None))  # noqa: ARG005
     write_leaderboards(bench.records, bench.leaderboards)
+
+
+@pytest.mark.slow
+def test_a_new_version_replaces_the_old_one(submit: Submit, bench: Bench) -> None:
+    submit(source(), seeds=(0, 1))
+    better = source() + "\n# better\n"
+    with pytest.raises(UsageError, match="say --replace"):
+        submit(better)
+    (path,) = submit(better, replaces=True)
+    assert [run.path for run in load_records(bench.records)[0]] == [path]
+    assert load_records(bench.records)[1] == []
+    assert (bench.leaderboards / "submissions/mine/mine.py").read_text() == better
 
 
 @pytest.mark.slow
