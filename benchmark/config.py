@@ -221,7 +221,7 @@ def _make(name: str, **parts: dict[str, Any]) -> Config:
 
 _ABOUT = {
     "quick": "a small network on small images: minutes on two CPU cores",
-    "cpu-long": "quick, eleven times as long: what two CPU cores can do in half an hour a composer",
+    "cpu-long": "quick for eleven times as long: where there is no GPU",
     "standard": "ResNet-18 on one GPU: the leaderboard's full-size recipe",
     "paper": "google/tirg's recipe: ResNet-18, SGD, batch 32, 160,000 steps, soft triplets",
 }
