@@ -14,7 +14,7 @@ import models
 from benchmark import datasets, runner
 from benchmark.checkpoint import Checkpoint
 from benchmark.cli import main
-from benchmark.config import keys, preset, preset_names
+from benchmark.config import keys, preset_names
 from benchmark.errors import BenchmarkError
 from css_gen.configuration import Configuration
 from models.registry import get
