@@ -119,7 +119,10 @@ HOSTILE = {
         f"self.asked = getattr(self, 'asked', 0) + 1\n{LATE} composed = composed + self.asked * torch.randn(1)",
         "its output depends on the batch or on what it saw before",
     ),
-    "overflows": (f"{LATE} composed = composed * 0 + 3e38", "its model or its answers cannot be scored"),
+    "overflows": (
+        f"{LATE.replace('== 16', 'in (16, 64)')} composed = composed * 0 + 3e38",
+        "its model or its answers cannot be scored",
+    ),
     "sleeps": (f"import time\n{LATE} time.sleep(100)", "took longer than 25 seconds"),
     "crashes": (f"import os\n{LATE} os.abort()", "its process crashed (SIGABRT)"),
     "a training that ends early": (
