@@ -120,7 +120,7 @@ HOSTILE = {
         "its output depends on the batch or on what it saw before",
     ),
     "overflows": (
-        f"{LATE.replace('== 16', 'in (16, 64)')} composed = composed * 0 + 3e38",
+        "if image.shape[-2:] == (2, 2) and not self.training: composed = composed * 0 + 3e38",
         "its model or its answers cannot be scored",
     ),
     "sleeps": (f"import time\n{LATE} time.sleep(100)", "took longer than 25 seconds"),
