@@ -17,6 +17,7 @@ from benchmark.errors import BenchmarkError, UsageError
 from benchmark.finished_run import recipe_of
 from benchmark.record import (
     RunRecord,
+    StoredRecord,
     configuration_hash,
     read_stored,
     record_path,
@@ -75,7 +76,8 @@ def run_all(runs: Sequence[Run], bench: Bench) -> Iterator[Finished]:
 
 
 def _finish(run: Run, dataset: Dataset, bench: Bench, title: str) -> Finished:
-    if record := _valid_record(run, dataset, bench):
+    if stored := valid_record(run, dataset, bench, bench.records):
+        record = stored.record
         bench.reporter.message(f"{title}: has a record, R@1 {record.metrics.recall[1]:.1f}")
         return Finished(run, record, is_new=False)
     folder = run_folder(run, bench)
@@ -99,14 +101,14 @@ def _require_encoder(config: Config) -> None:
         raise BenchmarkError(str(error)) from None
 
 
-def _valid_record(run: Run, dataset: Dataset, bench: Bench) -> RunRecord | None:
-    """The record of this very run, if it is there and agrees with itself."""
+def valid_record(run: Run, dataset: Dataset, bench: Bench, records: Path) -> StoredRecord | None:
+    """The record of this very run under `records`, if it is there and agrees with itself."""
     config = bench.recipe(run.dataset)
-    path = record_path(bench.records, protocol=run.dataset, composer=run.composer, preset=config.preset, seed=run.seed)
+    path = record_path(records, protocol=run.dataset, composer=run.composer, preset=config.preset, seed=run.seed)
     if not path.exists():
         return None
     try:
-        record = read_stored(path).record
+        stored = read_stored(path)
     except BenchmarkError as error:
         bench.reporter.message(f"{error}; it is made anew")
         return None
@@ -116,7 +118,7 @@ def _valid_record(run: Run, dataset: Dataset, bench: Bench) -> RunRecord | None:
         composer=run.composer,
         dataset_fingerprint=dataset.fingerprint,
     )
-    return record if record.configuration_hash == wanted else None
+    return stored if stored.record.configuration_hash == wanted else None
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def main() -> None:
     from benchmark.submissions import confinement, kernel
 
     kernel.end_with_parent()
-    network = confinement.leave_network(job)
+    network = confinement.leave_network()
     import torch
 
     from benchmark.device import is_out_of_memory, start_measuring_memory

@@ -53,11 +53,10 @@ class Hook:
         refused: what was tried, in order; also what the submission's own code swallowed.
     """
 
-    def __init__(self, *, readable: tuple[Path, ...], writable: Path, may_use_network: bool) -> None:
+    def __init__(self, *, readable: tuple[Path, ...], writable: Path) -> None:
         self.refused: list[str] = []
         self._readable = tuple(os.path.realpath(folder) for folder in (*readable, writable))
         self._writable = os.path.realpath(writable)
-        self._refuses_network = not may_use_network
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
@@ -69,7 +68,7 @@ class Hook:
                 self._look_at(path, is_write=True)
         elif event in _PROCESSES:
             self._refuse(f"it tried to start or stop a process ({event}), which a submission may not")
-        elif event in _NETWORK and self._refuses_network:
+        elif event in _NETWORK:
             self._refuse(f"it tried to use the network ({event}), which a submission may not")
 
     def _look_at(self, path: Any, is_write: bool) -> None:
@@ -91,10 +90,8 @@ class Hook:
         raise RefusedError(what)
 
 
-def leave_network(job: Job) -> str:
+def leave_network() -> str:
     """To be called first of all, while the process has one thread. What it achieved, in words."""
-    if job.may_use_network:
-        return "own network"
     return "no network" if kernel.leave_network() else "network not blocked by the kernel"
 
 
@@ -110,7 +107,7 @@ def confine(job: Job) -> tuple[Hook, tuple[str, ...]]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (job.open_files, job.open_files))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.chdir(job.scratch)
-    hook = Hook(readable=_installed(job), writable=Path(job.scratch), may_use_network=job.may_use_network)
+    hook = Hook(readable=_installed(job), writable=Path(job.scratch))
     processes = "no processes" if kernel.refuse_processes() else "processes not blocked by the kernel"
     sys.addaudithook(hook)
     return hook, (f"{job.memory_mib} MiB of memory", f"{job.open_files} open files", processes)

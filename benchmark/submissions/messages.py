@@ -58,7 +58,6 @@ class Job(_Part):
     threads: int = Field(default=1, ge=1)
     memory_mib: int = Field(ge=1)
     open_files: int = Field(ge=1)
-    may_use_network: bool = False
 
 
 class Confined(_Part):

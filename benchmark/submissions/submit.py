@@ -12,17 +12,14 @@ import models
 from benchmark import datasets
 from benchmark.datasets.base import Dataset
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.finished_run import recipe_of
 from benchmark.record import (
     SUBMISSIONS,
     StoredRecord,
     Submission,
-    read_stored,
-    record_path,
     save_record,
 )
-from benchmark.record_format import Line, Url, configuration_hash, sha256
-from benchmark.runner import held
+from benchmark.record_format import Line, Url, sha256
+from benchmark.runner import held, valid_record
 from benchmark.single_run import Bench, Run
 from benchmark.submissions.messages import Candidate, Finding
 from benchmark.submissions.sandbox import SandboxTier, SubmissionError
@@ -150,31 +147,13 @@ def _runs(request: Request, entry: Entry) -> Iterator[StoredRecord]:
 
 def _run(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry, title: str) -> StoredRecord:
     """The record of this very run from before, else a new one."""
-    config = bench.recipe(run.dataset)
-    path = record_path(
-        entry.home / "records", protocol=run.dataset, composer=run.composer, preset=config.preset, seed=run.seed
-    )
-    wanted = configuration_hash(
-        recipe_of(config), protocol=run.dataset, composer=run.composer, dataset_fingerprint=dataset.fingerprint
-    )
-    found = _found(path, bench)
-    if found and found.record.configuration_hash == wanted:
-        bench.reporter.message(f"{title}: was made before, R@1 {found.record.metrics.recall[1]:.1f}")
-        held_by = found.record.submission.sandbox if found.record.submission else entry.about.sandbox
-        about = entry.about.model_copy(update={"sandbox": held_by})
-        return found._replace(record=found.record.model_copy(update={"submission": about}))
-    return make_record(run, dataset, box, bench, entry, title)
-
-
-def _found(path: Path, bench: Bench) -> StoredRecord | None:
-    """The record at a path, if it is there and agrees with itself."""
-    if not path.exists():
-        return None
-    try:
-        return read_stored(path)
-    except BenchmarkError as error:
-        bench.reporter.message(f"{error}; it is made anew")
-        return None
+    found = valid_record(run, dataset, bench, entry.home / "records")
+    if found is None:
+        return make_record(run, dataset, box, bench, entry, title)
+    bench.reporter.message(f"{title}: was made before, R@1 {found.record.metrics.recall[1]:.1f}")
+    held_by = found.record.submission.sandbox if found.record.submission else entry.about.sandbox
+    about = entry.about.model_copy(update={"sandbox": held_by})
+    return found._replace(record=found.record.model_copy(update={"submission": about}))
 
 
 def _publish(stored: list[StoredRecord], entry: Entry, leaderboards: Path, *, replaces: bool) -> list[Path]:
