@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from css_gen import dataset
+from css_gen.ceiling import best_recall_at_1
 from css_gen.estimate import human_bytes
 
 
@@ -41,9 +42,16 @@ def print_description(root: Path, console: Console | None = None) -> None:
     for kind in sorted(set().union(*counts.values())):
         table.add_row(f"  {kind}", *(f"{counts[name][kind]:,}" for name in splits))
     table.add_row("  novel", *(f"{novel[name]:,}" for name in splits))
+    table.add_row("Recall@1 at best", *(f"{_best_recall(split):.1f}" for split in splits.values()))
     console.print(table)
 
     held_out = Table("split", "shows alone", title="Held-out combinations", title_justify="left")
     for name, combinations in manifest.held_out.items():
         held_out.add_row(name.removesuffix("_only"), ", ".join(combinations))
     console.print(held_out)
+
+
+def _best_recall(split: dataset.Split) -> float:
+    sources = [split.scene(image) for image in range(split.counts.references)]
+    queries = ((sources[query.source_id], query.modification) for query in split.iter_queries())
+    return best_recall_at_1(queries, frozenset(split.keys))

@@ -1,6 +1,7 @@
 """Every command of css-gen: its help, what it prints and what it leaves on disk."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -104,6 +105,7 @@ def test_info_prints_the_counts(run_css_gen, tiny_dataset):
         numbers = [sum(query.kind == kind for query in opened.split(name).queries) for name in ("train", "test")]
         assert f"{kind} │ {numbers[0]} │ {numbers[1]}" in words
     assert "images │ 75 │ 75" in words
+    assert re.search(r"Recall@1 at best │ (9\d\.\d|100\.0) │ (9\d\.\d|100\.0) │", words)
     assert opened.fingerprint[:40] in words
     for combination in opened.manifest.held_out["test_only"]:
         assert combination in words
