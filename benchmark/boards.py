@@ -3,8 +3,10 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import wraps
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,6 +21,8 @@ ALL = "all"
 
 SIGNIFICANT = 0.05
 _INTERVAL_SEED = 0
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,24 @@ def comparable(stored: Iterable[StoredRecord]) -> list[list[StoredRecord]]:
     return [group for _, group in longest_first]
 
 
+def _once(make: Callable[[Sequence[StoredRecord]], Made]) -> Callable[[Sequence[StoredRecord]], Made]:
+    """`make`, once in a process for the same files: `tirg-bench run` writes all tables after every run, and most of
+    the time would go into rows and boards that are as they were."""
+    made: dict[tuple[tuple[str, Tier], ...], Made] = {}
+
+    @wraps(make)
+    def made_once(runs: Sequence[StoredRecord]) -> Made:
+        key = tuple((run.file_sha256, run.tier) for run in runs)
+        if not all(sha256 for sha256, _ in key):
+            return make(runs)
+        if key not in made:
+            made[key] = make(runs)
+        return made[key]
+
+    return made_once
+
+
+@_once
 def _board(runs: Sequence[StoredRecord]) -> Board:
     by_composer: dict[str, list[StoredRecord]] = defaultdict(list)
     for run in runs:
@@ -137,6 +159,7 @@ def _board(runs: Sequence[StoredRecord]) -> Board:
     )
 
 
+@_once
 def _row(runs: Sequence[StoredRecord]) -> Row:
     """The row of one composer, not yet ranked."""
     records = [run.record for run in runs]
