@@ -2,28 +2,32 @@
 
     python benchmarks/profile_step.py [--preset quick] [--composer tirg] [--device cpu] [--steps 20] [--set KEY=VALUE]
 
-Kernel time comes from torch's profiler, by kind of operation. Two floors are measured in the same run. That of the
-arithmetic is the step's floating-point operations (as torch counts them, forward and backward) over the rate of a large
-matrix product or a large convolution in the same precision, whichever is faster here. That of memory is the least
-traffic that the step can do with (what the forward pass keeps is written once and read once; every weight is read
-forward, backward and by the optimiser, which reads its gradient and reads and writes its state) over the rate of a
-large copy. "Outside" is the time of a step in which no operation runs: on a CPU that is Python and the making of
-batches, on a GPU the time in which it waits. A host sync is any call that makes the program wait for the GPU.
+Kernel time comes from torch's profiler, by the kind of operation that started the kernels; all that the optimiser
+does is one kind. Two floors are measured in the same run. That of the arithmetic is the step's floating-point
+operations (as torch counts them, forward and backward) over the rate of a large matrix product or a large convolution
+in the same precision, whichever is faster here. That of memory is the least traffic that the step can do with (what
+the forward pass keeps is written once and read once; every weight is read forward, backward and by the optimiser,
+which reads its gradient and reads and writes its state) over the rate of a large copy. "Outside" is the time of a
+step in which no operation runs: on a CPU that is Python and the making of batches, on a GPU the time in which it
+waits. A host sync is any call that makes the program wait for the GPU; one of those counted is the measurement's own
+last one.
 
-The result is benchmarks/results/profile-<preset>-<device>.json; docs/performance.md says what it means.
+The result is profile-<preset>-<device>.json in benchmarks/results, or in --results FOLDER; docs/performance.md says
+what it means.
 """
 
 import argparse
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from machine import describe_machine
 from torch import Tensor
+from torch.autograd import DeviceType
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -49,15 +53,58 @@ KINDS = {
     "convolution, backward": ("convolution_backward",),
     "normalisation": ("batch_norm",),
     "text LSTM": ("lstm", "rnn", "_thnn_fused"),
-    "optimiser": ("_fused_adam", "_fused_sgd", "foreach", "newton", "bmm", "baddbmm"),
-    "matrix products": ("addmm", "aten::mm", "matmul", "linear"),
+    "matrix products": ("addmm", "aten::mm", "bmm", "matmul", "linear"),
     "copies and layouts": ("copy_", "contiguous", "_to_copy", "clone", "cat", "index_select", "index"),
 }
 SYNCS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
 
 
-def kind_of(operation: str) -> str:
-    return next((kind for kind, parts in KINDS.items() if any(part in operation for part in parts)), "all else")
+class Event(Protocol):
+    """What is read of torch's FunctionEvent; times are in microseconds."""
+
+    key: str
+    cpu_parent: "Event | None"
+    device_type: DeviceType
+    is_user_annotation: bool
+    self_cpu_time_total: float
+    self_device_time_total: float
+    time_range: Any
+
+
+def kind_of(event: Event) -> str:
+    outer: Event | None = event
+    while outer is not None:
+        if outer.key.startswith("Optimizer.step"):
+            return "optimiser"
+        outer = outer.cpu_parent
+    return next((kind for kind, parts in KINDS.items() if any(part in event.key for part in parts)), "all else")
+
+
+def microseconds_by_kind(events: Iterable[Event], *, on_gpu: bool) -> dict[str, float]:
+    """Time in operations. On a GPU that of the kernels which each one started: the kernels themselves are among the
+    events, too, and are left out, as they would count twice."""
+    kinds: dict[str, float] = defaultdict(float)
+    for event in events:
+        if event.device_type != DeviceType.CPU:
+            continue
+        own = event.self_device_time_total if on_gpu else event.self_cpu_time_total
+        if own and (on_gpu or event.key.startswith("aten::")):
+            kinds[kind_of(event)] += own
+    return dict(kinds)
+
+
+def busy_microseconds(events: Iterable[Event]) -> float:
+    """Time in which at least one kernel runs on the GPU; kernels of several streams may run at once."""
+    spans = sorted(
+        (event.time_range.start, event.time_range.end)
+        for event in events
+        if event.device_type != DeviceType.CPU and not event.is_user_annotation
+    )
+    busy, until = 0.0, float("-inf")
+    for start, end in spans:
+        busy += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return busy
 
 
 def arithmetic_rate(device: torch.device, precision: str) -> float:
@@ -130,16 +177,11 @@ def profiled(options: argparse.Namespace) -> dict[str, Any]:
         for step in range(options.steps):
             session.step(WARMUP + step)
         _wait(device)
-    kinds: dict[str, float] = defaultdict(float)
-    syncs = 0
-    for event in profiler.key_averages():
-        own = event.self_device_time_total if device.type == "cuda" else event.self_cpu_time_total
-        if event.key in SYNCS:
-            syncs += event.count
-        elif event.key.startswith("aten::") or device.type == "cuda":
-            kinds[kind_of(event.key)] += own / 1000 / options.steps
+    events, on_gpu = list(profiler.events()), device.type == "cuda"
+    syncs = sum(event.key in SYNCS for event in events)
+    kinds = {kind: total / 1000 / options.steps for kind, total in microseconds_by_kind(events, on_gpu=on_gpu).items()}
+    busy = busy_microseconds(events) / 1000 / options.steps if on_gpu else sum(kinds.values())
     rate, traffic = arithmetic_rate(device, config.training.precision), least_bytes(session)
-    busy = sum(kinds.values())
     return {
         "what": f"{options.composer}, preset {config.preset}, {config.training.batch} queries a step",
         "device": str(device),
@@ -171,13 +213,14 @@ def main() -> None:
     parser.add_argument("--data", default="data/css")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results", metavar="FOLDER")
     options = parser.parse_args()
     with reproducible(choose_device(options.device)):
         found = profiled(options)
     machine = describe_machine("css-bench", "torch", "torchvision", "numpy")
     name = f"profile-{options.preset}-{found['device'].partition(':')[0]}.json"
-    path = Path(__file__).parent / "results" / name
-    path.parent.mkdir(exist_ok=True)
+    path = options.results / name
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"benchmark": "profile_step", "machine": machine, **found}, indent=2) + "\n")
     for key, value in found.items():
         print(f"{key}: {value}")  # noqa: T201
