@@ -1,97 +1,166 @@
 #!/usr/bin/env bash
-# One job of benchmarks/GPU_QUEUE.md, on a machine with a CUDA GPU: renders the dataset there, works, and leaves what is to
-# be brought back in $OUT as one small archive. Every job begins with an empty machine, so each renders what it needs.
+# One job of benchmarks/GPU_QUEUE.md, on a machine with a CUDA GPU. Every job begins on an empty machine, so each renders
+# the dataset that it needs, works, and leaves one archive in $OUT, laid out as this repository is: `tar -xzf ARCHIVE` in
+# the repository's root lands it.
 #
+#     bash benchmarks/gpu.sh wheels                                  before, where there is a network
 #     OUT=/some/folder bash benchmarks/gpu.sh JOB [ARGUMENT ...]
 #
-# DEVICE=cpu IMAGES=300 STEPS=2 tries a job at tiny size where there is no GPU: the same commands, another device.
+# LIMIT is how many seconds the job may take (0: as long as it likes). What is not done by then is stopped as by Ctrl-C;
+# what is done comes back, and the same command goes on from it once it has landed. A step that fails does not stop the
+# next ones; the exit code then is 1.
+#
+# DEVICE=cpu IMAGES=800 STEPS=2 tries a job at tiny size where there is no GPU: the same commands, another device.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 job=${1:?a job of benchmarks/GPU_QUEUE.md}
 shift
-OUT=${OUT:?a folder for the results}
 DEVICE=${DEVICE:-cuda}
 IMAGES=${IMAGES:-38024}
+LIMIT=${LIMIT:-560}
 PYTHON=${PYTHON:-python3}
 work=${WORK:-/tmp/css-bench}
-mkdir -p "$OUT" "$work"
+landing=$work/landing
+failures=0
 export PYTHONUNBUFFERED=1
-
-# Packages that the machine lacks travel as wheels in .whl (see GPU_QUEUE.md); nothing is installed into its Python.
-if compgen -G ".whl/*.whl" > /dev/null; then
-    "$PYTHON" -m pip install --quiet --no-index --no-deps --no-compile --target "$work/site" --upgrade .whl/*.whl
-    export PYTHONPATH="$work/site:$PWD"
-else
-    export PYTHONPATH="$PWD"
-fi
 
 sets=()
 [ -z "${STEPS:-}" ] || sets=(--set "training.steps=$STEPS")
 [ "$DEVICE" != cpu ] || sets+=(--set training.sources=2 --set training.modifications=2 --set data.image_size=32)
 
-css_gen() { "$PYTHON" -m css_gen.cli "$@"; }
-tirg_bench() { "$PYTHON" -m benchmark.cli "$@"; }
+step() { # COMMAND ...: within what is left of LIMIT
+    local left=$((LIMIT - SECONDS)) status=0
+    echo "gpu.sh: at $SECONDS s: $*" >&2
+    if ((LIMIT == 0)); then
+        "$@" || status=$?
+    elif ((left > 0)); then
+        timeout --signal=INT --kill-after=20 "$left" "$@" || status=$?
+    else
+        status=124
+    fi
+    ((status == 0)) || echo "gpu.sh: at $SECONDS s: exit code $status of: $*" >&2
+    ((status == 0)) || failures=$((failures + 1))
+}
+
+carried_packages() { # what this machine's Python lacks travels as wheels in .whl; nothing is installed into it
+    if compgen -G ".whl/*.whl" > /dev/null; then
+        "$PYTHON" -m pip install --quiet --no-index --no-deps --no-compile --target "$work/site" --upgrade .whl/*.whl
+        export PYTHONPATH="$work/site:$PWD"
+    else
+        export PYTHONPATH="$PWD"
+    fi
+}
 
 render() { # SIZE
-    css_gen render --n "$IMAGES" --size "$1" --out "$work/css-$1" 2> >(tail -n 1 >&2)
+    [ -f "$work/css-$1/manifest.json" ] ||
+        step "$PYTHON" -m css_gen.cli render --n "$IMAGES" --size "$1" --out "$work/css-$1"
 }
 
 train() { # SIZE, then options of `tirg-bench run`
     local size=$1
     shift
-    tirg_bench run --device "$DEVICE" --data "css=$work/css-$size" --out "$work/leaderboards" --runs "$work/runs" \
-        "$@" "${sets[@]}" 2> >(grep -E "R@1|FAILED|error" >&2)
+    render "$size"
+    step "$PYTHON" -m benchmark.cli run --device "$DEVICE" --data "css=$work/css-$size" \
+        --out "$landing/leaderboards" --runs "$landing/runs" "$@" "${sets[@]}"
 }
 
-bring_back() { # NAME: the records, without models
-    tar -C "$work" -czf "$OUT/$1.tar.gz" leaderboards
-    ls -l "$OUT/$1.tar.gz"
+landed() { # DATASET PRESET: what has landed is not made again
+    local record
+    for record in leaderboards/records/"$1"/*/"$2"*; do
+        [ -f "$record" ] && mkdir -p "$landing/${record%/*}" && cp "$record" "$landing/$record"
+    done
+    true
+}
+
+bring_back() { # at the end, however it comes
+    local parts=() part
+    for part in leaderboards/records runs/records runs/gpu benchmarks/results; do
+        [ ! -e "$landing/$part" ] || parts+=("$part")
+    done
+    cp "$work/$name.log" "$landing/runs/gpu"
+    tar -C "$landing" -czf "$OUT/.$name.tar.gz" "${parts[@]}" && mv "$OUT/.$name.tar.gz" "$OUT/$name.tar.gz"
+    echo "gpu.sh: at $SECONDS s: $failures failures, $(du -k "$OUT/$name.tar.gz" | cut -f1) KiB in $OUT/$name.tar.gz" >&2
+}
+
+smoke() { # does every composer run here, and how fast is the main one, as it is and compiled
+    train 128 --preset standard --all --dataset css --set training.steps=30 --set evaluation.split=validation
+    train 128 --preset standard --composer tirg --dataset css-2d3d --set training.steps=30 \
+        --set evaluation.split=validation
+    train 128 --preset standard --composer tirg --dataset css --set training.steps=300 --set evaluation.split=validation
+    train 128 --preset standard --composer tirg --dataset css --set training.steps=300 \
+        --set evaluation.split=validation --set training.compile=true
+}
+
+profile() { # one step of `standard`, and of `paper`
+    render 128
+    local preset
+    for preset in standard paper; do
+        step "$PYTHON" benchmarks/profile_step.py --device "$DEVICE" --data "$work/css-128" --preset "$preset" \
+            --results "$landing/benchmarks/results" --set data.image_size=128 "${sets[@]}" ${STEPS:+--steps "$STEPS"}
+    done
+}
+
+speed() { # beside google/tirg's step, in one run
+    render 128
+    step "$PYTHON" benchmarks/train.py --device "$DEVICE" --data "$work/css-128" --seconds "${SECONDS_EACH:-30}" \
+        --count "${COUNT:-10000}" --out "$landing/benchmarks/results/train-$DEVICE.json" --standard
+}
+
+tune() { # TIRG on the held-out part of the training split, one --set (or several, joined by commas) an ARGUMENT
+    local change assignment assignments settings
+    for change in "$@"; do
+        settings=()
+        IFS=, read -ra assignments <<< "$change"
+        for assignment in "${assignments[@]}"; do settings+=(--set "$assignment"); done
+        train 128 --preset standard --composer tirg --dataset css --set evaluation.split=validation \
+            --set evaluation.held_out=0.1 "${settings[@]}"
+    done
+}
+
+board() { # PROTOCOL SEED: every composer
+    landed "$1" standard
+    train 128 --preset standard --all --dataset "$1" --seed "$2"
+}
+
+paper() { # google/tirg's recipe, TIRG alone: STEPS of its 160,000 that fit
+    landed css paper
+    train 224 --preset paper --composer tirg --dataset css
+}
+
+first() { # everything that has to be known before a board is trained, the most important part first
+    smoke
+    profile
+    tune training.steps=2000 training.steps=2000,training.optimiser=muon,training.scale_factor=30 \
+        training.steps=2000,training.shift=8 training.steps=2000,training.sources=128,training.modifications=4
+    speed
 }
 
 case $job in
-    smoke) # does it all run here, and how fast: a few hundred steps of the slowest and of the main composer
-        render 128
-        train 128 --preset standard --composer tirg --composer relationship --dataset css --set training.steps=300
-        train 128 --preset standard --composer tirg --dataset css --set training.steps=300 --set training.compile=true
-        bring_back smoke
+    wheels) # for the GPU machine's Python 3.12; git ignores .whl
+        exec "$PYTHON" -m pip download --only-binary=:all: --python-version "${PYTHON_THERE:-3.12}" --implementation cp \
+            --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
+            -d .whl pydantic isal
         ;;
-    profile) # one step of `standard`, and of `paper`
-        render 128
-        for preset in standard paper; do
-            "$PYTHON" benchmarks/profile_step.py --device "$DEVICE" --data "$work/css-128" --preset "$preset" \
-                --set data.image_size=128 "${sets[@]}" ${STEPS:+--steps "$STEPS"}
-        done
-        cp benchmarks/results/profile-*.json "$OUT"
+    queue) # every line of the queue that is not struck, one after the other, on a GPU of one's own
+        while read -r line; do
+            LIMIT=0 bash -c "$line" < /dev/null || failures=1
+        done < <(sed -nE 's/^\| [0-9]+ \| `([^`]*benchmarks\/gpu\.sh [^`]*)`.*/\1/p' benchmarks/GPU_QUEUE.md)
+        exit "$failures"
         ;;
-    speed) # beside google/tirg's step, in one run
-        render 128
-        "$PYTHON" benchmarks/train.py --data "$work/css-128" --seconds "${SECONDS_EACH:-60}"
-        cp benchmarks/results/train*.json "$OUT"
-        ;;
-    tune) # TIRG on the held-out part of the training split, one --set (or several, joined by commas) an ARGUMENT
-        render 128
-        for change in "$@"; do
-            settings=()
-            IFS=, read -ra assignments <<< "$change"
-            for assignment in "${assignments[@]}"; do settings+=(--set "$assignment"); done
-            train 128 --preset standard --composer tirg --dataset css --set evaluation.split=validation \
-                --set evaluation.held_out=0.1 "${settings[@]}"
-        done
-        tar -C "$work" -czf "$OUT/tune.tar.gz" runs/records
-        ;;
-    board) # PROTOCOL SEED: every composer
-        render 128
-        train 128 --preset standard --all --dataset "$1" --seeds "$2,"
-        bring_back "board-$1-s$2"
-        ;;
-    paper) # google/tirg's recipe, TIRG alone: STEPS of its 160,000 that fit
-        render 224
-        train 224 --preset paper --composer tirg --dataset css
-        bring_back paper
-        ;;
+    smoke | profile | speed | tune | board | paper | first) ;;
     *)
-        echo "benchmarks/gpu.sh: there is no job $job; see benchmarks/GPU_QUEUE.md" >&2
+        echo "gpu.sh: there is no job $job; benchmarks/GPU_QUEUE.md lists them" >&2
         exit 2
         ;;
 esac
+
+OUT=${OUT:?a folder for the results}
+name=$job
+[ "$job" != board ] || name=board-${1:?css or css-2d3d}-s${2:?a seed}
+mkdir -p "$OUT" "$landing/runs/gpu"
+trap bring_back EXIT
+exec > >(tee "$work/$name.log") 2>&1
+carried_packages
+"$job" "$@"
+exit $((failures > 0))
