@@ -25,6 +25,7 @@ landing=$work/landing
 failures=0
 export PYTHONUNBUFFERED=1
 
+validation=(--set evaluation.split=validation --set evaluation.held_out=0.1) # never on a leaderboard
 sets=()
 [ -z "${STEPS:-}" ] || sets=(--set "training.steps=$STEPS")
 [ "$DEVICE" != cpu ] || sets+=(--set training.sources=2 --set training.modifications=2 --set data.image_size=32)
@@ -62,7 +63,7 @@ train() { # SIZE, then options of `tirg-bench run`
     shift
     render "$size"
     step "$PYTHON" -m benchmark.cli run --device "$DEVICE" --data "css=$work/css-$size" \
-        --out "$landing/leaderboards" --runs "$landing/runs" "$@" "${sets[@]}"
+        --out "$landing/leaderboards" --runs "$landing/runs" --checkpoint-seconds 600 "$@" "${sets[@]}"
 }
 
 landed() { # DATASET PRESET: what has landed is not made again
@@ -84,12 +85,11 @@ bring_back() { # at the end, however it comes
 }
 
 smoke() { # does every composer run here, and how fast is the main one, as it is and compiled
-    train 128 --preset standard --all --dataset css --set training.steps=30 --set evaluation.split=validation
-    train 128 --preset standard --composer tirg --dataset css-2d3d --set training.steps=30 \
-        --set evaluation.split=validation
-    train 128 --preset standard --composer tirg --dataset css --set training.steps=300 --set evaluation.split=validation
-    train 128 --preset standard --composer tirg --dataset css --set training.steps=300 \
-        --set evaluation.split=validation --set training.compile=true
+    train 128 --preset standard --all --dataset css "${validation[@]}" --set training.steps=30
+    train 128 --preset standard --composer tirg --dataset css-2d3d "${validation[@]}" --set training.steps=30
+    train 128 --preset standard --composer tirg --dataset css "${validation[@]}" --set training.steps=300
+    train 128 --preset standard --composer tirg --dataset css "${validation[@]}" --set training.steps=300 \
+        --set training.compile=true
 }
 
 profile() { # one step of `standard`, and of `paper`
@@ -113,8 +113,7 @@ tune() { # TIRG on the held-out part of the training split, one --set (or severa
         settings=()
         IFS=, read -ra assignments <<< "$change"
         for assignment in "${assignments[@]}"; do settings+=(--set "$assignment"); done
-        train 128 --preset standard --composer tirg --dataset css --set evaluation.split=validation \
-            --set evaluation.held_out=0.1 "${settings[@]}"
+        train 128 --preset standard --composer tirg --dataset css "${validation[@]}" "${settings[@]}"
     done
 }
 
