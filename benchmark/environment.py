@@ -9,7 +9,10 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Environment(BaseModel):
-    """Where a run was made. `cuda` is None on a CPU; `code_commit` and `dirty` are None outside a git checkout."""
+    """Where a run was made. `cuda` is None on a CPU.
+
+    `code_commit` and `dirty` are as `checkout` gives them.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
@@ -34,7 +37,7 @@ def current_environment(device: str) -> Environment:
     import torch
 
     on_gpu = torch.device(device).type == "cuda"
-    commit, dirty = _checkout(Path(__file__).resolve())
+    commit, dirty = checkout(Path(__file__).resolve())
     return Environment(
         python=platform.python_version(),
         torch=str(torch.__version__),
@@ -57,16 +60,19 @@ def _cpu_name() -> str:
     return next((name for name in names if name), platform.processor() or platform.machine())
 
 
-def _checkout(file: Path) -> tuple[str | None, bool | None]:
+def checkout(file: Path) -> tuple[str | None, bool | None]:
     """Commit of the checkout that tracks this file, and whether a tracked file differs from it.
 
-    An installed package may lie inside somebody else's repository; git tracking the file is what makes it ours.
+    An installed package may lie inside somebody else's repository; git tracking the file is what makes it ours. Where
+    it does not, CSS_BENCH_COMMIT may say which commit was copied there: its hash, and a "+" behind it if files were
+    changed before; both are None without it.
     """
     try:
         _git(file.parent, "ls-files", "--error-unmatch", file.name)
         return _git(file.parent, "rev-parse", "HEAD"), bool(_git(file.parent, "status", "--porcelain", "-uno"))
     except (OSError, subprocess.SubprocessError):
-        return None, None
+        copied = os.environ.get("CSS_BENCH_COMMIT", "")
+        return (copied.rstrip("+"), copied.endswith("+")) if copied else (None, None)
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -71,12 +71,11 @@ def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
 def embed_gallery(network: Network, pixels: Pixels, *, accelerator: Accelerator, chunk: int) -> Tensor:
     """Embeddings (N, D) of all images, of length one, on the device."""
     network.eval()
-    store = ImageStore(pixels, accelerator.device)
     parts = []
-    for start in range(0, len(store), chunk):
-        rows = torch.arange(start, min(start + chunk, len(store)), device=accelerator.device)
+    for start in range(0, len(pixels), chunk):
+        images = _on_device(pixels[start : start + chunk], accelerator.device)
         with accelerator.autocast():
-            parts.append(network.embed_images(network.encode_images(store.batch(rows))) / network.scale)
+            parts.append(network.embed_images(network.encode_images(images)) / network.scale)
     return torch.cat(parts).float()
 
 
@@ -88,7 +87,6 @@ def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, c
     """
     network.eval()
     device, queries = accelerator.device, split.queries
-    store = ImageStore(split.sources, device)
     ids, mask = (part.to(device) for part in network.vocabulary.encode(split.texts))
     order: Rows = np.argsort(queries.sources, kind="stable")
     embeddings: Tensor | None = None
@@ -96,8 +94,9 @@ def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, c
         rows = order[start : start + chunk]
         sources, place = np.unique(queries.sources[rows], return_inverse=True)
         texts = torch.from_numpy(split.text_rows[rows]).to(device)
+        images = _on_device(split.sources[sources], device)
         with accelerator.autocast():
-            features = network.encode_images(store.batch(torch.from_numpy(sources).to(device)))
+            features = network.encode_images(images)
             at_queries = take_rows(features, torch.from_numpy(place).to(device))
             embedded = network.embed_queries(at_queries, ids[texts], mask[texts]) / network.scale
         if embeddings is None:
@@ -105,3 +104,10 @@ def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, c
         embeddings[torch.from_numpy(rows).to(device)] = embedded.float()
     assert embeddings is not None
     return embeddings
+
+
+def _on_device(pixels: Pixels, device: torch.device) -> Tensor:
+    """All of them, as the network wants them. A chunk at a time: a gallery need not fit, and a look at a few queries in
+    the midst of training moves their images alone."""
+    store = ImageStore(pixels, device)
+    return store.batch(torch.arange(len(store), device=device))

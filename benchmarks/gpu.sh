@@ -3,7 +3,7 @@
 # the dataset that it needs, works, and leaves one archive in $OUT, laid out as this repository is: `tar -xzf ARCHIVE` in
 # the repository's root lands it.
 #
-#     bash benchmarks/gpu.sh wheels                                  before, where there is a network
+#     bash benchmarks/gpu.sh carry                                   before, where there is a network
 #     OUT=/some/folder bash benchmarks/gpu.sh JOB [ARGUMENT ...]
 #
 # LIMIT is how many seconds the job may take (0: as long as it likes). What is not done by then is stopped as by Ctrl-C;
@@ -44,13 +44,18 @@ step() { # COMMAND ...: within what is left of LIMIT
     ((status == 0)) || failures=$((failures + 1))
 }
 
-carried_packages() { # what this machine's Python lacks travels as wheels in .whl; nothing is installed into it
+carried() { # what this machine's Python lacks travels as wheels in .whl; nothing is installed into it
+    export PYTHONPATH="$PWD"
     if compgen -G ".whl/*.whl" > /dev/null; then
         "$PYTHON" -m pip install --quiet --no-index --no-deps --no-compile --target "$work/site" --upgrade .whl/*.whl
         export PYTHONPATH="$work/site:$PWD"
-    else
-        export PYTHONPATH="$PWD"
     fi
+    [ ! -f .whl/commit ] || CSS_BENCH_COMMIT=$(< .whl/commit)
+    export CSS_BENCH_COMMIT=${CSS_BENCH_COMMIT:-}
+    "$PYTHON" -c 'import benchmark.cli, css_gen.cli, models, numba, torch; print("torch", torch.__version__)' || {
+        echo "gpu.sh: $PYTHON lacks a package: \`bash benchmarks/gpu.sh carry\` where there is a network, and carry .whl" >&2
+        exit 1
+    }
 }
 
 render() { # SIZE
@@ -74,31 +79,45 @@ landed() { # DATASET PRESET: what has landed is not made again
     true
 }
 
-bring_back() { # at the end, however it comes
+archive() { # what is done by now
     local parts=() part
     for part in leaderboards/records runs/records runs/gpu benchmarks/results; do
         [ ! -e "$landing/$part" ] || parts+=("$part")
     done
     cp "$work/$name.log" "$landing/runs/gpu"
     tar -C "$landing" -czf "$OUT/.$name.tar.gz" "${parts[@]}" && mv "$OUT/.$name.tar.gz" "$OUT/$name.tar.gz"
+}
+
+archive_now_and_then() { # for as long as the script lives, because it may be killed outright
+    while sleep "${ARCHIVE_EVERY:-20}" && kill -0 $$; do archive; done
+}
+
+bring_back() { # at the end, however it comes
+    kill "$archiver" 2> /dev/null || true
+    wait "$archiver" || true
+    archive
     echo "gpu.sh: at $SECONDS s: $failures failures, $(du -k "$OUT/$name.tar.gz" | cut -f1) KiB in $OUT/$name.tar.gz" >&2
 }
 
-smoke() { # does every composer run here, and how fast is the main one, as it is and compiled
-    train 128 --preset standard --all --dataset css "${validation[@]}" --set training.steps=30
-    train 128 --preset standard --composer tirg --dataset css-2d3d "${validation[@]}" --set training.steps=30
-    train 128 --preset standard --composer tirg --dataset css "${validation[@]}" --set training.steps=300
-    train 128 --preset standard --composer tirg --dataset css "${validation[@]}" --set training.steps=300 \
-        --set training.compile=true
+smoke() { # does every composer run here
+    train 128 --preset standard --all --dataset css "${validation[@]}" --set training.steps=20
+    train 128 --preset standard --composer tirg --dataset css-2d3d "${validation[@]}" --set training.steps=20
 }
 
-profile() { # one step of `standard`, and of `paper`
+profile() { # where the time of a step goes, and how long it takes compiled, and with the other recipes
+    step_of standard
+    step_of standard --rate-only --name "rate-compiled-$DEVICE" --set training.compile=true
+    step_of standard --rate-only --name "rate-muon-$DEVICE" --set training.optimiser=muon
+    step_of standard --rate-only --name "rate-96px-$DEVICE" --set data.image_size=96
+    step_of paper --rate-only --name "rate-paper-$DEVICE" --set data.image_size=224
+}
+
+step_of() { # PRESET, then options of profile_step.py
+    local preset=$1
+    shift
     render 128
-    local preset
-    for preset in standard paper; do
-        step "$PYTHON" benchmarks/profile_step.py --device "$DEVICE" --data "$work/css-128" --preset "$preset" \
-            --results "$landing/benchmarks/results" --set data.image_size=128 "${sets[@]}" ${STEPS:+--steps "$STEPS"}
-    done
+    step "$PYTHON" benchmarks/profile_step.py --device "$DEVICE" --data "$work/css-128" --preset "$preset" \
+        --results "$landing/benchmarks/results" "$@" "${sets[@]}" ${STEPS:+--steps "$STEPS"}
 }
 
 speed() { # beside google/tirg's step, in one run
@@ -119,6 +138,7 @@ tune() { # TIRG on the held-out part of the training split, one --set (or severa
 
 board() { # PROTOCOL SEED: every composer
     landed "$1" standard
+    train 128 --preset standard --composer tirg --dataset "$1" --seed "$2"
     train 128 --preset standard --all --dataset "$1" --seed "$2"
 }
 
@@ -130,16 +150,18 @@ paper() { # google/tirg's recipe, TIRG alone: STEPS of its 160,000 that fit
 first() { # everything that has to be known before a board is trained, the most important part first
     smoke
     profile
-    tune training.steps=2000 training.steps=2000,training.optimiser=muon,training.scale_factor=30 \
-        training.steps=2000,training.shift=8 training.steps=2000,training.sources=128,training.modifications=4
-    speed
+    tune training.steps=800 training.steps=800,training.optimiser=muon \
+        training.steps=800,training.learning_rate=3e-3 training.steps=800,data.image_size=96
 }
 
 case $job in
-    wheels) # for the GPU machine's Python 3.12; git ignores .whl
-        exec "$PYTHON" -m pip download --only-binary=:all: --python-version "${PYTHON_THERE:-3.12}" --implementation cp \
+    carry) # into .whl, which git ignores: wheels for the GPU machine's Python 3.12, and which commit this is
+        rm -rf .whl
+        "$PYTHON" -m pip download --only-binary=:all: --python-version "${PYTHON_THERE:-3.12}" --implementation cp \
             --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
             -d .whl pydantic isal
+        echo "$(git rev-parse HEAD)$(git diff --quiet HEAD || echo +)" > .whl/commit
+        exit
         ;;
     queue) # every line of the queue that is not struck, one after the other, on a GPU of one's own
         while read -r line; do
@@ -158,8 +180,10 @@ OUT=${OUT:?a folder for the results}
 name=$job
 [ "$job" != board ] || name=board-${1:?css or css-2d3d}-s${2:?a seed}
 mkdir -p "$OUT" "$landing/runs/gpu"
-trap bring_back EXIT
 exec > >(tee "$work/$name.log") 2>&1
-carried_packages
+archive_now_and_then > /dev/null 2>&1 &
+archiver=$!
+trap bring_back EXIT
+carried
 "$job" "$@"
 exit $((failures > 0))

@@ -4,11 +4,12 @@ import datetime
 import importlib.metadata
 import os
 import platform
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from benchmark.environment import checkout
 
 
 def describe_machine(*distributions: str) -> dict[str, Any]:
@@ -18,10 +19,11 @@ def describe_machine(*distributions: str) -> dict[str, Any]:
     Args:
         distributions: whose versions to note; None where one is not installed.
     """
+    commit, dirty = checkout(Path(__file__).resolve())
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "-uno")),
+        "commit": commit,
+        "uncommitted_changes": dirty,
         "cpu": _cpu_name(),
         "cores": cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
@@ -52,11 +54,3 @@ def _cpu_name() -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())
-
-
-def _git(*arguments: str) -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -170,6 +170,15 @@ def profiled(options: argparse.Namespace) -> dict[str, Any]:
         session.step(WARMUP + step)
     _wait(device)
     milliseconds = 1000 * (time.perf_counter() - started) / options.steps
+    timed = {
+        "what": f"{options.composer}, preset {config.preset}, {config.training.batch} queries a step",
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "milliseconds_a_step": milliseconds,
+        "queries_per_second": 1000 * config.training.batch / milliseconds,
+    }
+    if options.rate_only:
+        return timed
     with FlopCounterMode(display=False) as counter:
         session.step(0)
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device.type == "cuda")
@@ -183,11 +192,7 @@ def profiled(options: argparse.Namespace) -> dict[str, Any]:
     busy = busy_microseconds(events) / 1000 / options.steps if on_gpu else sum(kinds.values())
     rate, traffic = arithmetic_rate(device, config.training.precision), least_bytes(session)
     return {
-        "what": f"{options.composer}, preset {config.preset}, {config.training.batch} queries a step",
-        "device": str(device),
-        "threads": torch.get_num_threads(),
-        "milliseconds_a_step": milliseconds,
-        "queries_per_second": 1000 * config.training.batch / milliseconds,
+        **timed,
         "milliseconds_by_kind": dict(sorted(kinds.items(), key=lambda item: -item[1])),
         "milliseconds_outside": max(0.0, milliseconds - busy),
         "busy_percent": min(100.0, 100 * busy / milliseconds),
@@ -213,13 +218,15 @@ def main() -> None:
     parser.add_argument("--data", default="data/css")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--rate-only", action="store_true", help="time the step, after warming up, and no more")
+    parser.add_argument("--name", help="of the result, without .json")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results", metavar="FOLDER")
     options = parser.parse_args()
     with reproducible(choose_device(options.device)):
         found = profiled(options)
     machine = describe_machine("css-bench", "torch", "torchvision", "numpy")
-    name = f"profile-{options.preset}-{found['device'].partition(':')[0]}.json"
-    path = options.results / name
+    name = options.name or f"profile-{options.preset}-{found['device'].partition(':')[0]}"
+    path = options.results / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"benchmark": "profile_step", "machine": machine, **found}, indent=2) + "\n")
     for key, value in found.items():

@@ -294,6 +294,7 @@ def training(root: Path, seconds: float, device: str, *, with_standard: bool) ->
         # Not a daemon: the yardstick's loader has processes of its own.
         process = spawn.Process(target=_train_when_asked, args=(name, root, seconds / BLOCKS, device, workers, there))
         process.start()
+        there.close()  # so that waiting for one that died is an error
         at_work[name] = (process, here)
     rates: dict[str, list[float]] = {name: [] for name in at_work}
     for _ in range(BLOCKS):

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from models.base import Composer, ComposerInfo, TextFeatures
+from models.recurrence import lstm_states
 from models.registry import register
 
 
@@ -41,7 +42,7 @@ class ShowAndTell(Composer):
     def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
         vector = image.mean(dim=(2, 3)) if self.spatial else image
         first_word: Tensor = self.to_word(vector)
-        states: Tensor = self.lstm(torch.cat((first_word[:, None], text.tokens), dim=1))[0]
+        states = lstm_states(self.lstm, torch.cat((first_word[:, None], text.tokens), dim=1))
         rows = torch.arange(len(states), device=states.device)
         last_state = states[rows, text.mask.sum(dim=1)]  # the image is step 0, so word i is step i
         query: Tensor = self.to_image(last_state)

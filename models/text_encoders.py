@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from models.base import TextFeatures
+from models.recurrence import lstm_states
 
 _WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 _FORMAT = "css-bench vocabulary 1"
@@ -117,7 +118,7 @@ class WordLSTM(nn.Module):
     def forward(self, ids: Tensor, mask: Tensor) -> TextFeatures:
         """ids (B, L), int64, and mask (B, L), bool, as `Vocabulary.encode` makes them -> features T wide."""
         tokens: Tensor = self.embedding(ids)
-        states: Tensor = self.lstm(tokens)[0]
+        states = lstm_states(self.lstm, tokens)
         rows = torch.arange(len(ids), device=ids.device)
         pooled: Tensor = self.output_layer(states[rows, mask.sum(dim=1) - 1])
         return TextFeatures(pooled, tokens, mask)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from benchmark.environment import current_environment
+from benchmark.environment import checkout, current_environment
 from benchmark.errors import BenchmarkError
 from benchmark.outcomes_file import decode, encode
 from benchmark.recall import NO_RANK, Outcomes, recall_at_k
@@ -324,3 +325,28 @@ def test_the_environment_describes_this_machine() -> None:
     assert environment.device
     assert environment.cpu_count >= 1
     assert (environment.code_commit is None) == (environment.dirty is None)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [("", (None, None)), ("c0ffee", ("c0ffee", False)), ("c0ffee+", ("c0ffee", True))]
+)
+def test_a_copy_without_git_has_the_commit_that_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, expected: tuple[str | None, bool | None]
+) -> None:
+    monkeypatch.setenv("CSS_BENCH_COMMIT", said)
+    assert checkout(tmp_path / "environment.py") == expected
+
+
+def test_git_knows_better_than_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CSS_BENCH_COMMIT", "c0ffee")
+    file = tmp_path / "environment.py"
+    file.touch()
+    git = ("git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org")
+    for arguments in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "first")):
+        subprocess.run([*git, *arguments], check=True)
+    commit, dirty = checkout(file)
+    assert commit is not None
+    assert len(commit) == 40
+    assert dirty is False
+    file.write_text("changed")
+    assert checkout(file) == (commit, True)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from models.recurrence import lstm_states
 from models.text_encoders import Vocabulary, VocabularyError, WordLSTM, words_of
 
 TEXTS = ["make top-left small circle red", "remove cube", "add large red cube to bottom-right"]
@@ -145,3 +146,14 @@ def test_the_papers_widths_are_the_default() -> None:
     model = WordLSTM(3)
     assert (model.text_width, model.lstm.hidden_size, model.embedding.embedding_dim) == (512, 512, 512)
     assert model.output_layer[0].p == 0.1
+
+
+def test_the_lstm_keeps_the_precision_of_its_weights_under_autocast() -> None:
+    vocabulary, model = encoder()
+    words = model.embedding(vocabulary.encode(TEXTS)[0])
+    with torch.autocast("cpu", torch.bfloat16):
+        states = lstm_states(model.lstm, words.bfloat16())
+        assert model.output_layer[1](states).dtype == torch.bfloat16
+    assert states.dtype == torch.float32
+    torch.testing.assert_close(states, model.lstm(words.bfloat16().float())[0])
+    assert lstm_states(model.double().lstm, words).dtype == torch.float64
