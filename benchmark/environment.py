@@ -61,7 +61,7 @@ def _cpu_name() -> str:
 
 
 def checkout(file: Path) -> tuple[str | None, bool | None]:
-    """Commit of the checkout that tracks this file, and whether a tracked file differs from it.
+    """Commit of the checkout that tracks this file, and whether a tracked Python file differs from it.
 
     An installed package may lie inside somebody else's repository; git tracking the file is what makes it ours. Where
     it does not, CSS_BENCH_COMMIT may say which commit was copied there: its hash, and a "+" behind it if files were
@@ -69,7 +69,9 @@ def checkout(file: Path) -> tuple[str | None, bool | None]:
     """
     try:
         _git(file.parent, "ls-files", "--error-unmatch", file.name)
-        return _git(file.parent, "rev-parse", "HEAD"), bool(_git(file.parent, "status", "--porcelain", "-uno"))
+        return _git(file.parent, "rev-parse", "HEAD"), bool(
+            _git(file.parent, "diff", "--name-only", "HEAD", "--", ":/*.py")
+        )
     except (OSError, subprocess.SubprocessError):
         copied = os.environ.get("CSS_BENCH_COMMIT", "")
         return (copied.rstrip("+"), copied.endswith("+")) if copied else (None, None)

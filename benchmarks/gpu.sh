@@ -160,7 +160,7 @@ case $job in
         "$PYTHON" -m pip download --only-binary=:all: --python-version "${PYTHON_THERE:-3.12}" --implementation cp \
             --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
             -d .whl pydantic isal
-        echo "$(git rev-parse HEAD)$(git diff --quiet HEAD || echo +)" > .whl/commit
+        echo "$(git rev-parse HEAD)$(git diff --quiet HEAD -- ':/*.py' || echo +)" > .whl/commit
         exit
         ;;
     queue) # every line of the queue that is not struck, one after the other, on a GPU of one's own

@@ -340,7 +340,8 @@ def test_a_copy_without_git_has_the_commit_that_it_is_told(
 def test_git_knows_better_than_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CSS_BENCH_COMMIT", "c0ffee")
     file = tmp_path / "environment.py"
-    file.touch()
+    for name in ("environment.py", "table.md"):
+        (tmp_path / name).touch()
     git = ("git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org")
     for arguments in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "first")):
         subprocess.run([*git, *arguments], check=True)
@@ -348,5 +349,7 @@ def test_git_knows_better_than_the_variable(tmp_path: Path, monkeypatch: pytest.
     assert commit is not None
     assert len(commit) == 40
     assert dirty is False
+    (tmp_path / "table.md").write_text("a run writes tables")
+    assert checkout(file) == (commit, False)
     file.write_text("changed")
     assert checkout(file) == (commit, True)
