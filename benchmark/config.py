@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from benchmark.errors import UsageError
 
 RECIPE_VERSION = 1
-"""Raised whenever the same configuration would train or score differently than before: old records then run again."""
+"""Raised whenever a configuration of which there are records would train or score differently than before: those then
+run again."""
 
 
 class _Part(BaseModel):

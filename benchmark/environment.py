@@ -43,7 +43,7 @@ def current_environment(device: str) -> Environment:
         torch=str(torch.__version__),
         numpy=numpy.__version__,
         cuda=torch.version.cuda if on_gpu else None,
-        device=torch.cuda.get_device_name(device) if on_gpu else _cpu_name(),
+        device=torch.cuda.get_device_name(device) if on_gpu else cpu_name(),
         cpu_count=os.cpu_count() or 1,
         platform=f"{platform.system()} {platform.machine()}",
         code_commit=commit,
@@ -51,7 +51,7 @@ def current_environment(device: str) -> Environment:
     )
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

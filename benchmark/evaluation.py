@@ -73,7 +73,7 @@ def embed_gallery(network: Network, pixels: Pixels, *, accelerator: Accelerator,
     network.eval()
     parts = []
     for start in range(0, len(pixels), chunk):
-        images = _on_device(pixels[start : start + chunk], accelerator.device)
+        images = ImageStore(pixels[start : start + chunk], accelerator.device).everything()
         with accelerator.autocast():
             parts.append(network.embed_images(network.encode_images(images)) / network.scale)
     return torch.cat(parts).float()
@@ -94,7 +94,7 @@ def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, c
         rows = order[start : start + chunk]
         sources, place = np.unique(queries.sources[rows], return_inverse=True)
         texts = torch.from_numpy(split.text_rows[rows]).to(device)
-        images = _on_device(split.sources[sources], device)
+        images = ImageStore(split.sources[sources], device).everything()
         with accelerator.autocast():
             features = network.encode_images(images)
             at_queries = take_rows(features, torch.from_numpy(place).to(device))
@@ -104,10 +104,3 @@ def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, c
         embeddings[torch.from_numpy(rows).to(device)] = embedded.float()
     assert embeddings is not None
     return embeddings
-
-
-def _on_device(pixels: Pixels, device: torch.device) -> Tensor:
-    """All of them, as the network wants them. A chunk at a time: a gallery need not fit, and a look at a few queries in
-    the midst of training moves their images alone."""
-    store = ImageStore(pixels, device)
-    return store.batch(torch.arange(len(store), device=device))

@@ -13,7 +13,7 @@ _DEVIATION = (0.229, 0.224, 0.225)
 
 
 class ImageStore:
-    """All images of a split. On a GPU they live there; on a CPU they stay in the mapped file until they are used.
+    """Images of a split. On a GPU they live there; on a CPU they stay in the mapped file until they are used.
 
     Args:
         pixels: (N, H, W, 3).
@@ -32,6 +32,10 @@ class ImageStore:
 
     def __len__(self) -> int:
         return len(self._pixels)
+
+    def everything(self) -> Tensor:
+        """All of them, as `batch` gives them."""
+        return self._normalised(self._pixels)
 
     def batch(self, rows: Tensor) -> Tensor:
         """Rows (B,), int64, on the device -> normalised float32 (B, 3, H, W), channels_last."""

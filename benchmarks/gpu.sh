@@ -22,6 +22,8 @@ LIMIT=${LIMIT:-560}
 PYTHON=${PYTHON:-python3}
 work=${WORK:-/tmp/css-bench}
 landing=$work/landing
+packages=accelerate,click,filelock,isal,jinja2,numba,numpy,pandas,PIL,psutil,pyarrow,pydantic,rich,safetensors,scipy
+packages+=,tensorboard,torch,torchvision
 failures=0
 export PYTHONUNBUFFERED=1
 
@@ -52,7 +54,7 @@ carried() { # what this machine's Python lacks travels as wheels in .whl; nothin
     fi
     [ ! -f .whl/commit ] || CSS_BENCH_COMMIT=$(< .whl/commit)
     export CSS_BENCH_COMMIT=${CSS_BENCH_COMMIT:-}
-    "$PYTHON" -c 'import benchmark.cli, css_gen.cli, models, numba, torch; print("torch", torch.__version__)' || {
+    "$PYTHON" -c "import $packages, benchmark.runner, benchmark.leaderboard, css_gen.writing" || {
         echo "gpu.sh: $PYTHON lacks a package: \`bash benchmarks/gpu.sh carry\` where there is a network, and carry .whl" >&2
         exit 1
     }
@@ -85,17 +87,19 @@ archive() { # what is done by now
         [ ! -e "$landing/$part" ] || parts+=("$part")
     done
     cp "$work/$name.log" "$landing/runs/gpu"
-    tar -C "$landing" -czf "$OUT/.$name.tar.gz" "${parts[@]}" && mv "$OUT/.$name.tar.gz" "$OUT/$name.tar.gz"
+    local temporary=$OUT/.$name.$BASHPID.tar.gz
+    tar -C "$landing" -czf "$temporary" "${parts[@]}" && mv "$temporary" "$OUT/$name.tar.gz"
 }
 
 archive_now_and_then() { # for as long as the script lives, because it may be killed outright
-    while sleep "${ARCHIVE_EVERY:-20}" && kill -0 $$; do archive; done
+    while sleep "${ARCHIVE_EVERY:-20}" && kill -0 $$; do archive || true; done
 }
 
 bring_back() { # at the end, however it comes
     kill "$archiver" 2> /dev/null || true
     wait "$archiver" || true
     archive
+    rm -f "$OUT/.$name."*
     echo "gpu.sh: at $SECONDS s: $failures failures, $(du -k "$OUT/$name.tar.gz" | cut -f1) KiB in $OUT/$name.tar.gz" >&2
 }
 
@@ -109,7 +113,7 @@ profile() { # where the time of a step goes, and how long it takes compiled, and
     step_of standard --rate-only --name "rate-compiled-$DEVICE" --set training.compile=true
     step_of standard --rate-only --name "rate-muon-$DEVICE" --set training.optimiser=muon
     step_of standard --rate-only --name "rate-96px-$DEVICE" --set data.image_size=96
-    step_of paper --rate-only --name "rate-paper-$DEVICE" --set data.image_size=224
+    step_of paper --rate-only --name "rate-paper-$DEVICE"
 }
 
 step_of() { # PRESET, then options of profile_step.py
@@ -159,8 +163,8 @@ case $job in
         rm -rf .whl
         "$PYTHON" -m pip download --only-binary=:all: --python-version "${PYTHON_THERE:-3.12}" --implementation cp \
             --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
-            -d .whl pydantic isal
-        echo "$(git rev-parse HEAD)$(git diff --quiet HEAD -- ':/*.py' || echo +)" > .whl/commit
+            -d .whl pydantic isal "click>=8.4"
+        commit=$(git rev-parse HEAD) && echo "$commit$(git diff --quiet HEAD -- ':/*.py' || echo +)" > .whl/commit
         exit
         ;;
     queue) # every line of the queue that is not struck, one after the other, on a GPU of one's own

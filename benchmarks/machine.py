@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from benchmark.environment import checkout
+from benchmark.environment import checkout, cpu_name
 
 
 def describe_machine(*distributions: str) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def describe_machine(*distributions: str) -> dict[str, Any]:
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "commit": commit,
         "uncommitted_changes": dirty,
-        "cpu": _cpu_name(),
+        "cpu": cpu_name(),
         "cores": cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "busy_percent_before": psutil.cpu_percent(interval=1.0),
@@ -45,12 +45,3 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())

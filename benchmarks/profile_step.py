@@ -40,6 +40,7 @@ from benchmark.device import choose_device, kept_for_gradient, make_accelerator,
 from benchmark.progress import SilentRuns
 from benchmark.session import Session
 from benchmark.single_run import Run, new_network
+from css_gen.atomic import write_atomically
 
 WARMUP = 5
 KINDS = {
@@ -228,7 +229,8 @@ def main() -> None:
     name = options.name or f"profile-{options.preset}-{found['device'].partition(':')[0]}"
     path = options.results / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"benchmark": "profile_step", "machine": machine, **found}, indent=2) + "\n")
+    result = {"benchmark": "profile_step", "machine": machine, **found}
+    write_atomically(path, (json.dumps(result, indent=2) + "\n").encode())
     for key, value in found.items():
         print(f"{key}: {value}")  # noqa: T201
     print(f"written to {path}")  # noqa: T201

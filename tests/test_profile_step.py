@@ -23,27 +23,27 @@ def profile_step() -> Any:
 
 
 @dataclass
-class Made:
+class FakeEvent:
     key: str
     self_cpu_time_total: float = 0.0
     self_device_time_total: float = 0.0
     device_type: DeviceType = DeviceType.CPU
     is_user_annotation: bool = False
-    cpu_parent: "Made | None" = None
+    cpu_parent: "FakeEvent | None" = None
     time_range: Any = field(default_factory=lambda: SimpleNamespace(start=0.0, end=0.0))
 
 
-def kernel(start: float, end: float, *, annotation: bool = False) -> Made:
+def kernel(start: float, end: float, *, annotation: bool = False) -> FakeEvent:
     span = SimpleNamespace(start=start, end=end)
-    return Made("kernel", 0.0, end - start, DeviceType.CUDA, annotation, time_range=span)
+    return FakeEvent("kernel", 0.0, end - start, DeviceType.CUDA, annotation, time_range=span)
 
 
 def test_on_a_gpu_a_kernel_counts_once_with_the_operation_that_started_it(profile_step: Any) -> None:
     events = [
-        Made("aten::cudnn_convolution", 5, 40),
-        Made("aten::convolution_backward", 5, 60),
-        Made("triton_poi_fused_add_0", 1, 7),
-        Made("cudaLaunchKernel", 3, 0),
+        FakeEvent("aten::cudnn_convolution", 5, 40),
+        FakeEvent("aten::convolution_backward", 5, 60),
+        FakeEvent("triton_poi_fused_add_0", 1, 7),
+        FakeEvent("cudaLaunchKernel", 3, 0),
         kernel(0, 107),
     ]
     found = profile_step.microseconds_by_kind(events, on_gpu=True)
@@ -51,15 +51,19 @@ def test_on_a_gpu_a_kernel_counts_once_with_the_operation_that_started_it(profil
 
 
 def test_on_a_cpu_only_operations_of_torch_count(profile_step: Any) -> None:
-    events = [Made("aten::mkldnn_convolution", 5), Made("autograd::engine::evaluate_function", 9), Made("aten::add", 2)]
+    events = [
+        FakeEvent("aten::mkldnn_convolution", 5),
+        FakeEvent("autograd::engine::evaluate_function", 9),
+        FakeEvent("aten::add", 2),
+    ]
     found = profile_step.microseconds_by_kind(events, on_gpu=False)
     assert found == {"convolution, forward": 5, "all else": 2}
 
 
 def test_what_the_optimiser_calls_is_the_optimisers(profile_step: Any) -> None:
-    step = Made("Optimizer.step#Muon.step")
-    product = Made("aten::matmul", 1, cpu_parent=step)
-    events = [step, product, Made("aten::mm", 10, cpu_parent=product), Made("aten::mm", 3)]
+    step = FakeEvent("Optimizer.step#Muon.step")
+    product = FakeEvent("aten::matmul", 1, cpu_parent=step)
+    events = [step, product, FakeEvent("aten::mm", 10, cpu_parent=product), FakeEvent("aten::mm", 3)]
     found = profile_step.microseconds_by_kind(events, on_gpu=False)
     assert found == {"optimiser": 11, "matrix products": 3}
 

@@ -118,13 +118,13 @@ def score(
 @torch.inference_mode()
 def _questions(network: Network, split: Split, chunks: Sequence[Rows], accelerator: Accelerator) -> Iterator[Question]:
     device, queries = accelerator.device, split.queries
-    store = ImageStore(split.sources, device)
     ids, mask = (part.to(device) for part in network.vocabulary.encode(split.texts))
     for rows in chunks:
         sources, place = np.unique(queries.sources[rows], return_inverse=True)
         texts = torch.from_numpy(split.text_rows[rows]).to(device)
+        images = ImageStore(split.sources[sources], device).everything()
         with accelerator.autocast():
-            features = network.encode_images(store.batch(torch.from_numpy(sources).to(device)))
+            features = network.encode_images(images)
             yield (
                 take_rows(features, torch.from_numpy(place).to(device)),
                 network.text_encoder(ids[texts], mask[texts]),
