@@ -280,10 +280,10 @@ _PRESETS: dict[str, Config] = {
             data={"image_size": 128},
             model={"image_encoder": "resnet18", "text_width": 512, "state_width": 512, "embedding_width": 512},
             training={
-                "steps": 6_000,
+                "steps": 2_000,
                 "sources": 64,
                 "modifications": 8,
-                "optimiser": "adamw",
+                "optimiser": "muon",
                 "learning_rate": 1e-3,
                 "weight_decay": 5e-2,
                 "schedule": "cosine",

@@ -111,7 +111,7 @@ smoke() { # does every composer run here
 profile() { # where the time of a step goes, and how long it takes compiled, and with the other recipes
     step_of standard
     step_of standard --rate-only --name "rate-compiled-$DEVICE" --set training.compile=true
-    step_of standard --rate-only --name "rate-muon-$DEVICE" --set training.optimiser=muon
+    step_of standard --rate-only --name "rate-adamw-$DEVICE" --set training.optimiser=adamw
     step_of standard --rate-only --name "rate-96px-$DEVICE" --set data.image_size=96
     step_of paper --rate-only --name "rate-paper-$DEVICE"
 }
@@ -154,8 +154,8 @@ paper() { # google/tirg's recipe, TIRG alone: STEPS of its 160,000 that fit
 first() { # everything that has to be known before a board is trained, the most important part first
     smoke
     profile
-    tune training.steps=800 training.steps=800,training.optimiser=muon \
-        training.steps=800,training.learning_rate=3e-3 training.steps=800,data.image_size=96
+    tune training.steps=800 training.steps=800,training.optimiser=adamw \
+        training.steps=800,training.learning_rate=5e-3,training.scale_factor=30 training.steps=800,data.image_size=96
 }
 
 case $job in
