@@ -230,7 +230,7 @@ def test_list_says_what_can_be_set_and_where_data_is_absent(tirg_bench: TirgBenc
     text = " ".join(tirg_bench("list").stdout.split())
     for key in keys():
         assert key in text
-    assert "training.steps 550 6000 6000 160000" in text
+    assert "training.steps 550 6000 2000 160000" in text
     assert "data/css (absent: `run` makes it)" in text
 
 
