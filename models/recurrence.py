@@ -10,7 +10,7 @@ def lstm_states(lstm: nn.LSTM, words: Tensor) -> Tensor:
     """Words (B, L, T) -> the states after each of them (B, L, S).
 
     Left to autocast, CUDA's LSTM computes in float16 also where bfloat16 is asked for, and without a scaled loss small
-    gradients come out as zero there. It is a small part of a step.
+    gradients may come out as zero there.
     """
     device = words.device.type
     with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
