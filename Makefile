@@ -47,7 +47,7 @@ wheel: $(READY)
 	@echo "the wheel's scripts run"
 
 render-bench: $(READY)
-	$(BIN)/python benchmarks/render.py
+	$(BIN)/python speed/render.py
 
 clean:
 	rm -rf .venv .wheel build dist css_gen/__pycache__

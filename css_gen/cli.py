@@ -86,11 +86,11 @@ def render(
     materials: tuple[str, ...], no_jitter: tuple[str, ...], view: str, extras: tuple[str, ...], force: bool, yes: bool,
 ) -> None:  # fmt: skip
     """Render a dataset. Interrupted, the same command goes on where it stopped."""
-    from css_gen import writing
-    from css_gen.configuration import SWITCHES, Configuration
-    from css_gen.estimate import estimated_bytes, refuse_too_large, require_large_enough
-    from css_gen.nuisance import Jitter
+    from css_gen import render as writing
     from css_gen.progress import Terminal
+    from css_gen.rendering.nuisance import Jitter
+    from css_gen.storage.configuration import SWITCHES, Configuration
+    from css_gen.storage.estimate import estimated_bytes, refuse_too_large, require_large_enough
 
     reporter = Terminal()
     try:
@@ -133,7 +133,7 @@ def info(folder: Path) -> None:
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes.  [default: all cores]")
 def verify(folder: Path, repair: bool, jobs: int | None) -> None:
     """Check every checksum, image and query of a dataset, and name what is broken."""
-    from css_gen import verification
+    from css_gen import verify as verification
     from css_gen.progress import Terminal
 
     reporter = Terminal()
@@ -160,7 +160,7 @@ def verify(folder: Path, repair: bool, jobs: int | None) -> None:
 def show(folder: Path, queries: int, out: Path, split: str, seed: int) -> None:
     """Draw some queries as a picture: source, text and target, in 3D and 2D."""
     from css_gen import contact_sheet, dataset
-    from css_gen.atomic import write_atomically
+    from css_gen.storage.atomic import write_atomically
 
     sheet = contact_sheet.draw(dataset.open(folder).split(split), queries=queries, seed=seed)
     write_atomically(out, contact_sheet.to_png(sheet))

@@ -21,12 +21,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
-from css_gen.configuration import queries_name
 from css_gen.errors import DatasetError
-from css_gen.manifest import Manifest, SplitCounts, read_manifest
-from css_gen.modification import Modification, from_json
-from css_gen.randomness import SplitId
-from css_gen.scene import Scene
+from css_gen.scenes.modification import Modification, from_json
+from css_gen.scenes.randomness import SplitId
+from css_gen.scenes.scene import Scene
+from css_gen.storage.configuration import queries_name
+from css_gen.storage.manifest import Manifest, SplitCounts, read_manifest
 
 __all__ = ["Dataset", "DatasetError", "QueryRow", "Split", "decode_png", "open"]
 

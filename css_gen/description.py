@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from css_gen import dataset
-from css_gen.ceiling import best_recall_at_1
-from css_gen.estimate import human_bytes
+from css_gen.scenes.ceiling import best_recall_at_1
+from css_gen.storage.estimate import human_bytes
 
 
 def print_description(root: Path, console: Console | None = None) -> None:

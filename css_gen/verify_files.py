@@ -13,17 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from css_gen import folder
-from css_gen.configuration import Configuration, Shard, Unit, shards
-from css_gen.content import ContentHash
 from css_gen.dataset import decode_png
-from css_gen.manifest import FileEntry
-from css_gen.modification import from_json, parse
 from css_gen.pool import Step
-from css_gen.randomness import SplitId
-from css_gen.sampling import REFERENCES_PER_MODIFICATION, SplitPlan
-from css_gen.scene import Scene
-from css_gen.shards import QUERY_SCHEMA, image_columns, image_schema, query_count, read_footer, split_plan
+from css_gen.scenes.modification import from_json, parse
+from css_gen.scenes.randomness import SplitId
+from css_gen.scenes.sampling import REFERENCES_PER_MODIFICATION, SplitPlan
+from css_gen.scenes.scene import Scene
+from css_gen.storage import folder
+from css_gen.storage.configuration import Configuration, Shard, Unit, shards
+from css_gen.storage.content import ContentHash
+from css_gen.storage.manifest import FileEntry
+from css_gen.storage.shards import QUERY_SCHEMA, image_columns, image_schema, query_count, read_footer, split_plan
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError, SyntaxError, KeyError, TypeError, AttributeError)
 _ROWS_AT_ONCE = 50

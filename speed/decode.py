@@ -1,13 +1,13 @@
 """Decoding photographs for training: our cache beside Pillow's full decode and resize, one by one, in one run.
 
-    python benchmarks/decode.py [--images 120]
+    python speed/decode.py [--images 120]
 
 The photographs are JPEG files of 2000 x 1500 pixels (renderings of css-gen, enlarged, with noise), wanted at 224
 pixels. Both read the same files, in blocks that take turns. The second figure is a second start on 100,000 images: from
 a cache that is there already to a batch of 64 of its images in memory. Its file is a sparse one of that size, so this
 shows that nothing is decoded or listed, not how fast a disk is.
 
-The result is benchmarks/results/decode.json.
+The result is speed/results/decode.json.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from machine import describe_machine
 from PIL import Image
 
 from benchmark.datasets.image_cache import cached_images
-from benchmark.progress import SilentRuns
-from css_gen.factors import Cell, Colour, Shape, Size
-from css_gen.nuisance import Jitter, sample_nuisance
-from css_gen.render3d import render_3d
-from css_gen.scene import Scene, SceneObject
+from benchmark.training.progress import SilentRuns
+from css_gen.rendering.nuisance import Jitter, sample_nuisance
+from css_gen.rendering.render3d import render_3d
+from css_gen.scenes.factors import Cell, Colour, Shape, Size
+from css_gen.scenes.scene import Scene, SceneObject
 
 WIDTH, HEIGHT, SIZE = 2000, 1500, 224
 BLOCKS = 3

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# One job of benchmarks/GPU_QUEUE.md, on a machine with a CUDA GPU. Every job begins on an empty machine, so each renders
+# One job of speed/GPU_QUEUE.md, on a machine with a CUDA GPU. Every job begins on an empty machine, so each renders
 # the dataset that it needs, works, and leaves one archive in $OUT, laid out as this repository is: `tar -xzf ARCHIVE` in
 # the repository's root lands it.
 #
-#     bash benchmarks/gpu.sh carry                                   before, where there is a network
-#     OUT=/some/folder bash benchmarks/gpu.sh JOB [ARGUMENT ...]
+#     bash speed/gpu.sh carry                                   before, where there is a network
+#     OUT=/some/folder bash speed/gpu.sh JOB [ARGUMENT ...]
 #
 # LIMIT is how many seconds the job may take (0: as long as it likes). What is not done by then is stopped as by Ctrl-C;
 # what is done comes back, and the same command goes on from it once it has landed. A step that fails does not stop the
@@ -14,7 +14,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-job=${1:?a job of benchmarks/GPU_QUEUE.md}
+job=${1:?a job of speed/GPU_QUEUE.md}
 shift
 DEVICE=${DEVICE:-cuda}
 IMAGES=${IMAGES:-38024}
@@ -55,7 +55,7 @@ carried() { # what this machine's Python lacks travels as wheels in .whl; nothin
     [ ! -f .whl/commit ] || CSS_BENCH_COMMIT=$(< .whl/commit)
     export CSS_BENCH_COMMIT=${CSS_BENCH_COMMIT:-}
     "$PYTHON" -c "import $packages, benchmark.runner, benchmark.leaderboard, css_gen.writing" || {
-        echo "gpu.sh: $PYTHON lacks a package: \`bash benchmarks/gpu.sh carry\` where there is a network, and carry .whl" >&2
+        echo "gpu.sh: $PYTHON lacks a package: \`bash speed/gpu.sh carry\` where there is a network, and carry .whl" >&2
         exit 1
     }
 }
@@ -69,7 +69,7 @@ train() { # SIZE, then options of `tirg-bench run`
     local size=$1
     shift
     render "$size"
-    step "$PYTHON" -m benchmark.cli run --device "$DEVICE" --data "css=$work/css-$size" \
+    step "$PYTHON" -m benchmark.cli.main run --device "$DEVICE" --data "css=$work/css-$size" \
         --out "$landing/leaderboards" --runs "$landing/runs" --checkpoint-seconds 600 "$@" "${sets[@]}"
 }
 
@@ -83,7 +83,7 @@ landed() { # DATASET PRESET: what has landed is not made again
 
 archive() { # what is done by now
     local parts=() part
-    for part in leaderboards/records runs/records runs/gpu benchmarks/results; do
+    for part in leaderboards/records runs/records runs/gpu speed/results; do
         [ ! -e "$landing/$part" ] || parts+=("$part")
     done
     cp "$work/$name.log" "$landing/runs/gpu"
@@ -120,14 +120,14 @@ step_of() { # PRESET, then options of profile_step.py
     local preset=$1
     shift
     render 128
-    step "$PYTHON" benchmarks/profile_step.py --device "$DEVICE" --data "$work/css-128" --preset "$preset" \
-        --results "$landing/benchmarks/results" "$@" "${sets[@]}" ${STEPS:+--steps "$STEPS"}
+    step "$PYTHON" speed/profile_step.py --device "$DEVICE" --data "$work/css-128" --preset "$preset" \
+        --results "$landing/speed/results" "$@" "${sets[@]}" ${STEPS:+--steps "$STEPS"}
 }
 
 speed() { # beside google/tirg's step, in one run
     render 128
-    step "$PYTHON" benchmarks/train.py --device "$DEVICE" --data "$work/css-128" --seconds "${SECONDS_EACH:-30}" \
-        --count "${COUNT:-10000}" --out "$landing/benchmarks/results/train-$DEVICE.json" --standard
+    step "$PYTHON" speed/train.py --device "$DEVICE" --data "$work/css-128" --seconds "${SECONDS_EACH:-30}" \
+        --count "${COUNT:-10000}" --out "$landing/speed/results/train-$DEVICE.json" --standard
 }
 
 tune() { # TIRG on the held-out part of the training split, one --set (or several, joined by commas) an ARGUMENT
@@ -170,12 +170,12 @@ case $job in
     queue) # every line of the queue that is not struck, one after the other, on a GPU of one's own
         while read -r line; do
             LIMIT=0 bash -c "$line" < /dev/null || failures=1
-        done < <(sed -nE 's/^\| [0-9]+ \| `([^`]*benchmarks\/gpu\.sh [^`]*)`.*/\1/p' benchmarks/GPU_QUEUE.md)
+        done < <(sed -nE 's/^\| [0-9]+ \| `([^`]*benchmarks\/gpu\.sh [^`]*)`.*/\1/p' speed/GPU_QUEUE.md)
         exit "$failures"
         ;;
     smoke | profile | speed | tune | board | paper | first) ;;
     *)
-        echo "gpu.sh: there is no job $job; benchmarks/GPU_QUEUE.md lists them" >&2
+        echo "gpu.sh: there is no job $job; speed/GPU_QUEUE.md lists them" >&2
         exit 2
         ;;
 esac

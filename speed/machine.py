@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from benchmark.environment import checkout, cpu_name
+from benchmark.records.environment import checkout, cpu_name
 
 
 def describe_machine(*distributions: str) -> dict[str, Any]:

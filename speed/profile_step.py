@@ -1,6 +1,6 @@
 """Where the time of one training step goes, beside the least that its arithmetic could take.
 
-    python benchmarks/profile_step.py [--preset quick] [--composer tirg] [--device cpu] [--steps 20] [--set KEY=VALUE]
+    python speed/profile_step.py [--preset quick] [--composer tirg] [--device cpu] [--steps 20] [--set KEY=VALUE]
 
 Kernel time comes from torch's profiler, by the kind of operation that started the kernels; all that the optimiser
 does is one kind. Two floors are measured in the same run. That of the arithmetic is the step's floating-point
@@ -12,7 +12,7 @@ step in which no operation runs: on a CPU that is Python and the making of batch
 waits. A host sync is any call that makes the program wait for the GPU; one of those counted is the measurement's own
 last one.
 
-The result is profile-<preset>-<device>.json in benchmarks/results, or in --results FOLDER; docs/performance.md says
+The result is profile-<preset>-<device>.json in speed/results, or in --results FOLDER; docs/performance.md says
 what it means.
 """
 
@@ -32,15 +32,15 @@ from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark import datasets
-from benchmark.checkpoint import Identity
-from benchmark.config import override, preset
-from benchmark.datasets.base import hold_out
+from benchmark import tasks as datasets
+from benchmark.datasets.splits import hold_out
 from benchmark.device import choose_device, kept_for_gradient, make_accelerator, reproducible
-from benchmark.progress import SilentRuns
-from benchmark.session import Session
-from benchmark.single_run import Run, new_network
-from css_gen.atomic import write_atomically
+from benchmark.recipe.config import override, preset
+from benchmark.runs.single_run import Run, new_network
+from benchmark.training.checkpoint import Identity
+from benchmark.training.progress import SilentRuns
+from benchmark.training.step import Session
+from css_gen.storage.atomic import write_atomically
 
 WARMUP = 5
 KINDS = {

@@ -1,6 +1,6 @@
 """How fast css-gen renders, where the time goes, and how that compares with Blender Cycles and Mitsuba, in one run.
 
-    python benchmarks/render.py [--n 1000] [--blender-python PATH] ...        or: make render-bench
+    python speed/render.py [--n 1000] [--blender-python PATH] ...        or: make render-bench
 
 1. The command `css-gen render` with 1 and with 2 workers, in turn: wall time and peak memory. What a dataset of the
    fewest images takes is its start; the rest, over the images more, is the time an image.
@@ -35,9 +35,10 @@ from peers.scenes import plain_scene
 from rich.console import Console
 from rich.table import Table
 
-from css_gen import shards, writing
-from css_gen.configuration import Configuration
-from css_gen.sampling import SplitPlan
+from css_gen import render as writing
+from css_gen.scenes.sampling import SplitPlan
+from css_gen.storage import shards
+from css_gen.storage.configuration import Configuration
 
 FEWEST_IMAGES = 12
 """The smallest dataset there is: two splits of three references and three targets."""

@@ -1,6 +1,6 @@
 """Training and scoring speed beside two yardsticks, in one run: google/tirg's step and a bare matrix product.
 
-    python benchmarks/train.py [--seconds 60] [--data data/css] [--standard]
+    python speed/train.py [--seconds 60] [--data data/css] [--standard]
 
 Training: queries a second of TIRG with ResNet-18 on 64x64 images and batches of 32 queries, beside google/tirg's step
 as `peers/google_tirg.py` has it. Both train TIRG on the last convolution's map of the same network on the same data,
@@ -12,7 +12,7 @@ Scoring: 10,000 queries ranked among 10,000 images with embeddings of 512 number
 of these shapes; and the memory that ranking a quarter, all and four times of the queries takes on top of the
 embeddings, each in a process of its own.
 
-The result is benchmarks/results/train-<device>.json.
+The result is speed/results/train-<device>.json.
 """
 
 import argparse
@@ -36,16 +36,16 @@ from peers.google_tirg import BATCH, SIZE, WIDTH, loop_steps
 from torch import Tensor, nn
 
 import css_gen.dataset
-from benchmark.checkpoint import Identity
-from benchmark.config import Config, override, preset
-from benchmark.datasets.css import Css
 from benchmark.device import choose_device, make_accelerator, peak_memory_mib, reproducible, start_measuring_memory
-from benchmark.environment import current_environment
-from benchmark.progress import SilentRuns
-from benchmark.retrieval import rank_targets
-from benchmark.session import Session
-from benchmark.single_run import Run, new_network
-from css_gen.atomic import write_atomically
+from benchmark.recipe.config import Config, override, preset
+from benchmark.records.environment import current_environment
+from benchmark.runs.single_run import Run, new_network
+from benchmark.scoring.ranking import rank_targets
+from benchmark.tasks.css import Css
+from benchmark.training.checkpoint import Identity
+from benchmark.training.progress import SilentRuns
+from benchmark.training.step import Session
+from css_gen.storage.atomic import write_atomically
 
 KEPT = 50
 BLOCKS = 3

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 
 import css_gen
 from css_gen.cli import main
-from css_gen.configuration import Configuration
-from css_gen.writing import render
+from css_gen.render import render
+from css_gen.storage.configuration import Configuration
 
 CssGen = Callable[..., Result]
 

@@ -6,7 +6,7 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from benchmark.datasets.base import Pixels
+from benchmark.datasets.splits import Pixels
 
 MOST_PIXELS = 64_000_000
 """An image with more is refused by its header: decoded it would take 200 MB and more."""

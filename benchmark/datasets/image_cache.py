@@ -14,12 +14,12 @@ from typing import cast
 import numpy as np
 from filelock import FileLock
 
-from benchmark.datasets.base import Pixels
 from benchmark.datasets.folder_images import BrokenImage, decode, safe_path
 from benchmark.datasets.problems import Problem, refuse
+from benchmark.datasets.splits import Pixels
 from benchmark.errors import BenchmarkError
-from css_gen.atomic import write_atomically
 from css_gen.progress import Reporter
+from css_gen.storage.atomic import write_atomically
 
 _AT_ONCE = 256
 

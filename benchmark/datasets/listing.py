@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from css_gen.atomic import write_atomically
+from css_gen.storage.atomic import write_atomically
 
 _FORMAT = 1
 

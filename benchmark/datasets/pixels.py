@@ -16,7 +16,7 @@ from filelock import FileLock
 from PIL import Image
 
 import css_gen.dataset
-from benchmark.datasets.base import Pixels
+from benchmark.datasets.splits import Pixels
 from benchmark.errors import BenchmarkError
 from css_gen.errors import DatasetError
 from css_gen.progress import Reporter

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.batches import Rows
+from benchmark.datasets.batches import Rows
 
 Mask = NDArray[np.bool_]
 

@@ -10,8 +10,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from benchmark.config import unknown
 from benchmark.errors import UsageError
+from benchmark.recipe.config import unknown
 from benchmark.submissions.messages import Candidate
 
 GROUP = "tirg_bench.composers"

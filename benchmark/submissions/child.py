@@ -60,13 +60,13 @@ def _check(job: Job, say: Say) -> None:
 
 
 def _train(job: Job, say: Say) -> None:
-    from benchmark.checkpoint import Checkpoint, model_tensors
     from benchmark.device import make_accelerator, peak_memory_mib, reproducible
-    from benchmark.progress import Progress
-    from benchmark.single_run import Run, new_network
+    from benchmark.runs.single_run import Run, new_network
     from benchmark.submissions.exchange import MODEL, STATE, TRAINING, read_training
     from benchmark.submissions.loading import load
-    from benchmark.training import train
+    from benchmark.training.checkpoint import Checkpoint, model_tensors
+    from benchmark.training.loop import train
+    from benchmark.training.progress import Progress
 
     scratch = Path(job.scratch)
     split, batches, identity = read_training(Path(job.readable[0]) / TRAINING)
@@ -112,10 +112,10 @@ def _train(job: Job, say: Say) -> None:
 def _compose(job: Job, say: Say) -> None:
     import torch
 
-    from benchmark.checkpoint import Checkpoint
     from benchmark.device import make_accelerator
     from benchmark.submissions.exchange import ANSWERED, ASKED, MODEL, read_question, write_answer
     from benchmark.submissions.loading import load
+    from benchmark.training.checkpoint import Checkpoint
 
     scratch, asked = Path(job.scratch), Path(job.readable[0])
     _, loaded = load(job.candidate)
@@ -159,7 +159,7 @@ def _warm_up() -> None:
     """
     import torch
 
-    from benchmark.muon import Muon
+    from benchmark.training.muon import Muon
 
     for name in _USED:
         importlib.import_module(f"benchmark.{name}")

@@ -15,11 +15,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from benchmark.batches import Batch, Rows, Sampler
-from benchmark.checkpoint import Identity
-from benchmark.datasets.base import Queries, Split
+from benchmark.datasets.batches import Batch, Rows, Sampler
+from benchmark.datasets.splits import Queries, Split
 from benchmark.errors import BenchmarkError
-from css_gen.atomic import write_atomically, written_atomically
+from benchmark.training.checkpoint import Identity
+from css_gen.storage.atomic import write_atomically, written_atomically
 from models.base import TextFeatures
 
 TRAINING, ASKED, ANSWERED = "training", "asked", "answered"

@@ -6,7 +6,7 @@ from types import ModuleType
 
 from pydantic import ValidationError
 
-from benchmark.record_format import ComposerCard
+from benchmark.records.schema import ComposerCard
 from benchmark.submissions.messages import Candidate, Loaded
 from models import registry
 from models.base import Composer, ComposerInfo

@@ -8,16 +8,16 @@ from typing import Literal
 
 import torch
 
-from benchmark.checkpoint import Identity
-from benchmark.datasets.base import Dataset, Split
+from benchmark.datasets.splits import Dataset, Split
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation import Evaluation
-from benchmark.progress import Curves, Progress, RunReporter
+from benchmark.scoring.evaluation import Evaluation
 from benchmark.submissions import sandbox, scratch
 from benchmark.submissions.exchange import ANSWERED, ASKED, MODEL, STATE, TRAINING, AnswerError, write_training
 from benchmark.submissions.messages import Candidate, Finding, Job, Loaded, Message, Step, TrainingDone
 from benchmark.submissions.sandbox import Limits, SandboxTier, SubmissionError
 from benchmark.submissions.scoring import read_model, score
+from benchmark.training.checkpoint import Identity
+from benchmark.training.progress import Curves, Progress, RunReporter
 from models.text_encoders import Vocabulary
 
 CHECK_LIMITS = Limits(seconds=120, silent_seconds=60)

@@ -11,14 +11,12 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.batches import Rows
-from benchmark.checkpoint import Checkpoint, Identity, load_model
-from benchmark.datasets.base import Split
+from benchmark.datasets.batches import Rows
+from benchmark.datasets.image_store import ImageStore
+from benchmark.datasets.splits import Split
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation import Evaluation, embed_gallery, rank
-from benchmark.images import ImageStore
-from benchmark.network import Network, take_rows
+from benchmark.scoring.evaluation import Evaluation, embed_gallery, rank
 from benchmark.submissions.exchange import (
     ASKED,
     LARGEST_MODEL,
@@ -27,7 +25,9 @@ from benchmark.submissions.exchange import (
     require_file,
     write_question,
 )
+from benchmark.training.checkpoint import Checkpoint, Identity, load_model
 from models.base import TextFeatures
+from models.network import Network, take_rows
 
 _IDLE, _COMPOSER = "image_only", "model.composer."
 _ASKED_TWICE = 64

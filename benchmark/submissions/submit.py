@@ -9,18 +9,13 @@ from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 import models
-from benchmark import datasets
-from benchmark.datasets.base import Dataset
+from benchmark import tasks as datasets
+from benchmark.datasets.splits import Dataset
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.record import (
-    SUBMISSIONS,
-    StoredRecord,
-    Submission,
-    save_record,
-)
-from benchmark.record_format import Line, Url, sha256
-from benchmark.runner import held, valid_record
-from benchmark.single_run import Bench, Run
+from benchmark.records.schema import Line, Url, sha256
+from benchmark.records.store import SUBMISSIONS, StoredRecord, Submission, save_record
+from benchmark.runs.grid import held, valid_record
+from benchmark.runs.single_run import Bench, Run
 from benchmark.submissions.messages import Candidate, Finding
 from benchmark.submissions.sandbox import SandboxTier, SubmissionError
 from benchmark.submissions.sandboxed_run import Box, check

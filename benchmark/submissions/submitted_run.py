@@ -4,17 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from benchmark.checkpoint import Identity
-from benchmark.datasets.base import Dataset
-from benchmark.finished_run import FinishedRun, record_of
-from benchmark.record import SUBMISSIONS, ComposerCard, StoredRecord, Submission, read_stored, save_record
-from benchmark.single_run import Bench, Run, parts_of, run_folder
+from benchmark.datasets.splits import Dataset
+from benchmark.records.finished_run import FinishedRun, record_of
+from benchmark.records.store import SUBMISSIONS, ComposerCard, StoredRecord, Submission, read_stored, save_record
+from benchmark.runs.single_run import Bench, Run, parts_of, run_folder
 from benchmark.submissions.exchange import MODEL
 from benchmark.submissions.messages import Candidate
 from benchmark.submissions.sandboxed_run import Box, answer, tidy, train
 from benchmark.submissions.scoring import read_model
-from benchmark.training import Trained
-from css_gen.atomic import write_atomically
+from benchmark.training.checkpoint import Identity
+from benchmark.training.loop import Trained
+from css_gen.storage.atomic import write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from benchmark import datasets
-from benchmark.config import RECIPE_VERSION, Config
-from benchmark.datasets.base import Dataset
+from benchmark import tasks as datasets
+from benchmark.datasets.splits import Dataset
 from benchmark.errors import UsageError
-from benchmark.progress import RunReporter
-from benchmark.record import StoredRecord, submitted_source
+from benchmark.recipe.config import RECIPE_VERSION, Config
+from benchmark.records.store import StoredRecord, submitted_source
 from benchmark.submissions.messages import Candidate
 from benchmark.submissions.sandbox import SandboxTier
 from benchmark.submissions.sandboxed_run import Box
+from benchmark.training.progress import RunReporter
 
 
 class NotAtHandError(Exception):

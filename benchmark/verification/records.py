@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from benchmark.errors import BenchmarkError
-from benchmark.record import StoredRecord, Tier
+from benchmark.records.store import StoredRecord, Tier
 from benchmark.verification.at_hand import AtHand, NotAtHandError
 from benchmark.verification.rescoring import rescore
 from benchmark.verification.retraining import retrain

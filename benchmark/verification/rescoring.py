@@ -5,16 +5,16 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmark.checkpoint import Checkpoint, Identity
-from benchmark.datasets.base import Split
+from benchmark.datasets.splits import Split
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError
-from benchmark.evaluation import Evaluation, evaluate
-from benchmark.finished_run import recipe_of
-from benchmark.recall import KS, recall_at_k
-from benchmark.record import RunRecord, StoredRecord
+from benchmark.records.finished_run import recipe_of
+from benchmark.records.store import RunRecord, StoredRecord
+from benchmark.scoring.evaluation import Evaluation, evaluate
+from benchmark.scoring.recall import KS, recall_at_k
 from benchmark.submissions.exchange import MODEL
 from benchmark.submissions.sandboxed_run import Box, answer
+from benchmark.training.checkpoint import Checkpoint, Identity
 from benchmark.verification.at_hand import AtHand, NotAtHandError
 
 TOLERANCE = 0.25

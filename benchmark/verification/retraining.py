@@ -1,13 +1,13 @@
 """A record's run made again, from the data on, and whether the result is one that its seeds could give."""
 
-from benchmark.config import Config
-from benchmark.datasets.base import Dataset
+from benchmark.datasets.splits import Dataset
 from benchmark.errors import BenchmarkError
-from benchmark.leaderboard import load_records
-from benchmark.record import RunRecord, StoredRecord, submitted_source
-from benchmark.runner import held
-from benchmark.single_run import Bench, Run, make_record, run_folder
-from benchmark.statistics import seed_spread
+from benchmark.leaderboard.files import load_records
+from benchmark.leaderboard.statistics import seed_spread
+from benchmark.recipe.config import Config
+from benchmark.records.store import RunRecord, StoredRecord, submitted_source
+from benchmark.runs.grid import held
+from benchmark.runs.single_run import Bench, Run, make_record, run_folder
 from benchmark.submissions import submitted_run
 from benchmark.submissions.submitted_run import Entry, keep_source
 from benchmark.verification.at_hand import AtHand, config_of

@@ -1,4 +1,4 @@
-"""The step of google/tirg, written anew: the yardstick of `benchmarks/train.py`.
+"""The step of google/tirg, written anew: the yardstick of `speed/train.py`.
 
 Images are read from PNG files and transformed one by one in a DataLoader's workers, a source image is encoded once
 for each of its queries, sources and targets apart, texts are cut into words in every step, the LSTM's last states are

@@ -3,13 +3,13 @@
 from math import atan, sqrt
 from typing import Any
 
-from css_gen.configuration import Configuration
-from css_gen.factors import Shape
-from css_gen.nuisance import sample_nuisance
-from css_gen.randomness import SplitId, Stream, stream
-from css_gen.render3d import RADII, REFLECTANCES, place
-from css_gen.shards import split_plan
-from css_gen.stage import VIEWS, jittered
+from css_gen.rendering.nuisance import sample_nuisance
+from css_gen.rendering.render3d import RADII, REFLECTANCES, place
+from css_gen.rendering.stage import VIEWS, jittered
+from css_gen.scenes.factors import Shape
+from css_gen.scenes.randomness import SplitId, Stream, stream
+from css_gen.storage.configuration import Configuration
+from css_gen.storage.shards import split_plan
 
 
 def plain_scene(configuration: Configuration, image_id: int) -> dict[str, Any]:

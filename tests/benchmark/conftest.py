@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import css_gen.dataset
-from benchmark.config import Config, override, preset
-from benchmark.datasets.css import Css
-from benchmark.progress import SilentRuns
-from benchmark.single_run import Bench
-from css_gen.export_tirg import export_tirg
+from benchmark.recipe.config import Config, override, preset
+from benchmark.runs.single_run import Bench
+from benchmark.tasks.css import Css
+from benchmark.training.progress import SilentRuns
+from css_gen.export.tirg import export_tirg
 from tests.benchmark.folders import make_fashion200k, make_mit_states
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from css_gen.factors import Cell, Colour, Shape, Size
-from css_gen.nuisance import Jitter, sample_nuisance
-from css_gen.render3d import render_3d
-from css_gen.scene import Scene, SceneObject
+from css_gen.rendering.nuisance import Jitter, sample_nuisance
+from css_gen.rendering.render3d import render_3d
+from css_gen.scenes.factors import Cell, Colour, Shape, Size
+from css_gen.scenes.scene import Scene, SceneObject
 
 SHAPES = {"cube": Shape.RECTANGLE, "sphere": Shape.CIRCLE, "cylinder": Shape.TRIANGLE}
 TEST_SHAPES = {"ceramic": Shape.RECTANGLE, "candy": Shape.CIRCLE, "fan": Shape.TRIANGLE}

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.environment import Environment
-from benchmark.recall import SLICES, Outcomes
-from benchmark.record import (
+from benchmark.records.environment import Environment
+from benchmark.records.store import (
     ComposerCard,
     CurvePoint,
     DatasetCard,
@@ -19,6 +18,7 @@ from benchmark.record import (
     TrainingFacts,
     new_record,
 )
+from benchmark.scoring.recall import SLICES, Outcomes
 
 GALLERY = 200
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 import css_gen.dataset
-from benchmark.examples import examples_of
-from benchmark.recall import Outcomes
-from benchmark.record import CurvePoint, save_record
+from benchmark.records.examples import examples_of
+from benchmark.records.store import CurvePoint, save_record
+from benchmark.scoring.recall import Outcomes
 from tests.benchmark.made_up import make_record
 
 _TOP = 8

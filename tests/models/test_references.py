@@ -10,7 +10,7 @@ from torch.nn import functional
 
 import models
 from models import Composer, TextFeatures
-from models.parameter_hashing import hash_weights
+from models.composers.parameter_hashing import hash_weights
 from models.registry import get
 
 Batch = Callable[..., tuple[Tensor, TextFeatures]]

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 import models
-from benchmark.config import Config, override
-from benchmark.datasets.css import Css
 from benchmark.errors import UsageError
-from benchmark.leaderboard import load_records, stale_tables, write_leaderboards
-from benchmark.progress import SilentRuns
-from benchmark.record import read_stored, validate_record
-from benchmark.single_run import Bench, Run, make_record
+from benchmark.leaderboard.files import load_records, stale_tables, write_leaderboards
+from benchmark.recipe.config import Config, override
+from benchmark.records.store import read_stored, validate_record
+from benchmark.runs.single_run import Bench, Run, make_record
 from benchmark.submissions import candidates, submitted_run
 from benchmark.submissions import submit as submission
 from benchmark.submissions.sandbox import SandboxTier, SubmissionError
+from benchmark.tasks.css import Css
+from benchmark.training.progress import SilentRuns
 from tests.benchmark.submissions.conftest import tiers
 from tests.benchmark.submissions.sources import source
 
@@ -92,7 +92,7 @@ def test_it_is_trained_and_scored_as_our_own_are(
     name: str, submit: Submit, bench: Bench, css: Css, recipe: Config, tmp_path: Path
 ) -> None:
     """A copy of a composer of ours, submitted, is that composer: every rank, to the last digit of the loss."""
-    ours = Path(models.__file__).with_name(f"{name}.py").read_text()
+    ours = (Path(models.__file__).parent / "composers" / f"{name}.py").read_text()
     copied = ours.replace("@register\n", "").replace(f'name="{name}"', f'name="{name}_again"')
     (path,) = submit(copied)
     theirs = read_stored(path)

@@ -1,0 +1,68 @@
+"""Stored uint8 images on the device, and batches of them as a network wants them."""
+
+import warnings
+
+import torch
+from torch import Tensor
+
+from benchmark.datasets.splits import Pixels
+
+_MEAN = (0.485, 0.456, 0.406)
+_DEVIATION = (0.229, 0.224, 0.225)
+"""ImageNet's, which pretrained weights expect."""
+
+
+class ImageStore:
+    """Images of a split. On a GPU they live there; on a CPU they stay in the mapped file until they are used.
+
+    Args:
+        pixels: (N, H, W, 3).
+        device: where batches are made.
+    """
+
+    def __init__(self, pixels: Pixels, device: torch.device) -> None:
+        with warnings.catch_warnings():
+            # Of an array that cannot be written to: nothing here writes to it, and a copy could be larger than memory.
+            warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+            stored = torch.from_numpy(pixels)
+        self._pixels = stored if device.type == "cpu" else stored.to(device)
+        mean, deviation = torch.tensor(_MEAN, device=device), torch.tensor(_DEVIATION, device=device)
+        self._factor = (1 / (255 * deviation)).view(1, 3, 1, 1)
+        self._offset = (-mean / deviation).view(1, 3, 1, 1)
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def everything(self) -> Tensor:
+        """All of them, as `batch` gives them."""
+        return self._normalised(self._pixels)
+
+    def batch(self, rows: Tensor) -> Tensor:
+        """Rows (B,), int64, on the device -> normalised float32 (B, 3, H, W), channels_last."""
+        return self._normalised(self._pixels.index_select(0, rows))
+
+    def augmented(self, rows: Tensor, *, shift: int, brightness: float, generator: torch.Generator) -> Tensor:
+        """As `batch`, changed in ways that leave every text about an image true: no flips, left and right are words.
+
+        Args:
+            shift: each image moves by up to so many pixels in each direction; its edge is repeated.
+            brightness: each image's light is multiplied by 1 - brightness to 1 + brightness.
+            generator: on the device.
+        """
+        count, device = len(rows), rows.device
+        pixels = self._pixels
+        if shift:
+            height, width = pixels.shape[1:3]
+            moves = torch.randint(-shift, shift + 1, (2, count, 1), generator=generator, device=device)
+            y = (torch.arange(height, device=device) + moves[0]).clamp(0, height - 1)
+            x = (torch.arange(width, device=device) + moves[1]).clamp(0, width - 1)
+            taken = pixels[rows[:, None, None], y[:, :, None], x[:, None, :]]
+        else:
+            taken = pixels.index_select(0, rows)
+        if not brightness:
+            return self._normalised(taken)
+        light = 1 + brightness * (2 * torch.rand(count, 1, 1, 1, generator=generator, device=device) - 1)
+        return self._normalised(taken, light)
+
+    def _normalised(self, taken: Tensor, light: Tensor | float = 1.0) -> Tensor:
+        return torch.addcmul(self._offset, taken.permute(0, 3, 1, 2).to(torch.float32), self._factor * light)

@@ -1,0 +1,148 @@
+"""What training and scoring need of a dataset, whatever it is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.datasets.batches import Rows, Sampler
+
+Pixels = NDArray[np.uint8]
+"""(N, H, W, 3), usually memory-mapped."""
+
+Words = NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Questions of composed retrieval.
+
+    Attributes:
+        ids: (Q,) names, the same in every run on the same data.
+        sources: (Q,) rows of `Split.sources`.
+        targets: (Q,) rows of `Split.gallery`.
+        own: (Q,) the row of the gallery that shows the query's own image and is left out of its ranking; -1 for none.
+        texts: (Q,) the modification texts.
+        attributes: columns of Q words that results are sliced by, such as "kind"; see `recall.SLICES`.
+    """
+
+    ids: tuple[str, ...]
+    sources: Rows
+    targets: Rows
+    own: Rows
+    texts: tuple[str, ...]
+    attributes: Mapping[str, Words]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, rows: Rows) -> "Queries":
+        """Only these queries, in this order."""
+        return Queries(
+            ids=tuple(self.ids[row] for row in rows),
+            sources=self.sources[rows],
+            targets=self.targets[rows],
+            own=self.own[rows],
+            texts=tuple(self.texts[row] for row in rows),
+            attributes={name: column[rows] for name, column in self.attributes.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and the queries on them.
+
+    Attributes:
+        sources: images that queries start from; the same object as `gallery` where they are the same images.
+        gallery: images that are ranked.
+        labels: (gallery images,) equal numbers mean equally correct answers.
+        further_texts: what batches may name besides the texts of `queries`, where training pairs are drawn on the fly.
+        parts: labels (gallery images,) of parts of the meaning, such as "noun", which are scored apart.
+        files: (gallery images,) relative to the dataset's folder; empty where images are not files of their own.
+    """
+
+    sources: Pixels
+    gallery: Pixels
+    labels: Rows
+    queries: Queries
+    further_texts: tuple[str, ...] = ()
+    parts: Mapping[str, Rows] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """The distinct modification texts, sorted."""
+        return tuple(sorted({*self.queries.texts, *self.further_texts}))
+
+    @cached_property
+    def text_rows(self) -> Rows:
+        """(Q,) each query's row in `texts`."""
+        row = {text: index for index, text in enumerate(self.texts)}
+        return np.array([row[text] for text in self.queries.texts], dtype=np.int64)
+
+
+class Dataset(Protocol):
+    """One protocol on one dataset.
+
+    Attributes:
+        name: as on the command line and on the leaderboard.
+        fingerprint: of the content, whatever file format it came in.
+        spatial: whether composers get the map (B, C, H, W) or the pooled vector (B, C).
+        skipped: why, by name, for all that is broken and was left out.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def spatial(self) -> bool: ...
+
+    @property
+    def skipped(self) -> Mapping[str, str]: ...
+
+    @property
+    def train(self) -> Split: ...
+
+    @property
+    def test(self) -> Split: ...
+
+    def sampler(self, training: Split, *, groups: int, modifications: int, seed: int) -> Sampler:
+        """The batches of a run on `training`, which is `train` or a part of it."""
+        ...
+
+
+def hold_out(split: Split, share: float) -> tuple[Split, Split | None]:
+    """A split without the queries of its last sources, and one with these alone; both have all its images.
+
+    `share` is that of the sources. The second is None where it comes to no source at all.
+    """
+    queries = split.queries
+    sources = np.unique(queries.sources)
+    kept = len(sources) - round(len(sources) * share)
+    if kept == len(sources):
+        return split, None
+    is_kept = queries.sources < sources[kept]
+    parts = (queries.rows(np.flatnonzero(is_kept)), queries.rows(np.flatnonzero(~is_kept)))
+    return replace(split, queries=parts[0]), replace(split, queries=parts[1])
+
+
+def with_own_images(split: Split) -> Split:
+    """The split with only its queries' own images and targets in the gallery: quick to score, and easier."""
+    queries = split.queries
+    gallery = np.unique(np.concatenate([queries.targets, queries.own[queries.own >= 0]]))
+    place = np.full(len(split.gallery) + 1, -1, dtype=np.int64)
+    place[gallery] = np.arange(len(gallery))
+    return replace(
+        split,
+        gallery=split.gallery[gallery],
+        labels=split.labels[gallery],
+        queries=replace(queries, targets=place[queries.targets], own=place[queries.own]),
+        parts={name: labels[gallery] for name, labels in split.parts.items()},
+        files=tuple(split.files[row] for row in gallery) if split.files else (),
+    )

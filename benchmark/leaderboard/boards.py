@@ -1,0 +1,221 @@
+"""Records to ranked numbers: runs that may share a table become a Board, the seeds of one composer become its Row."""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import TypeVar
+
+import numpy as np
+
+from benchmark.leaderboard.comparison import different_pairs, group_letters
+from benchmark.leaderboard.statistics import Interval, mean_and_deviation, recall_intervals
+from benchmark.records.store import ComposerCard, DatasetCard, ParameterCounts, StoredRecord, Tier
+from benchmark.scoring.recall import KS, slice_masks
+from benchmark.tasks.published import Published, published_recall
+
+ALL = "all"
+"""The name of the slice that is no slice: every query."""
+
+SIGNIFICANT = 0.05
+_INTERVAL_SEED = 0
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Score:
+    """Recall@K in percent on some of the queries, over the seeds of a composer.
+
+    Attributes:
+        queries: how many there are.
+        mean, deviation: by K, empty without queries; the unbiased standard deviation is None for one seed.
+        intervals: by K, 95% of the mean; empty under 30 queries.
+        chance: by K, of a random order of the gallery; empty without queries.
+    """
+
+    queries: int
+    mean: Mapping[int, float]
+    deviation: Mapping[int, float | None]
+    intervals: Mapping[int, Interval]
+    chance: Mapping[int, float]
+
+    @property
+    def interval(self) -> Interval | None:
+        """That of Recall@1."""
+        return self.intervals.get(1)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A composer on a board. Costs are means over its seeds.
+
+    Attributes:
+        rank: from 1 by mean Recall@1, then 5, 10 and 50; rows that tie on all of them share it.
+        group: letters; two rows share one if and only if their Recall@1 does not differ significantly.
+        scores: by slice: `ALL`, then "kind=add" and so on.
+        device: the names of all devices that its runs were made on.
+        published: what the paper reports for this composer, on its own data.
+        tier: the weakest of its records'.
+        author: who submitted it; "" for a composer of ours.
+        parts: mean recall by part of the meaning, such as "noun", and K; empty where the task has no parts.
+    """
+
+    rank: int
+    group: str
+    composer: ComposerCard
+    seeds: tuple[int, ...]
+    scores: Mapping[str, Score]
+    parameters: ParameterCounts
+    queries_per_second: float
+    wall_seconds: float
+    device: str
+    published: Published | None
+    tier: Tier
+    author: str
+    parts: Mapping[str, Mapping[int, float]]
+
+
+@dataclass(frozen=True)
+class Board:
+    """One table: rows that differ in the composer alone.
+
+    Attributes:
+        recipe: the first digits of the configuration's hash.
+        slices: values by attribute, in the order of the tables.
+        rows: best first, at least one.
+    """
+
+    protocol: str
+    preset: str
+    recipe: str
+    dataset: DatasetCard
+    slices: Mapping[str, tuple[str, ...]]
+    rows: tuple[Row, ...]
+
+
+def build(stored: Iterable[StoredRecord]) -> tuple[Board, ...]:
+    """The boards of these records: by protocol, then the recipe that trains longest first.
+
+    The result does not depend on the order of the records. Records of one protocol and dataset must hold the same
+    queries, as `leaderboard.load_records` makes sure.
+    """
+    return tuple(_board(runs) for runs in comparable(stored))
+
+
+def comparable(stored: Iterable[StoredRecord]) -> list[list[StoredRecord]]:
+    """The records that may share a board, together: by protocol, then the recipe that trains longest first."""
+    runs = sorted(stored, key=lambda run: (run.record.composer.name, run.record.seed))
+    groups: dict[tuple[str, str, str, str], list[StoredRecord]] = defaultdict(list)
+    for run in runs:
+        record = run.record
+        groups[record.protocol, record.preset, _recipe(record.configuration), record.dataset.fingerprint].append(run)
+    longest_first = sorted(
+        groups.items(),
+        key=lambda item: (item[0][0], -max(run.record.training.queries_seen for run in item[1]), item[0]),
+    )
+    return [group for _, group in longest_first]
+
+
+def _once(make: Callable[[Sequence[StoredRecord]], Made]) -> Callable[[Sequence[StoredRecord]], Made]:
+    """`make`, once in a process for the same files: `tirg-bench run` writes all tables after every run, and most of
+    the time would go into rows and boards that are as they were."""
+    made: dict[tuple[tuple[str, Tier], ...], Made] = {}
+
+    @wraps(make)
+    def made_once(runs: Sequence[StoredRecord]) -> Made:
+        key = tuple((run.file_sha256, run.tier) for run in runs)
+        if not all(sha256 for sha256, _ in key):
+            return make(runs)
+        if key not in made:
+            made[key] = make(runs)
+        return made[key]
+
+    return made_once
+
+
+@_once
+def _board(runs: Sequence[StoredRecord]) -> Board:
+    by_composer: dict[str, list[StoredRecord]] = defaultdict(list)
+    for run in runs:
+        by_composer[run.record.composer.name].append(run)
+    unranked = [_row(group) for group in by_composer.values()]
+    places = sorted(_order(row) for row in unranked)
+    unranked.sort(key=lambda row: (_order(row), row.composer.name))
+    names = [row.composer.name for row in unranked]
+    outcomes_of = {name: [run.outcomes for run in by_composer[name]] for name in names}
+    letters = group_letters(names, different_pairs(outcomes_of, level=SIGNIFICANT, seed=_INTERVAL_SEED))
+    rows = [replace(row, rank=1 + places.index(_order(row)), group=letters[row.composer.name]) for row in unranked]
+    record, outcomes = runs[0].record, runs[0].outcomes
+    return Board(
+        protocol=record.protocol,
+        preset=record.preset,
+        recipe=_recipe(record.configuration),
+        dataset=record.dataset,
+        slices={name: tuple(masks) for name, masks in slice_masks(outcomes.attributes).items()},
+        rows=tuple(rows),
+    )
+
+
+@_once
+def _row(runs: Sequence[StoredRecord]) -> Row:
+    """The row of one composer, not yet ranked."""
+    records = [run.record for run in runs]
+    return Row(
+        rank=0,
+        group="",
+        composer=records[0].composer,
+        seeds=tuple(record.seed for record in records),
+        scores=_scores(runs),
+        parameters=records[0].parameters,
+        queries_per_second=mean_and_deviation([record.training.queries_per_second for record in records])[0],
+        wall_seconds=mean_and_deviation([record.training.wall_seconds for record in records])[0],
+        device=", ".join(sorted({record.environment.device for record in records})),
+        published=published_recall(records[0].protocol, records[0].composer.name),
+        tier=min((run.tier for run in runs), key=lambda tier: tier.strength),
+        author=records[0].submission.author if records[0].submission else "",
+        parts={
+            part: {k: mean_and_deviation([record.metrics.parts[part][k] for record in records])[0] for k in KS}
+            for part in records[0].metrics.parts
+        },
+    )
+
+
+def _scores(runs: Sequence[StoredRecord]) -> dict[str, Score]:
+    outcomes = runs[0].outcomes
+    masks = {ALL: np.ones(len(outcomes), dtype=np.bool_)}
+    metrics = {ALL: [(run.record.metrics.recall, run.record.metrics.chance) for run in runs]}
+    for attribute, values in slice_masks(outcomes.attributes).items():
+        for value, mask in values.items():
+            name = f"{attribute}={value}"
+            masks[name] = mask
+            slices = [run.record.metrics.slices[attribute][value] for run in runs]
+            metrics[name] = [(part.recall or {}, part.chance or {}) for part in slices]
+    ranks, subsets = np.stack([run.outcomes.ranks for run in runs]), np.stack(list(masks.values()))
+    intervals = {
+        k: recall_intervals(ranks <= k, subsets, outcomes.sources, rng=np.random.default_rng(_INTERVAL_SEED))
+        for k in KS
+    }
+    scores = {}
+    for index, (name, mask) in enumerate(masks.items()):
+        found = {k: intervals[k][index] for k in KS}
+        recalls = [recall for recall, _ in metrics[name]]
+        spread = {k: mean_and_deviation([recall[k] for recall in recalls]) for k in (KS if mask.any() else ())}
+        scores[name] = Score(
+            queries=int(mask.sum()),
+            mean={k: mean for k, (mean, _) in spread.items()},
+            deviation={k: deviation for k, (_, deviation) in spread.items()},
+            intervals={k: interval for k, interval in found.items() if interval},
+            chance=metrics[name][0][1],
+        )
+    return scores
+
+
+def _order(row: Row) -> tuple[float, ...]:
+    return tuple(-row.scores[ALL].mean[k] for k in KS)
+
+
+def _recipe(configuration: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,149 @@
+"""Records to what people read: for every protocol a Markdown page and a CSV file, and whether these are up to date.
+
+The files are a pure function of the records, so whoever regenerates them gets the same bytes.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from math import isclose
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from filelock import FileLock
+
+from benchmark.errors import BenchmarkError
+from benchmark.leaderboard.boards import Board, Row, Score, build
+from benchmark.leaderboard.tables import OF_OWNERS, csv_table, markdown_page, print_table
+from benchmark.records.store import StoredRecord, read_stored
+from css_gen.storage.atomic import write_atomically
+
+__all__ = [
+    "Board",
+    "Row",
+    "Score",
+    "Written",
+    "build",
+    "load_records",
+    "print_table",
+    "stale_tables",
+    "tables_of",
+    "write_leaderboards",
+]
+
+
+class Written(NamedTuple):
+    """The files that were written, and a line for every record that was left out."""
+
+    files: tuple[Path, ...]
+    problems: tuple[str, ...]
+
+
+def load_records(root: Path) -> tuple[list[StoredRecord], list[str]]:
+    """All records under a folder that agree with themselves and each other, and a line for every one that does not.
+
+    Raises:
+        BenchmarkError: there is no such folder.
+    """
+    if not root.is_dir():
+        raise BenchmarkError(f"{root}: there is no folder of records; `tirg-bench run` makes one")
+    stored: list[StoredRecord] = []
+    problems: list[str] = []
+    first_with: dict[tuple[str, str], StoredRecord] = {}
+    for path in sorted(root.rglob("*.json")):
+        if path.name.startswith("."):
+            continue
+        try:
+            run = read_stored(path)
+        except BenchmarkError as error:
+            problems.append(str(error))
+            continue
+        first = first_with.setdefault((run.record.protocol, run.record.dataset.fingerprint), run)
+        if _has_same_queries(run, first):
+            stored.append(run)
+        else:
+            problems.append(f"{path}: names the dataset of {first.path} but holds other queries; run it again")
+    return stored, problems
+
+
+def write_leaderboards(records_root: Path, out_root: Path) -> Written:
+    """Regenerate `<protocol>.md` and `<protocol>.csv` in `out_root` for every protocol that has a folder of records,
+    and for those whose data only their owners give.
+
+    Two processes may do so at the same time: each reads and writes under a lock, so the last one has read everything.
+
+    Raises:
+        BenchmarkError: there is no folder of records, or the tables cannot be written.
+    """
+    files = []
+    try:
+        out_root.mkdir(parents=True, exist_ok=True)
+        with FileLock(out_root / ".leaderboards.lock"):
+            stored, problems = load_records(records_root)
+            for name, content in tables_of(stored, _protocols(records_root)).items():
+                files.append(out_root / name)
+                write_atomically(files[-1], content.encode())
+    except OSError as error:
+        raise BenchmarkError(f"{out_root}: the tables cannot be written ({error.strerror}); check the folder") from None
+    return Written(tuple(files), tuple(problems))
+
+
+def tables_of(stored: Sequence[StoredRecord], protocols: Iterable[str]) -> dict[str, str]:
+    """The text of every table by the name of its file: a page and a CSV file for each protocol."""
+    boards = build(stored)
+    texts: dict[str, str] = {}
+    for protocol in protocols:
+        of_protocol = [board for board in boards if board.protocol == protocol]
+        texts |= {f"{protocol}.md": markdown_page(protocol, of_protocol), f"{protocol}.csv": csv_table(of_protocol)}
+    return texts
+
+
+def stale_tables(stored: Sequence[StoredRecord], records_root: Path, out_root: Path) -> list[str]:
+    """A line for each table in `out_root` that is not the one of the records, or is missing.
+
+    Pages are compared to the letter, numbers in CSV files to six digits: another processor may round the last ones.
+
+    Args:
+        stored: what `load_records` gives of `records_root`.
+    """
+    remedy = "`tirg-bench leaderboard` writes it anew"
+    problems = []
+    for name, content in tables_of(stored, _protocols(records_root)).items():
+        path = out_root / name
+        try:
+            text = path.read_bytes().decode()
+        except (OSError, UnicodeDecodeError):
+            problems.append(f"{path}: is missing or cannot be read; {remedy}")
+            continue
+        if not (_is_same_csv(text, content) if path.suffix == ".csv" else text == content):
+            problems.append(f"{path}: is not the table of the records; {remedy}")
+    return problems
+
+
+def _protocols(records_root: Path) -> list[str]:
+    """Those that have a folder of records, and those whose data only their owners give."""
+    return sorted({folder.name for folder in records_root.iterdir() if folder.is_dir()}.union(OF_OWNERS))
+
+
+def _is_same_csv(text: str, other: str) -> bool:
+    rows, others = (list(csv.reader(io.StringIO(each))) for each in (text, other))
+    return len(rows) == len(others) and all(
+        len(row) == len(its) and all(map(_is_same_cell, row, its)) for row, its in zip(rows, others, strict=True)
+    )
+
+
+def _is_same_cell(cell: str, other: str) -> bool:
+    try:
+        return cell == other or isclose(float(cell), float(other), rel_tol=1e-6)
+    except ValueError:
+        return False
+
+
+def _has_same_queries(run: StoredRecord, other: StoredRecord) -> bool:
+    ours, theirs = run.outcomes, other.outcomes
+    if ours.attributes.keys() != theirs.attributes.keys():
+        return False
+    pairs = [(getattr(ours, name), getattr(theirs, name)) for name in ("correct", "candidates", "sources")]
+    pairs += [(column, theirs.attributes[name]) for name, column in ours.attributes.items()]
+    return all(np.array_equal(left, right) for left, right in pairs)

@@ -1,0 +1,49 @@
+"""Small WebP pictures, each stored once under the hash of its content."""
+
+import hashlib
+import io
+
+from PIL import Image
+
+from benchmark.leaderboard.site.rendered import Rendered
+from css_gen.dataset import decode_png
+
+SIDE = 96
+"""Width and height of a thumbnail in pixels."""
+
+_QUALITY = 78
+
+
+class Thumbnails:
+    """Makes thumbnails on demand.
+
+    Attributes:
+        files: content by name of the file, of all that were asked for.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self._names: dict[tuple[str, int, str], str] = {}
+
+    def name(self, rendered: Rendered, image: int, column: str = "image_3d") -> str:
+        """The file name of an image's thumbnail.
+
+        Raises:
+            DatasetError: the dataset's file is damaged.
+        """
+        place = (rendered.dataset.fingerprint, image, column)
+        if place not in self._names:
+            content = _thumbnail(rendered.split.png(image, column))
+            name = f"{hashlib.sha256(content).hexdigest()[:16]}.webp"
+            self._names[place] = name
+            self.files[name] = content
+        return self._names[place]
+
+
+def _thumbnail(png: bytes) -> bytes:
+    image = Image.fromarray(decode_png(png))
+    if max(image.size) > SIDE:
+        image = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=_QUALITY, method=4)
+    return file.getvalue()

@@ -1,0 +1,192 @@
+"""The format of a record: what one run says, as types that refuse what does not fit."""
+
+import datetime
+import hashlib
+import json
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from benchmark.records.environment import Environment
+from benchmark.scoring.recall import Metrics
+
+FORMAT_VERSION: Final = 1
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$")]
+# No control characters, and no start that a spreadsheet would take for a formula.
+Line = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x20\x7f=+@-][^\x00-\x1f\x7f]*$")]
+Url = Annotated[str, Field(max_length=300, pattern=r"^https?://[^\s<>\"|\\]+$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ComposerCard(_Part):
+    """What the composer says of itself, as in `models.ComposerInfo`."""
+
+    name: Name
+    title: Line
+    paper: Line
+    year: Annotated[int, Field(ge=1900, le=2200)]
+    url: Url
+
+
+class DatasetCard(_Part):
+    """The data a run was scored on.
+
+    `gallery` and `queries` are numbers of images and of test queries. `skipped` images were broken and left out, with
+    the queries on them; `skipped_sha256` is of the list of their names.
+    """
+
+    name: Name
+    fingerprint: Name
+    gallery: Annotated[int, Field(ge=1)]
+    queries: Annotated[int, Field(ge=1)]
+    skipped: Count = 0
+    skipped_sha256: Digest | None = None
+
+
+class TrainingFacts(_Part):
+    """`wall_seconds` is the whole run, scoring included; `peak_memory_mib` is the device's, on a CPU the process's."""
+
+    steps: Count
+    queries_seen: Count
+    queries_per_second: Amount
+    wall_seconds: Amount
+    evaluation_seconds: Amount
+    peak_memory_mib: Amount
+    final_loss: float
+
+
+class ParameterCounts(_Part):
+    """Numbers of learnable values: of the whole network, and of the composer alone."""
+
+    total: Count
+    composer: Count
+
+
+class CurvePoint(_Part):
+    """One point of the learning curve; Recall@1 is of the held-out part of the training set."""
+
+    step: Count
+    loss: float | None = None
+    recall_at_1: float | None = None
+
+
+class Example(_Part):
+    """One query's answer, for people to look at: rows of the split's queries and, best first, of its gallery."""
+
+    query: Count
+    why: Literal["sample", "best", "worst"]
+    top: Annotated[tuple[Count, ...], Field(max_length=50)]
+
+
+class StoredFile(_Part):
+    path: Line
+    sha256: Digest
+
+
+class Submission(_Part):
+    """Whose composer a run trained, where it is not one of `models/`.
+
+    Attributes:
+        source_sha256: of its code, which lies beside the records.
+        sandbox: what held its process: "bubblewrap", or "process" for limits and an audit hook alone.
+    """
+
+    author: Line
+    url: Url
+    source_sha256: Digest
+    sandbox: Literal["bubblewrap", "process"]
+
+
+class RunRecord(_Part):
+    """A finished run. Make one with `record.new_record`.
+
+    `configuration` is the recipe alone, without composer, protocol and seed: rows of a table share it.
+    `checkpoint.path` may be relative to anywhere; `ranks.path` is relative to the record.
+    """
+
+    format_version: Literal[1]
+    protocol: Name
+    composer: ComposerCard
+    preset: Name
+    seed: Count
+    configuration: dict[str, JsonValue]
+    configuration_hash: Digest
+    dataset: DatasetCard
+    metrics: Metrics
+    training: TrainingFacts
+    parameters: ParameterCounts
+    curve: Annotated[tuple[CurvePoint, ...], Field(max_length=2_000)]
+    examples: Annotated[tuple[Example, ...], Field(max_length=100)] = ()
+    environment: Environment
+    checkpoint: StoredFile | None
+    ranks: StoredFile
+    created: datetime.date
+    submission: Submission | None = None
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        expected = configuration_hash(
+            self.configuration,
+            protocol=self.protocol,
+            composer=self.composer.name,
+            dataset_fingerprint=self.dataset.fingerprint,
+        )
+        if self.configuration_hash != expected:
+            raise ValueError("configuration_hash does not belong to this configuration, composer and dataset")
+        if self.ranks.path != file_name(self.preset, self.seed, "parquet"):
+            raise ValueError(f"ranks.path is not {file_name(self.preset, self.seed, 'parquet')}")
+        return self
+
+    def reproducible(self) -> dict[str, Any]:
+        """What the same code, recipe and seed give again to the last digit on the same machine: no times, no hosts."""
+        return self.model_dump(
+            mode="json",
+            exclude={
+                "created": True,
+                "environment": True,
+                "checkpoint": {"path"},
+                "training": {"queries_per_second", "wall_seconds", "evaluation_seconds", "peak_memory_mib"},
+            },
+        )
+
+
+def configuration_hash(
+    configuration: dict[str, JsonValue], *, protocol: str, composer: str, dataset_fingerprint: str
+) -> str:
+    """SHA-256 of everything that decides a run but the seed: equal hashes need no second run.
+
+    Raises:
+        ValueError: the configuration holds NaN or infinity.
+    """
+    return sha256(
+        canonical(
+            {
+                "protocol": protocol,
+                "composer": composer,
+                "dataset": dataset_fingerprint,
+                "configuration": configuration,
+            }
+        )
+    )
+
+
+def file_name(preset: str, seed: int, suffix: str) -> str:
+    """The name of a run's file with that suffix."""
+    return f"{preset}-s{seed}.{suffix}"
+
+
+def canonical(values: Any) -> bytes:
+    """JSON in one spelling: equal values give equal bytes. Raises ValueError for NaN and infinity."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def sha256(content: bytes) -> str:
+    """In hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()

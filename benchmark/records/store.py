@@ -1,0 +1,279 @@
+"""One run as data: a typed JSON file of numbers, and beside it a Parquet file of what became of every query.
+
+    records/<protocol>/<composer>/<preset>-s<seed>.json
+    records/<protocol>/<composer>/<preset>-s<seed>.parquet
+
+Whatever a table shows can be computed again from the second file, and `validate_record` does. The first ends in a
+checksum of its own content, which catches an edit by hand, not a forger: only scoring the checkpoint again does that.
+"""
+
+import datetime
+import json
+from math import isclose
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from pydantic import JsonValue, ValidationError
+
+import models
+from benchmark.errors import BenchmarkError
+from benchmark.records.environment import Environment
+from benchmark.records.outcomes_file import decode, encode
+from benchmark.records.schema import (
+    FORMAT_VERSION,
+    ComposerCard,
+    CurvePoint,
+    DatasetCard,
+    Example,
+    ParameterCounts,
+    RunRecord,
+    StoredFile,
+    Submission,
+    TrainingFacts,
+    canonical,
+    configuration_hash,
+    file_name,
+    sha256,
+)
+from benchmark.records.tier import Tier, tier_of
+from benchmark.scoring.recall import Outcomes, metrics_of
+from css_gen.storage.atomic import write_atomically
+
+__all__ = [
+    "FORMAT_VERSION",
+    "SUBMISSIONS",
+    "ComposerCard",
+    "CurvePoint",
+    "DatasetCard",
+    "Environment",
+    "Example",
+    "ParameterCounts",
+    "RunRecord",
+    "StoredFile",
+    "StoredRecord",
+    "Submission",
+    "Tier",
+    "TrainingFacts",
+    "configuration_hash",
+    "load_outcomes",
+    "load_record",
+    "new_record",
+    "read_stored",
+    "record_path",
+    "save_record",
+    "submitted_source",
+    "validate_record",
+]
+
+SUBMISSIONS = "submissions"
+"""The folder beside `records/` that holds the code of submitted composers: NAME/NAME.py."""
+
+_LARGEST_FILE = 64 * 2**20
+
+
+class StoredRecord(NamedTuple):
+    """A record with what became of its queries, its file's path, how far it was checked, and its file's hash."""
+
+    record: RunRecord
+    outcomes: Outcomes
+    path: Path
+    tier: Tier = Tier.SELF_REPORTED
+    file_sha256: str = ""
+
+
+def new_record(
+    outcomes: Outcomes,
+    *,
+    protocol: str,
+    composer: ComposerCard,
+    preset: str,
+    seed: int,
+    configuration: dict[str, JsonValue],
+    dataset: DatasetCard,
+    training: TrainingFacts,
+    parameters: ParameterCounts,
+    curve: tuple[CurvePoint, ...],
+    examples: tuple[Example, ...] = (),
+    environment: Environment,
+    checkpoint: StoredFile | None,
+    created: datetime.date,
+    submission: Submission | None = None,
+) -> RunRecord:
+    """A record whose scores and hashes are computed here, so that they cannot be wrong.
+
+    Raises:
+        ValueError: there are no queries, or a value breaks the format (pydantic's ValidationError).
+    """
+    return RunRecord(
+        format_version=FORMAT_VERSION,
+        protocol=protocol,
+        composer=composer,
+        preset=preset,
+        seed=seed,
+        configuration=configuration,
+        configuration_hash=configuration_hash(
+            configuration, protocol=protocol, composer=composer.name, dataset_fingerprint=dataset.fingerprint
+        ),
+        dataset=dataset,
+        metrics=metrics_of(outcomes),
+        training=training,
+        parameters=parameters,
+        curve=curve,
+        examples=examples,
+        environment=environment,
+        checkpoint=checkpoint,
+        ranks=StoredFile(path=file_name(preset, seed, "parquet"), sha256=sha256(encode(outcomes))),
+        created=created,
+        submission=submission,
+    )
+
+
+def record_path(root: Path, *, protocol: str, composer: str, preset: str, seed: int) -> Path:
+    """Where under `root` the record of that run lies, or would lie."""
+    return root / protocol / composer / file_name(preset, seed, "json")
+
+
+def save_record(record: RunRecord, outcomes: Outcomes, root: Path) -> Path:
+    """Write a record and its outcomes under `root`, the record last, and return its path.
+
+    Raises:
+        ValueError: the record was not made from these outcomes.
+        BenchmarkError: the folder cannot be written.
+    """
+    content = encode(outcomes)
+    if sha256(content) != record.ranks.sha256:
+        raise ValueError("these are not the outcomes that the record was made from")
+    path = record_path(
+        root, protocol=record.protocol, composer=record.composer.name, preset=record.preset, seed=record.seed
+    )
+    values = record.model_dump(mode="json")
+    sealed = values | {"sha256": sha256(canonical(values))}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path.parent / record.ranks.path, content)
+        write_atomically(path, (json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    except OSError as error:
+        raise BenchmarkError(f"{path}: the record cannot be written ({error.strerror}); check the folder") from None
+    return path
+
+
+def load_record(path: Path) -> RunRecord:
+    """Read a record, checking its format and its checksum, not yet its numbers.
+
+    Raises:
+        BenchmarkError: the file cannot be read, is no record, is of another format version, or was edited.
+    """
+    try:
+        values = json.loads(_read(path), parse_constant=_refuse_constant)
+        version = values["format_version"]
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise BenchmarkError(f"{path}: format version {version} is newer than {FORMAT_VERSION}; update css-bench")
+        said, computed = values.pop("sha256"), sha256(canonical(values))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise BenchmarkError(f"{path}: not a record of tirg-bench; remove it from the records") from None
+    if said != computed:
+        raise BenchmarkError(f"{path}: was edited, its checksum no longer fits; restore it or run it again")
+    try:
+        return RunRecord.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise BenchmarkError(f"{path}: {where + ': ' if where else ''}{first['msg']}; run it again") from None
+
+
+def load_outcomes(path: Path, record: RunRecord) -> Outcomes:
+    """Read what became of each query of the record at `path`.
+
+    Raises:
+        BenchmarkError: the file is missing, is not the one that the record was made from, or is no such table.
+    """
+    file = path.parent / record.ranks.path
+    content = _read(file)
+    if sha256(content) != record.ranks.sha256:
+        raise BenchmarkError(f"{file}: is not the file that {path.name} was made from; restore it or run it again")
+    try:
+        return decode(content, record.dataset.queries)
+    except ValueError as error:
+        raise BenchmarkError(f"{file}: holds no outcomes of {record.dataset.queries} queries ({error})") from None
+
+
+def read_stored(path: Path) -> StoredRecord:
+    """A record that agrees with itself: see `validate_record` for what is checked.
+
+    Raises:
+        BenchmarkError: it does not; the message names the file and the first disagreement.
+    """
+    file_sha256 = sha256(_read(path))
+    record = load_record(path)
+    home = record_path(
+        Path(), protocol=record.protocol, composer=record.composer.name, preset=record.preset, seed=record.seed
+    )
+    if path.resolve().parts[-3:] != home.parts:
+        raise BenchmarkError(f"{path}: is the record of another run; its place is {home} among the records")
+    outcomes = load_outcomes(path, record)
+    _require_source(path, record)
+    gallery = record.dataset.gallery
+    if outcomes.candidates.max() > gallery or outcomes.first.max() >= gallery:
+        raise BenchmarkError(f"{path}: its ranks are from a gallery of more than {gallery} images; run it again")
+    for example in record.examples:
+        if example.query >= record.dataset.queries or max(example.top, default=0) >= gallery:
+            raise BenchmarkError(f"{path}: an example names a query or an image that there is not; run it again")
+    if difference := _difference("metrics", record.metrics.model_dump(), metrics_of(outcomes).model_dump()):
+        raise BenchmarkError(f"{path}: {difference}; the record was edited or is broken, run it again")
+    return StoredRecord(record, outcomes, path, tier_of(path), file_sha256)
+
+
+def submitted_source(path: Path, composer: str) -> Path:
+    """Where the code of a submitted composer lies whose record is at `path`."""
+    return path.resolve().parents[3] / SUBMISSIONS / composer / f"{composer}.py"
+
+
+def _require_source(path: Path, record: RunRecord) -> None:
+    """Raises BenchmarkError if a submitted composer's code is not the one that the record was made with."""
+    if record.submission is None:
+        return
+    file, name = submitted_source(path, record.composer.name), record.composer.name
+    if name in models.names():
+        raise BenchmarkError(f"{path}: is a submission under the name of a composer in models/; remove it")
+    if sha256(_read(file)) != record.submission.source_sha256:
+        raise BenchmarkError(f"{file}: is not the code that {path} was made with; restore it or submit it again")
+
+
+def validate_record(path: Path) -> list[str]:
+    """What is wrong with a record, one line for a person each; empty if nothing is.
+
+    Checked: format, checksum, its place among the records, the hashes of its configuration, its ranks and the code of a
+    submission, and every score, which is computed again from the ranks.
+    """
+    try:
+        read_stored(path)
+    except BenchmarkError as error:
+        return [str(error)]
+    return []
+
+
+def _difference(name: str, said: Any, computed: Any) -> str | None:
+    """The first place where two nested values differ, beyond the last digits of a number."""
+    if isinstance(said, dict) and isinstance(computed, dict):
+        if said.keys() != computed.keys():
+            return f"{name} has {sorted(map(str, said))}, its ranks give {sorted(map(str, computed))}"
+        inner = (_difference(f"{name}.{key}", said[key], computed[key]) for key in said)
+        return next((found for found in inner if found), None)
+    if said is None or computed is None:
+        same = said is computed
+    else:
+        same = isclose(said, computed, rel_tol=1e-9, abs_tol=1e-9)
+    return None if same else f"{name} says {said}, its ranks give {computed}"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise BenchmarkError(f"{path}: is larger than {_LARGEST_FILE // 2**20} MiB, so no record; remove it")
+        return path.read_bytes()
+    except OSError as error:
+        raise BenchmarkError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number")

@@ -1,0 +1,80 @@
+"""How far somebody has checked a record: a small file beside it, which names the very record by its hash.
+
+It is a claim of whoever put it there, as the record is: `tirg-bench verify` makes it, and can be run again.
+"""
+
+import datetime
+import hashlib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.errors import BenchmarkError
+from css_gen.storage.atomic import write_atomically
+
+_SUFFIX = ".verified"
+
+
+class Tier(StrEnum):
+    """From the weakest to the strongest."""
+
+    SELF_REPORTED = "self-reported"
+    RE_SCORED = "re-scored"
+    RETRAINED = "retrained"
+
+    @property
+    def strength(self) -> int:
+        return list(Tier).index(self)
+
+
+class _Verified(BaseModel):
+    """`recall_at_1` is what was found, in percent."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    tier: Tier
+    record_sha256: str
+    recall_at_1: Annotated[float, Field(ge=0, le=100)]
+    checked: datetime.date
+
+
+def tier_of(record: Path) -> Tier:
+    """Of the record at that path; what was said of another state of the file does not count.
+
+    Raises:
+        BenchmarkError: the file beside it is damaged.
+    """
+    path = record.with_suffix(_SUFFIX)
+    try:
+        said = _Verified.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return Tier.SELF_REPORTED
+    except (OSError, ValidationError):
+        raise BenchmarkError(f"{path}: is no result of `tirg-bench verify`; remove it") from None
+    return said.tier if said.record_sha256 == _hash(record) else Tier.SELF_REPORTED
+
+
+def write_tier(record: Path, tier: Tier, *, record_sha256: str, recall_at_1: float) -> bool:
+    """Note what was found, unless as much is noted already; whether something was written.
+
+    Args:
+        record_sha256: of the file that was checked. If another stands there by now, the note does not count.
+
+    Raises:
+        BenchmarkError: it cannot be written.
+    """
+    try:
+        if tier_of(record).strength >= tier.strength:
+            return False
+        today = datetime.datetime.now(datetime.UTC).date()
+        said = _Verified(tier=tier, record_sha256=record_sha256, recall_at_1=recall_at_1, checked=today)
+        write_atomically(record.with_suffix(_SUFFIX), (said.model_dump_json(indent=2) + "\n").encode())
+    except OSError as error:
+        raise BenchmarkError(f"{record}: what was found cannot be noted beside it ({error.strerror})") from None
+    return True
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

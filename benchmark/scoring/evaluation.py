@@ -1,0 +1,106 @@
+"""A trained network and a split to Outcomes: every image and every source is encoded once, in chunks."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from benchmark.datasets.batches import Rows
+from benchmark.datasets.image_store import ImageStore
+from benchmark.datasets.splits import Pixels, Split
+from benchmark.device import memory_advice
+from benchmark.scoring.ranking import Ranking, rank_targets
+from benchmark.scoring.recall import Integers, Outcomes
+from models.network import Network, take_rows
+
+_SHOWN = 8
+
+
+class Evaluation(NamedTuple):
+    """`top` (Q, 8): gallery rows of the images ranked first, best first; -1 where the gallery has run out."""
+
+    outcomes: Outcomes
+    top: Integers
+
+
+def evaluate(network: Network, split: Split, *, accelerator: Accelerator, chunk: int) -> Evaluation:
+    """Rank the split's gallery for each of its queries.
+
+    Args:
+        chunk: images or queries encoded at once; memory beyond the embeddings depends on it alone.
+
+    Raises:
+        BenchmarkError: memory ran out.
+        ValueError: an embedding is not finite.
+    """
+    with memory_advice("while scoring", f"evaluation.chunk (now {chunk})", accelerator.mixed_precision):
+        query = embed_queries(network, split, accelerator=accelerator, chunk=chunk)
+        gallery = embed_gallery(network, split.gallery, accelerator=accelerator, chunk=chunk)
+        return rank(query, gallery, split)
+
+
+def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
+    """Embeddings (Q, D) of the split's queries and (N, D) of its gallery, of length one -> what became of each query.
+
+    Raises:
+        ValueError: an embedding is not finite.
+    """
+    queries = split.queries
+
+    def ranked(labels: Rows, top_k: int) -> Ranking:
+        own, wanted, there = (torch.from_numpy(rows) for rows in (queries.own, labels[queries.targets], labels))
+        return rank_targets(query, gallery, own, wanted, there, top_k=top_k)
+
+    ranking = ranked(split.labels, _SHOWN)
+    part_ranks = {name: ranked(labels, 0).ranks.numpy() for name, labels in split.parts.items()}
+    outcomes = Outcomes(
+        ranks=ranking.ranks.numpy(),
+        correct=ranking.correct.numpy(),
+        candidates=ranking.candidates.numpy(),
+        sources=queries.sources,
+        first=ranking.top[:, 0].numpy(),
+        attributes=queries.attributes,
+        part_ranks=part_ranks,
+    )
+    return Evaluation(outcomes, ranking.top.numpy())
+
+
+@torch.inference_mode()
+def embed_gallery(network: Network, pixels: Pixels, *, accelerator: Accelerator, chunk: int) -> Tensor:
+    """Embeddings (N, D) of all images, of length one, on the device."""
+    network.eval()
+    parts = []
+    for start in range(0, len(pixels), chunk):
+        images = ImageStore(pixels[start : start + chunk], accelerator.device).everything()
+        with accelerator.autocast():
+            parts.append(network.embed_images(network.encode_images(images)) / network.scale)
+    return torch.cat(parts).float()
+
+
+@torch.inference_mode()
+def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, chunk: int) -> Tensor:
+    """Embeddings (Q, D) of all queries, of length one, on the device.
+
+    Queries are taken in the order of their sources: a source image is encoded once, or twice where a chunk ends.
+    """
+    network.eval()
+    device, queries = accelerator.device, split.queries
+    ids, mask = (part.to(device) for part in network.vocabulary.encode(split.texts))
+    order: Rows = np.argsort(queries.sources, kind="stable")
+    embeddings: Tensor | None = None
+    for start in range(0, len(order), chunk):
+        rows = order[start : start + chunk]
+        sources, place = np.unique(queries.sources[rows], return_inverse=True)
+        texts = torch.from_numpy(split.text_rows[rows]).to(device)
+        images = ImageStore(split.sources[sources], device).everything()
+        with accelerator.autocast():
+            features = network.encode_images(images)
+            at_queries = take_rows(features, torch.from_numpy(place).to(device))
+            embedded = network.embed_queries(at_queries, ids[texts], mask[texts]) / network.scale
+        if embeddings is None:
+            embeddings = torch.empty(len(order), embedded.shape[1], device=device)
+        embeddings[torch.from_numpy(rows).to(device)] = embedded.float()
+    assert embeddings is not None
+    return embeddings

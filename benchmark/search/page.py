@@ -1,0 +1,51 @@
+"""The answer to a search as one HTML file that needs no other."""
+
+import base64
+import io
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from benchmark.datasets.splits import Pixels
+from benchmark.search.answer import Found, Wording
+from benchmark.search.gallery import Gallery, QueryImage, printable
+from benchmark.training.checkpoint import Identity
+
+_QUALITY = 85
+
+
+def search_page(
+    found: Found, *, text: str, wording: Wording, image: QueryImage, gallery: Gallery, identity: Identity
+) -> str:
+    """The page: the query's image and text, the answers below, all images inside it.
+
+    Args:
+        text: as it was given.
+
+    Raises:
+        BenchmarkError: an image cannot be read any more.
+    """
+    environment = Environment(
+        loader=PackageLoader("benchmark.search"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=True,
+    )
+    return environment.get_template("search.html.jinja").render(
+        text=printable(text),
+        notes=[printable(note) for note in wording.notes],
+        image=image,
+        picture=data_uri(image.picture),
+        answers=[(answer, data_uri(gallery.picture(answer.row))) for answer in found.answers],
+        found=found,
+        gallery=gallery.title,
+        identity=identity,
+    )
+
+
+def data_uri(picture: Pixels) -> str:
+    """A picture (H, W, 3) as a WebP image inside an address."""
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, "WEBP", quality=_QUALITY)
+    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -1,0 +1,161 @@
+"""A run on disk: one safetensors file, whose header holds a JSON text of all that is not a tensor. Nothing is pickled.
+
+A single file, renamed into place, cannot be half of one state and half of another.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from benchmark.errors import BenchmarkError
+from benchmark.recipe.config import Config
+from css_gen.storage.atomic import write_atomically
+from models.network import Network
+from models.text_encoders import Vocabulary
+
+_FORMAT = "css-bench checkpoint 1"
+_KEY = "css_bench"
+"""The header has this one entry, because the order of several is not fixed and the file's hash would change with it."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which run a checkpoint belongs to; two runs of equal identity on one machine are equal.
+
+    Attributes:
+        spatial: the composer's mode.
+        fingerprint: of the dataset.
+    """
+
+    composer: str
+    dataset: str
+    fingerprint: str
+    spatial: bool
+    seed: int
+    config: Config
+
+    def __str__(self) -> str:
+        return f"{self.composer} on {self.dataset}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "config": self.config.model_dump(mode="json")}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        return cls(**{**values, "config": Config.model_validate(values["config"])})
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds.
+
+    Attributes:
+        steps: how many are done. Random states and the sampler's place need no more than this: all they draw in a step
+            is a function of (seed, step).
+        seconds: spent on them, 0 in a finished model's file, so that equal models are equal files.
+        tensors: "model.*" and, while training, "optimiser.*" and "curve.*".
+    """
+
+    identity: Identity
+    vocabulary: Vocabulary
+    steps: int
+    seconds: float
+    tensors: dict[str, Tensor]
+
+    def write(self, path: Path) -> None:
+        """Raises OSError as `open` does; the path then holds what it held before."""
+        text = {
+            "format": _FORMAT,
+            "identity": self.identity.to_json(),
+            "vocabulary": json.loads(self.vocabulary.to_json()),
+            "steps": self.steps,
+            "seconds": self.seconds,
+        }
+        write_atomically(path, save(self.tensors, {_KEY: json.dumps(text, sort_keys=True)}))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Raises BenchmarkError if the file is missing, damaged, or no checkpoint."""
+        try:
+            with safe_open(path, framework="pt") as file:
+                text = json.loads((file.metadata() or {})[_KEY])
+                if text["format"] != _FORMAT:
+                    raise ValueError(f"its format is {text['format']!r}, expected {_FORMAT!r}")
+                return cls(
+                    identity=Identity.from_json(text["identity"]),
+                    vocabulary=Vocabulary.from_json(json.dumps(text["vocabulary"])),
+                    steps=int(text["steps"]),
+                    seconds=float(text["seconds"]),
+                    tensors={name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118  not a dict
+                )
+        except FileNotFoundError:
+            raise BenchmarkError(f"{path}: there is no such checkpoint; `tirg-bench run` makes it") from None
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, ValidationError) as error:
+            why = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise BenchmarkError(f"{path} is not a checkpoint of tirg-bench or is damaged ({why}); delete it") from None
+
+    def network(self) -> Network:
+        """The model, in eval mode on the CPU. Neither the dataset nor the network is needed for it.
+
+        Raises:
+            BenchmarkError: its composer is not registered here.
+        """
+        identity = self.identity
+        config = identity.config.model.model_copy(update={"pretrained": ""})
+        try:
+            network = Network(identity.composer, config, self.vocabulary, spatial=identity.spatial)
+        except ValueError as error:
+            raise BenchmarkError(f"the checkpoint's model cannot be made: {error}") from None
+        load_model(network, self.tensors)
+        return network.eval()
+
+
+def model_tensors(network: nn.Module) -> dict[str, Tensor]:
+    return {f"model.{name}": _stored(value) for name, value in network.state_dict().items()}
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The state of every parameter that has one, under the parameter's number."""
+    return {
+        f"optimiser.{number}.{name}": _stored(value)
+        for number, state in optimiser.state_dict()["state"].items()
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+
+
+def load_model(network: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Raises BenchmarkError if names or shapes differ: the code has changed since the checkpoint was written."""
+    stored = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+    try:
+        network.load_state_dict(stored)
+    except RuntimeError as error:
+        why = " ".join(str(error).split())[:200]
+        raise BenchmarkError(f"a checkpoint does not fit its model any more ({why}); delete it") from None
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Give a new optimiser the stored state, each tensor laid out in memory as its parameter is: the same kernels then
+    run over it in the same order as without the interruption."""
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimiser."):
+            number, key = name.removeprefix("optimiser.").split(".")
+            parameter = parameters[int(number)]
+            if value.shape == parameter.shape:
+                value = torch.empty_like(parameter, dtype=value.dtype, device="cpu").copy_(value)
+            state.setdefault(int(number), {})[key] = value
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+
+
+def _stored(value: Tensor) -> Tensor:
+    """A copy of its own on the CPU: safetensors refuses tensors that share memory or are not contiguous."""
+    return value.detach().to("cpu", copy=True).contiguous()

@@ -1,0 +1,172 @@
+"""The training loop. A step is a pure function of (weights, seed, step), so a resumed run is an uninterrupted one."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from benchmark.datasets.batches import Sampler
+from benchmark.datasets.splits import Split
+from benchmark.device import memory_advice
+from benchmark.errors import BenchmarkError
+from benchmark.training.checkpoint import (
+    Checkpoint,
+    Identity,
+    load_model,
+    load_optimiser,
+    model_tensors,
+    optimiser_tensors,
+)
+from benchmark.training.progress import Progress
+from benchmark.training.step import Session
+from models.network import Network
+
+STEPS_BETWEEN_REPORTS = 10
+SECONDS_BETWEEN_CHECKPOINTS = 20.0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training gave besides the weights.
+
+    Attributes:
+        seconds: wall time in steps; looks and checkpoints left out.
+        seconds_before: the part of it that was spent before an interruption.
+        losses: of every step.
+        looks: step and Recall@1 of every look.
+    """
+
+    seconds: float
+    seconds_before: float
+    losses: tuple[float, ...]
+    looks: tuple[tuple[int, float], ...]
+
+
+def train(
+    network: Network,
+    split: Split,
+    sampler: Sampler,
+    identity: Identity,
+    *,
+    accelerator: Accelerator,
+    checkpoint_path: Path,
+    report: Callable[[Progress], None],
+    look: Callable[[], float] | None = None,
+    seconds_between_checkpoints: float = SECONDS_BETWEEN_CHECKPOINTS,
+) -> Trained:
+    """Train a network in place, going on from the checkpoint if there is one of the same identity.
+
+    Args:
+        split: the training images, texts and labels.
+        identity: the run's; holds its configuration and seed.
+        checkpoint_path: where the state is kept meanwhile; the caller removes it in the end.
+        report: called every few steps. Between two calls nothing waits for the device.
+        look: gives Recall@1 on the held-out part, asked every `evaluation.every` steps.
+
+    Raises:
+        BenchmarkError: the loss is not finite (the message names the step; the last checkpoint, from before it, stays),
+            or memory ran out (the message names the options to lower).
+    """
+    config = identity.config.training
+    image_size = f"data.image_size (now {identity.config.data.image_size})"
+    with memory_advice(f"while {identity} was moved to the device", image_size, config.precision):
+        session = Session(network, split, sampler, identity, accelerator)
+    before = _resume(checkpoint_path, session)
+    seconds, losses, looks = before.seconds, list(before.losses), list(before.looks)
+    waiting: list[Tensor] = []
+    every = identity.config.evaluation.every
+    saved = started = begun = time.perf_counter()
+    for step in range(len(losses), config.steps):
+        waiting.append(session.step(step))
+        now = step + 1
+        is_last = now == config.steps
+        is_look = look is not None and every > 0 and now % every == 0
+        is_due = time.perf_counter() - saved > seconds_between_checkpoints
+        if not (is_last or is_look or is_due or now % STEPS_BETWEEN_REPORTS == 0):
+            continue
+        losses += _finite(waiting, now, identity)
+        waiting.clear()
+        seconds += time.perf_counter() - started
+        if is_look and look is not None:
+            looks.append((now, look()))
+            network.train()
+        report(
+            Progress(
+                step=now,
+                steps=config.steps,
+                loss=losses[-1],
+                learning_rate=session.learning_rate(step),
+                queries_per_second=now * config.batch / seconds,
+                recall=looks[-1][1] if looks else None,
+                seconds_left=(time.perf_counter() - begun) / (now - len(before.losses)) * (config.steps - now),
+            )
+        )
+        if is_last or is_due:
+            state = Trained(seconds, before.seconds, tuple(losses), tuple(looks))
+            _save(checkpoint_path, session, state)
+            saved = time.perf_counter()
+        started = time.perf_counter()
+    return Trained(seconds, before.seconds, tuple(losses), tuple(looks))
+
+
+def _save(path: Path, session: Session, state: Trained) -> None:
+    identity, network = session.identity, session.network
+    model = model_tensors(network)
+    steps = len(state.losses)
+    for name, value in model.items():
+        if not value.isfinite().all():
+            raise BenchmarkError(_not_finite(f"{name} is not finite after step {steps}", identity))
+    curve = {
+        "curve.losses": torch.tensor(state.losses, dtype=torch.float64),
+        "curve.looks": torch.tensor(state.looks, dtype=torch.float64).reshape(-1, 2),
+    }
+    tensors = model | optimiser_tensors(session.optimiser) | curve
+    Checkpoint(identity, network.vocabulary, steps, state.seconds, tensors).write(path)
+
+
+def steps_done(path: Path, identity: Identity) -> int:
+    """Where training would go on from that checkpoint.
+
+    Raises:
+        BenchmarkError: the file is damaged.
+    """
+    checkpoint = Checkpoint.read(path) if path.exists() else None
+    return checkpoint.steps if checkpoint and checkpoint.identity == identity else 0
+
+
+def _resume(path: Path, session: Session) -> Trained:
+    """What was done before; a checkpoint of another identity is as good as none."""
+    nothing = Trained(0.0, 0.0, (), ())
+    if not path.exists():
+        return nothing
+    checkpoint = Checkpoint.read(path)
+    if checkpoint.identity != session.identity or checkpoint.vocabulary != session.network.vocabulary:
+        return nothing
+    load_model(session.network, checkpoint.tensors)
+    load_optimiser(session.optimiser, checkpoint.tensors)
+    looks = checkpoint.tensors["curve.looks"].tolist()
+    losses = checkpoint.tensors["curve.losses"].tolist()
+    done = checkpoint.seconds
+    return Trained(done, done, tuple(losses), tuple((int(step), recall) for step, recall in looks))
+
+
+def _finite(losses: list[Tensor], now: int, identity: Identity) -> list[float]:
+    """The losses of the steps up to `now`, waiting for the device."""
+    values = torch.stack(losses).cpu()
+    broken = (~values.isfinite()).nonzero()
+    if len(broken):
+        step = now - len(values) + int(broken[0]) + 1
+        raise BenchmarkError(_not_finite(f"the loss of step {step} is not finite", identity))
+    found: list[float] = values.tolist()
+    return found
+
+
+def _not_finite(what: str, identity: Identity) -> str:
+    return (
+        f"{what}: training of {identity} stopped; the last checkpoint from before it "
+        f"is kept; lower training.learning_rate (now {identity.config.training.learning_rate:g})"
+    )

@@ -1,0 +1,165 @@
+"""Making a dataset: what is left to do in a folder, done by several processes, and the manifest at the end."""
+
+import threading
+from functools import lru_cache, partial
+from pathlib import Path
+
+from css_gen.errors import DatasetError
+from css_gen.pool import Step, run_tasks
+from css_gen.progress import Reporter, Silent
+from css_gen.scenes.randomness import SplitId
+from css_gen.scenes.sampling import SplitPlan, reference
+from css_gen.storage import folder
+from css_gen.storage.atomic import written_atomically
+from css_gen.storage.card import CARD_NAME, write_card
+from css_gen.storage.configuration import Configuration, Shard, Unit, split_name, units
+from css_gen.storage.manifest import MANIFEST_NAME, FileEntry, Manifest, SplitCounts, generator_version, read_manifest
+from css_gen.storage.shards import held_out, query_count, render_pixels, split_plan, write_images, write_queries
+
+_SECONDS_BEFORE_A_COMPILER_SHOWS = 1.5
+
+
+def render(
+    root: Path, configuration: Configuration, *, jobs: int, force: bool = False, reporter: Reporter | None = None
+) -> Manifest:
+    """Make the dataset of a configuration in a folder, or what is missing of it.
+
+    Args:
+        jobs: how many processes.
+        force: start over, whatever css-gen had made in the folder. Files it did not make stay.
+
+    Raises:
+        ValueError: the splits are too small.
+        DatasetError: the folder holds something else, or somebody else works in it.
+        OSError: a disk that is full, a folder that cannot be written. Finished files are kept, others leave no trace.
+    """
+    reporter = reporter or Silent()
+    for split in SplitId:
+        split_plan(configuration, split)
+    if not force and (complete := finished(root, configuration)):
+        return complete
+    with folder.held(root):
+        if not folder.is_ours(root) and (foreign := folder.foreign_files(root)):
+            raise DatasetError(
+                f"{root} holds files that css-gen did not make ({', '.join(foreign[:3])}); use --out for another folder"
+            )
+        done = {} if force else _resumable(root, configuration)
+        if done is not None:
+            folder.begin(root, configuration, done)
+        return make(root, configuration, jobs=jobs, reporter=reporter, keep_manifest=bool(done))
+
+
+def make(
+    root: Path, configuration: Configuration, *, jobs: int, reporter: Reporter, keep_manifest: bool = False
+) -> Manifest:
+    """Make every file that a held folder (see `folder`) lacks a note of, then the card and the manifest."""
+    tasks = list(units(configuration))
+    folder.sweep(root, {task.name for task in tasks} | ({MANIFEST_NAME, CARD_NAME} if keep_manifest else set()))
+    for split in SplitId:
+        (root / split_name(split)).mkdir(exist_ok=True)
+    if already := folder.count_done(root):
+        reporter.message(f"going on in {root}: {already} of {len(tasks)} files are there")
+    warm_up(configuration, reporter)
+    work = partial(_make_file, root, configuration)
+    with reporter.track("rendering", configuration.images, "images") as on_progress:
+        files = {unit.name: entry for unit, entry in run_tasks(work, tasks, jobs=jobs, on_progress=on_progress)}
+    manifest = Manifest.of(configuration, split_counts(configuration), held_out(configuration).to_json(), files)
+    write_card(root, manifest)
+    manifest.write(root)
+    folder.end(root)
+    return manifest
+
+
+def finished(root: Path, configuration: Configuration) -> Manifest | None:
+    """The manifest of a folder that holds this configuration's whole dataset, going by names and sizes of its files.
+
+    Raises:
+        DatasetError: it holds another configuration's, or one that cannot be read.
+    """
+    if not (root / MANIFEST_NAME).exists():
+        return None
+    manifest = read_manifest(root)
+    _require_same(root, configuration.differences(manifest.configuration))
+    if folder.is_begun(root):
+        return None
+    if not manifest.is_unedited:
+        raise DatasetError(
+            f"{root / MANIFEST_NAME} was edited: its checksum of itself is wrong; "
+            f"`css-gen verify {root} --repair` makes it anew"
+        )
+    for name, entry in manifest.files.items():
+        path = root / name
+        if not path.exists() or path.stat().st_size != entry.bytes:
+            return None
+    return manifest
+
+
+def _resumable(root: Path, configuration: Configuration) -> dict[str, FileEntry] | None:
+    """What `folder.begin` is to be told is done; None if it was begun already."""
+    if (root / MANIFEST_NAME).exists():
+        manifest = read_manifest(root)
+        _require_same(root, _version_differences(manifest.generator_version))
+        return manifest.files
+    begun = folder.begun(root)
+    if begun is None:
+        return {}
+    there, version = begun
+    _require_same(root, configuration.differences(there) + _version_differences(version))
+    return None
+
+
+def _require_same(root: Path, differences: list[str]) -> None:
+    if differences:
+        raise DatasetError(
+            f"{root} holds another dataset: {'; '.join(differences)}; use --out for another folder or --force to start "
+            "over"
+        )
+
+
+def _version_differences(there: str) -> list[str]:
+    here = generator_version()
+    return [] if there == here else [f"the css-gen that made it is {there} there and {here} here"]
+
+
+def split_counts(configuration: Configuration) -> dict[str, SplitCounts]:
+    """What each split holds."""
+    plans = {split: split_plan(configuration, split) for split in SplitId}
+    return {
+        split_name(split): SplitCounts(configuration.split_images(split), plan.references, query_count(plan))
+        for split, plan in plans.items()
+    }
+
+
+def warm_up(configuration: Configuration, reporter: Reporter) -> None:
+    """Have the renderer compiled and cached before the workers need it, and say so if that takes a while."""
+    message = "compiling the renderer (once; from then on it comes from a cache)"
+    timer = threading.Timer(_SECONDS_BEFORE_A_COMPILER_SHOWS, reporter.message, [message])
+    timer.daemon = True
+    timer.start()
+    try:
+        scene = reference(0, seed=configuration.seed, split=SplitId.TRAIN, held_out=held_out(configuration))
+        render_pixels(configuration, SplitId.TRAIN, 0, scene)
+    finally:
+        timer.cancel()
+
+
+@lru_cache(maxsize=2)
+def _plan(configuration: Configuration, split: SplitId) -> SplitPlan:
+    return split_plan(configuration, split)
+
+
+def _make_file(root: Path, configuration: Configuration, unit: Unit, step: Step) -> FileEntry:
+    images = unit.stop - unit.start if isinstance(unit, Shard) else 0
+    if entry := folder.done_entry(root, unit.name):
+        step(images)
+        return entry
+    plan = _plan(configuration, unit.split)
+    path = root / unit.name
+    with written_atomically(path) as file:
+        if isinstance(unit, Shard):
+            written = write_images(file, configuration, plan, unit, lambda: step(1))
+        else:
+            written = write_queries(file, configuration, plan, lambda: step(0))
+    entry = FileEntry(written.rows, path.stat().st_size, folder.file_sha256(path), written.content)
+    folder.note_done(root, unit.name, entry)
+    return entry

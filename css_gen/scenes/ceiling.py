@@ -1,0 +1,30 @@
+"""The most that Recall@1 can be: where a text leaves open what is added, several images fit and one scene counts."""
+
+from collections.abc import Iterable, Set
+
+from css_gen.scenes.modification import Modification
+from css_gen.scenes.scene import Scene
+
+
+def best_recall_at_1(queries: Iterable[tuple[Scene, Modification]], gallery: Set[str]) -> float:
+    """Expected Recall@1, in percent, of a model that knows every right answer, but not which of them was drawn.
+
+    Of a query's right answers that are in the gallery, it has no reason to prefer one: with n different scenes among
+    them it finds the drawn one once in n times.
+
+    Args:
+        queries: source scene and modification of each; the drawn target is in the gallery.
+        gallery: the keys of its scenes.
+
+    Raises:
+        ValueError: there are no queries, or one has no right answer in the gallery.
+    """
+    shares = []
+    for source, modification in queries:
+        answers = len(modification.targets(source) & gallery)
+        if not answers:
+            raise ValueError(f"'{modification.text}' has no right answer in the gallery")
+        shares.append(1 / answers)
+    if not shares:
+        raise ValueError("there are no queries")
+    return 100 * sum(shares) / len(shares)

@@ -1,0 +1,263 @@
+"""References, modifications and queries of a split, each a pure function of (seed, split, index) and the configuration.
+
+No item needs its neighbours, so that any worker can make any shard. What a modification needs of the split is its
+references, and those are drawn once per worker and kept.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import lru_cache
+from itertools import repeat
+from typing import NamedTuple
+
+import numpy as np
+
+from css_gen.scenes.factors import Cell, Combination, Size
+from css_gen.scenes.held_out import HeldOut
+from css_gen.scenes.matching import needs, object_set, walk
+from css_gen.scenes.modification import Add, Make, Modification, Remove, Selector
+from css_gen.scenes.randomness import SplitId, Stream, one_of, stream
+from css_gen.scenes.scene import Scene, SceneObject
+
+__all__ = [
+    "REFERENCES_PER_MODIFICATION",
+    "HeldOut",
+    "Query",
+    "SplitPlan",
+    "SplitSize",
+    "modification_queries",
+    "reference",
+    "split_size",
+]
+
+REFERENCES_PER_MODIFICATION = 3
+FEWEST_OBJECTS, MOST_OBJECTS = 3, 8
+"""Objects of a reference. With three or more, removals seldom end in the same near-empty scene, which the text alone
+would find, and two references hardly ever agree; with eight at most, there is room to add."""
+
+
+class SplitSize(NamedTuple):
+    """How many references and modifications a split has: images = references + 3 * modifications."""
+
+    references: int
+    modifications: int
+
+
+def split_size(images: int) -> SplitSize:
+    """Divide a split into references and targets as nearly as in the original, 1,000 to 18,012.
+
+    Raises:
+        ValueError: there are too few images for three references and one modification.
+    """
+    least = 2 * REFERENCES_PER_MODIFICATION
+    if images < least:
+        raise ValueError(f"a split needs at least {least} images (3 references and 3 targets), got {images}")
+    remainder = images % REFERENCES_PER_MODIFICATION
+    nearest = remainder + 3 * round((images * 1_000 / 19_012 - remainder) / 3)
+    references = max(nearest, remainder + 3)
+    return SplitSize(references, (images - references) // REFERENCES_PER_MODIFICATION)
+
+
+def reference(index: int, *, seed: int, split: SplitId, held_out: HeldOut) -> Scene:
+    """Reference number `index`: how many objects, their cells, sizes and allowed combinations, each uniform.
+
+    Two references may agree, since neither knows of the other; among 1,000 that happens about once in 400 splits.
+    """
+    return _reference(index, seed, split, held_out.allowed(split))
+
+
+@dataclass(frozen=True)
+class Query:
+    """A source image and a modification ask for a target image.
+
+    Attributes:
+        index: its number in the split.
+        source: number of the image that is modified, a reference.
+        target: number of the image that answers.
+        novel: whether an object that the modification adds, removes or changes has, before or after, a combination
+            that only test shows. Never in train.
+    """
+
+    index: int
+    source: int
+    target: int
+    modification: Modification
+    source_scene: Scene
+    target_scene: Scene
+    novel: bool
+
+
+def modification_queries(
+    index: int, *, seed: int, split: SplitId, references: int, held_out: HeldOut
+) -> tuple[Query, Query, Query]:
+    """Modification number `index` with the three different references it is applied to.
+
+    A third of the modifications add, a third remove, a sixth make a new colour and a sixth a new size. One to four
+    attributes are named equally often (two to four to add), and which ones is drawn.
+
+    Every reference is the first of the three in turn. Its objects lend the attributes (to add: any object that may be
+    added to it), and the other two are the first on a random walk that fit: the modification changes them, into scenes
+    that the split may show. In a split of some tens of references there may be no such two; then fewer attributes are
+    named, and at last anything is added anywhere.
+
+    Since modifications do not know of each other, two may pair one source with one text: 2.5 to 2.7% of the queries
+    repeat an earlier one in a split of 10,000 images. Nine in ten of them remove or make, and have the same answer.
+
+    Raises:
+        ValueError: there are fewer than three references.
+    """
+    if references < REFERENCES_PER_MODIFICATION:
+        raise ValueError(f"expected at least {REFERENCES_PER_MODIFICATION} references, got {references}")
+    return _modification_queries(index, seed, split, references, held_out)
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """All scenes and queries of a split. Images are numbered from 0: the references, then the targets of the queries.
+
+    Raises:
+        ValueError: there are too few images for a split.
+    """
+
+    images: int
+    _: KW_ONLY
+    seed: int
+    split: SplitId
+    held_out: HeldOut
+
+    def __post_init__(self) -> None:
+        split_size(self.images)
+
+    @property
+    def references(self) -> int:
+        return split_size(self.images).references
+
+    @property
+    def modifications(self) -> int:
+        return split_size(self.images).modifications
+
+    @property
+    def reference_scenes(self) -> Sequence[Scene]:
+        """All references, drawn when first asked for and then kept for the life of the process."""
+        return _pool(self.references, self.seed, self.split, self.held_out).scenes
+
+    def scene(self, image_index: int) -> Scene:
+        """What image number `image_index` shows.
+
+        Raises:
+            IndexError: there is no such image.
+        """
+        if not 0 <= image_index < self.images:
+            raise IndexError(f"image {image_index} of a split of {self.images}")
+        if image_index < self.references:
+            return self.reference_scenes[image_index]
+        return self._query(image_index - self.references).target_scene
+
+    def queries(self, start: int, stop: int) -> list[Query]:
+        """Queries number `start` to `stop`, the stop excluded.
+
+        Raises:
+            IndexError: there are no such queries.
+        """
+        if not 0 <= start <= stop <= self.images - self.references:
+            raise IndexError(f"queries {start} to {stop} of a split of {self.images - self.references}")
+        return [self._query(index) for index in range(start, stop)]
+
+    def _query(self, index: int) -> Query:
+        modification, place = divmod(index, REFERENCES_PER_MODIFICATION)
+        return _modification_queries(modification, self.seed, self.split, self.references, self.held_out)[place]
+
+
+_CELLS, _SIZES = tuple(Cell), tuple(Size)
+_ATTRIBUTES = ("cell", "size", "colour", "shape")
+_TURNS = ("add", "remove", "make-colour", "add", "remove", "make-size")
+_NAMED = (1, 2, 3, 4)
+_NAMED_TO_ADD = (2, 3, 4)
+"""With one attribute named, about half the adds would have several right images in the gallery, of which one counts."""
+_DRAWS = 8
+
+
+class _Pool(NamedTuple):
+    """What all modifications of a split draw on."""
+
+    scenes: tuple[Scene, ...]
+    sets: tuple[int, ...]
+    combinations: tuple[Combination, ...]
+
+
+@lru_cache(maxsize=2)
+def _pool(references: int, seed: int, split: SplitId, held_out: HeldOut) -> _Pool:
+    combinations = held_out.allowed(split)
+    scenes = tuple(_reference(index, seed, split, combinations) for index in range(references))
+    return _Pool(scenes, tuple(map(object_set, scenes)), combinations)
+
+
+def _reference(index: int, seed: int, split: SplitId, combinations: Sequence[Combination]) -> Scene:
+    rng = stream(seed, split, Stream.REFERENCE, index)
+    count = int(rng.integers(FEWEST_OBJECTS, MOST_OBJECTS, endpoint=True))
+    cells = rng.permutation(len(_CELLS))[:count]
+    sizes = rng.integers(len(_SIZES), size=count)
+    pairs = rng.integers(len(combinations), size=count)
+    objects = []
+    for cell, size, pair in zip(cells, sizes, pairs, strict=True):
+        shape, colour = combinations[pair]
+        objects.append(SceneObject(_CELLS[cell], _SIZES[size], colour, shape))
+    return Scene(tuple(objects))
+
+
+@lru_cache(maxsize=16)
+def _modification_queries(
+    index: int, seed: int, split: SplitId, references: int, held_out: HeldOut
+) -> tuple[Query, Query, Query]:
+    pool = _pool(references, seed, split, held_out)
+    rng = stream(seed, split, Stream.MODIFICATION, index)
+    visit, first = divmod(index, references)
+    for kind, named in _attempts(first, visit):
+        modification = _draw(kind, named, pool.scenes[first], pool.combinations, rng)
+        wanted = needs(modification, pool.combinations)
+        others = walk(pool.sets, wanted, count=2, without=first, rng=rng) if wanted.fit(pool.sets[first]) else []
+        if others:
+            break
+    queries = []
+    for number, source in enumerate((first, *others), start=index * REFERENCES_PER_MODIFICATION):
+        scene = pool.scenes[source]
+        target = modification.apply(scene, rng=rng, combinations=pool.combinations)
+        changed = {*scene} ^ {*target}
+        novel = any((item.shape, item.colour) in held_out.test_only for item in changed)
+        queries.append(Query(number, source, references + number, modification, scene, target, novel))
+    return queries[0], queries[1], queries[2]
+
+
+def _attempts(first: int, visit: int) -> Iterator[tuple[str, int]]:
+    """The kind and the number of named attributes to try, over and over; the last one fits always.
+
+    The visits to a reference take the kinds in turn, and so do neighbouring references on one visit; the numbers change
+    after six references and, for the kind that comes again, after three visits.
+    """
+    kind = _TURNS[(first + visit) % len(_TURNS)]
+    numbers = _NAMED_TO_ADD if kind == "add" else _NAMED
+    named = numbers[(first // len(_TURNS) + visit // 3) % len(numbers)]
+    for fewer in range(named, -1, -1):
+        yield from repeat((kind, fewer), _DRAWS)
+    yield "add", 0
+
+
+def _draw(
+    kind: str, named: int, scene: Scene, combinations: Sequence[Combination], rng: np.random.Generator
+) -> Modification:
+    """A modification of the given kind whose selector names so many attributes."""
+    if kind == "add":
+        shape, colour = one_of(combinations, rng)
+        item = SceneObject(one_of(scene.empty_cells, rng), one_of(_SIZES, rng), colour, shape)
+    else:
+        item = one_of(scene.objects, rng)
+    names = [_ATTRIBUTES[place] for place in rng.permutation(len(_ATTRIBUTES))[:named]]
+    selector = Selector(**{name: getattr(item, name) for name in names})
+    if kind == "add":
+        return Add(selector)
+    if kind == "remove":
+        return Remove(selector)
+    if kind == "make-size":
+        return Make(selector, new_size=Size.LARGE if item.size is Size.SMALL else Size.SMALL)
+    colours = [colour for shape, colour in combinations if shape is item.shape and colour is not item.colour]
+    return Make(selector, new_colour=one_of(colours, rng))

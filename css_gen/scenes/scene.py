@@ -1,0 +1,83 @@
+"""A scene is up to nine objects on the 3x3 grid, at most one a cell; everything else in an image is nuisance."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import Any, Self
+
+from css_gen.scenes.factors import Cell, Colour, Shape, Size
+
+
+@dataclass(frozen=True)
+class SceneObject:
+    """One object: all that a modification can speak of."""
+
+    cell: Cell
+    size: Size
+    colour: Colour
+    shape: Shape
+
+    def __str__(self) -> str:
+        return f"{self.cell} {self.size} {self.colour} {self.shape}"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Objects in the order of their cells, whatever order they are given in. The empty scene is valid.
+
+    Raises:
+        ValueError: two objects share a cell.
+    """
+
+    objects: tuple[SceneObject, ...] = ()
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.objects, key=lambda item: item.cell.index))
+        for left, right in pairwise(ordered):
+            if left.cell == right.cell:
+                raise ValueError(f"two objects in cell {left.cell}: {left}; {right}")
+        object.__setattr__(self, "objects", ordered)
+
+    def __iter__(self) -> Iterator[SceneObject]:
+        return iter(self.objects)
+
+    def __len__(self) -> int:
+        return len(self.objects)
+
+    @property
+    def key(self) -> str:
+        """The canonical string of the meaning: equal keys are equal labels, hence equally correct answers."""
+        return "; ".join(str(item) for item in self.objects)
+
+    @property
+    def empty_cells(self) -> tuple[Cell, ...]:
+        taken = {item.cell for item in self.objects}
+        return tuple(cell for cell in Cell if cell not in taken)
+
+    def to_json(self) -> str:
+        """One line of JSON: a list of objects, each with cell, size, colour and shape."""
+        return json.dumps([{field.name: getattr(item, field.name) for field in fields(item)} for item in self.objects])
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The scene that `to_json` wrote.
+
+        Raises:
+            ValueError: the text is not a list of objects with exactly the four factors, a factor is unknown, or two
+                objects share a cell.
+        """
+        try:
+            items = json.loads(text)
+            if not isinstance(items, list):
+                raise ValueError("expected a list of objects")
+            return cls(tuple(_object_from_json(item) for item in items))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"cannot read the scene {text[:80]!r}: {error}") from None
+
+
+def _object_from_json(item: Any) -> SceneObject:
+    names = {field.name for field in fields(SceneObject)}
+    if not isinstance(item, dict) or item.keys() != names:
+        raise ValueError("expected objects with exactly cell, size, colour and shape")
+    return SceneObject(Cell(item["cell"]), Size(item["size"]), Colour(item["colour"]), Shape(item["shape"]))

@@ -1,0 +1,109 @@
+"""README.md of a dataset: the card that `datasets.load_dataset` reads and people do too."""
+
+from pathlib import Path
+
+from css_gen.storage.atomic import write_atomically
+from css_gen.storage.manifest import Manifest
+from css_gen.storage.shards import DEPTH_STEPS, QUERY_SCHEMA, image_columns, image_schema
+
+CARD_NAME = "README.md"
+
+
+def write_card(root: Path, manifest: Manifest) -> None:
+    """Write the dataset card."""
+    write_atomically(root / CARD_NAME, _card(manifest).encode())
+
+
+def _card(manifest: Manifest) -> str:
+    configuration = manifest.configuration
+    size, columns = configuration.size, image_columns(configuration)
+    kinds = {field.name: str(field.type) for field in image_schema(columns)} | dict.fromkeys(columns, "image")
+    counts = "\n".join(
+        f"| {name} | {split.images} | {split.references} | {split.queries} |" for name, split in manifest.splits.items()
+    )
+    extras = {
+        "mask": "\n- `mask`: greyscale PNG of the 3D image: 0 for the floor, for an object 1 to 9 by its cell,\n"
+        "  row by row from the top left",
+        "depth": "\n- `depth`: 16-bit PNG of the 3D image: distance along the viewing axis\n"
+        f"  in {DEPTH_STEPS}ths of a world unit, 65535 for that and all that is farther",
+    }
+    return f"""---
+pretty_name: CSS (Color-Shape-Size)
+license: apache-2.0
+tags:
+- composed-image-retrieval
+- synthetic
+size_categories:
+- {_size_category(configuration.images)}
+configs:
+- config_name: images
+  default: true
+{_data_files("images-*.parquet")}
+- config_name: queries
+{_data_files("queries.parquet")}
+dataset_info:
+- config_name: images
+  features:
+{_features(kinds)}
+- config_name: queries
+  features:
+{_features({field.name: str(field.type) for field in QUERY_SCHEMA})}
+---
+
+# CSS (Color-Shape-Size)
+
+Simple scenes on a 3x3 grid, each drawn as a ray-traced 3D image and as a flat 2D image of {size}x{size} pixels, and
+modification texts that lead from a source image to a target image. Rendered by `css-gen` {manifest.generator_version}
+after the dataset of Vo et al., *Composing Text and Image for Image Retrieval - An Empirical Odyssey* (CVPR 2019).
+
+| split | images | references | queries |
+|---|---|---|---|
+{counts}
+
+Images (`images`):
+
+- `image_id`: the row's number in its split; the references come first
+- `scene`: JSON, a list of objects with cell, size, colour and shape; `key`: the same as one canonical string. **Equal
+  keys are equally correct answers**
+- `is_reference`: whether queries start from this image
+- `image_3d`, `image_2d`: PNG{"".join(extras[name] for name in columns[2:])}
+
+Queries (`queries`):
+
+- `query_id`: the row's number; `source_id`, `target_id`: image ids of the same split
+- `modification_id`: equal for the three queries that share a modification
+- `text`: the modification in words; `modification`: the same as JSON; `kind`: its kind
+- `novel`: whether the modification adds, removes or changes an object of a combination that train never shows
+
+```python
+import datasets
+
+images = datasets.load_dataset("path/to/this/folder", "images", split="test")
+queries = datasets.load_dataset("path/to/this/folder", "queries", split="test")
+source = images[queries[0]["source_id"]]["image_3d"]
+```
+
+`manifest.json` holds the configuration, the held-out combinations, a checksum of every file and the fingerprint of
+the content: `{manifest.fingerprint}`.
+`css-gen verify` checks all of it. Another CPU may compress the PNGs otherwise; their pixels, and the fingerprint,
+are the same everywhere.
+"""
+
+
+def _data_files(pattern: str) -> str:
+    return f"""  data_files:
+  - split: train
+    path: train/{pattern}
+  - split: test
+    path: test/{pattern}"""
+
+
+def _features(kinds: dict[str, str]) -> str:
+    return "\n".join(f"  - name: {name}\n    dtype: {kind}" for name, kind in kinds.items())
+
+
+def _size_category(images: int) -> str:
+    for exponent, name in ((7, "10M<n<100M"), (6, "1M<n<10M"), (5, "100K<n<1M"), (4, "10K<n<100K"), (3, "1K<n<10K")):
+        if images >= 10**exponent:
+            return name
+    return "n<1K"

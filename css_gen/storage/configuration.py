@@ -1,0 +1,194 @@
+"""All that decides what a dataset holds. Two datasets of one configuration and one format version are equal."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeAlias
+
+from css_gen.rendering.nuisance import Jitter
+from css_gen.scenes.randomness import SplitId
+
+NAMES = ("2d", "3d")
+VIEWS = ("grid", "clevr")
+EXTRAS = ("masks", "depth")
+SWITCHES = ("position", "rotation", "camera", "lights")
+MOST_IMAGES = 10_000_000
+"""Every worker knows all references; beyond this they would take more than half a GiB."""
+
+SMALLEST_SIZE, LARGEST_SIZE = 16, 4096
+
+_SHARD_IMAGES = 500
+_SHARD_PIXELS = _SHARD_IMAGES * 224 * 224
+_FEWEST_SHARDS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """What to render.
+
+    Attributes:
+        images: of the whole dataset, both splits, references included.
+        seed: 0 or more.
+        size: width and height of an image in pixels.
+        test_fraction: share of the images in the test split, between 0 and 1, both excluded.
+        names: what the texts call shapes: rectangle, circle, triangle ("2d", as the original) or cube, sphere,
+            cylinder ("3d").
+        view: the camera, "grid" (the grid fills the frame) or "clevr" (CLEVR's own, uncropped).
+        jitter: which nuisances vary.
+        extras: more columns of the 3D image, of "masks" and "depth".
+
+    Raises:
+        ValueError: a value is out of its range; the message names the option of the command line.
+    """
+
+    images: int
+    seed: int = 0
+    size: int = 224
+    test_fraction: float = 0.5
+    names: str = "2d"
+    view: str = "grid"
+    jitter: Jitter = field(default_factory=Jitter)
+    extras: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(0 < self.images <= MOST_IMAGES, "n", f"from 1 to {MOST_IMAGES:,} images", self.images)
+        _require(self.seed >= 0, "seed", "0 or more", self.seed)
+        _require(
+            SMALLEST_SIZE <= self.size <= LARGEST_SIZE, "size", f"{SMALLEST_SIZE} to {LARGEST_SIZE} pixels", self.size
+        )
+        _require(0 < self.test_fraction < 1, "test-fraction", "between 0 and 1, both excluded", self.test_fraction)
+        _require(self.names in NAMES, "names", f"one of {', '.join(NAMES)}", self.names)
+        _require(self.view in VIEWS, "view", f"one of {', '.join(VIEWS)}", self.view)
+        _require(set(self.extras) <= set(EXTRAS), "with", f"some of {', '.join(EXTRAS)}", ", ".join(self.extras))
+        object.__setattr__(self, "extras", tuple(name for name in EXTRAS if name in self.extras))
+
+    def split_images(self, split: SplitId) -> int:
+        """How many images a split holds."""
+        return split_images(self.images, self.test_fraction, split)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers, strings, booleans and lists, under the names of the command line's options."""
+        return {
+            "n": self.images,
+            "seed": self.seed,
+            "size": self.size,
+            "test-fraction": self.test_fraction,
+            "names": self.names,
+            "view": self.view,
+            "jitter": [name for name in SWITCHES if getattr(self.jitter, name)],
+            "materials": list(self.jitter.materials),
+            "with": list(self.extras),
+        }
+
+    @classmethod
+    def from_json(cls, values: Any) -> Self:
+        """The configuration that `to_json` gave.
+
+        Raises:
+            ValueError: a name is missing or unknown, or a value is out of its range.
+        """
+        kinds = {"n": int, "seed": int, "size": int, "test-fraction": float, "names": str, "view": str}
+        kinds |= dict.fromkeys(("jitter", "materials", "with"), list)
+        if not isinstance(values, dict) or values.keys() != kinds.keys():
+            raise ValueError(f"expected a configuration with exactly {', '.join(kinds)}")
+        for name, kind in kinds.items():
+            _require(type(values[name]) is kind, name, f"a JSON {kind.__name__}", values[name])
+        _require(set(values["jitter"]) <= set(SWITCHES), "jitter", f"some of {', '.join(SWITCHES)}", values["jitter"])
+        return cls(
+            images=values["n"],
+            seed=values["seed"],
+            size=values["size"],
+            test_fraction=values["test-fraction"],
+            names=values["names"],
+            view=values["view"],
+            jitter=Jitter(
+                **{name: name in values["jitter"] for name in SWITCHES}, materials=tuple(values["materials"])
+            ),
+            extras=tuple(values["with"]),
+        )
+
+    def differences(self, there: Self) -> list[str]:
+        """What another configuration has differently, each as "size is 64 there and 224 here"."""
+        ours, theirs = self.to_json(), there.to_json()
+        return [
+            f"{name} is {_shown(theirs[name])} there and {_shown(ours[name])} here"
+            for name in ours
+            if ours[name] != theirs[name]
+        ]
+
+
+def split_images(images: int, test_fraction: float, split: SplitId) -> int:
+    """How many of so many images a split holds; half an image goes to test."""
+    test = int(images * test_fraction + 0.5)
+    return test if split is SplitId.TEST else images - test
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The unit of work, resume, checksum and distribution: images `start` to `stop` of a split, the stop excluded."""
+
+    split: SplitId
+    index: int
+    count: int
+    start: int
+    stop: int
+
+    @property
+    def name(self) -> str:
+        """The path of its file inside the dataset."""
+        return f"{split_name(self.split)}/images-{self.index:05d}-of-{self.count:05d}.parquet"
+
+
+@dataclass(frozen=True)
+class QueryFile:
+    """The other unit of work: all queries of a split."""
+
+    split: SplitId
+
+    @property
+    def name(self) -> str:
+        """The path of its file inside the dataset."""
+        return queries_name(self.split)
+
+
+Unit: TypeAlias = Shard | QueryFile
+
+
+def split_name(split: SplitId) -> str:
+    return split.name.lower()
+
+
+def queries_name(split: SplitId) -> str:
+    """The path of a split's queries inside the dataset."""
+    return f"{split_name(split)}/queries.parquet"
+
+
+def shard_count(images: int, size: int) -> int:
+    """How many shards hold a split: 500 images each at 224 pixels, fewer where images are larger, so that time and
+    memory stay bounded; at least four where there are images for them, so that small datasets are resumable too."""
+    most = max(1, min(_SHARD_IMAGES, _SHARD_PIXELS // size**2))
+    return max(-(-images // most), min(_FEWEST_SHARDS, images))
+
+
+def shards(configuration: Configuration, split: SplitId) -> Iterator[Shard]:
+    """A split's shards in order; their sizes differ by one image at most."""
+    images = configuration.split_images(split)
+    count = shard_count(images, configuration.size)
+    for index in range(count):
+        yield Shard(split, index, count, index * images // count, (index + 1) * images // count)
+
+
+def units(configuration: Configuration) -> Iterator[Unit]:
+    """Everything a dataset is made of. The queries come first: one task a split, and the longest."""
+    for split in SplitId:
+        yield QueryFile(split)
+    for split in SplitId:
+        yield from shards(configuration, split)
+
+
+def _require(condition: bool, option: str, expected: str, got: object) -> None:
+    if not condition:
+        raise ValueError(f"--{option} must be {expected}, got {got}")
+
+
+def _shown(value: object) -> str:
+    return (", ".join(value) or "nothing") if isinstance(value, list) else str(value)

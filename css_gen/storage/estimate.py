@@ -1,0 +1,67 @@
+"""How large a dataset will be, measured on a few of its own images, and whether the disk has room for it."""
+
+import shutil
+from pathlib import Path
+
+from css_gen.scenes.randomness import SplitId
+from css_gen.scenes.sampling import REFERENCES_PER_MODIFICATION, reference
+from css_gen.storage.configuration import Configuration, split_images
+from css_gen.storage.png import encode_png
+from css_gen.storage.shards import held_out, render_pixels
+
+_SAMPLES = 12
+_BYTES_OF_A_ROW = 200
+"""Of its scene, key and query, compressed; rounded up from a dataset of 20,000 images."""
+
+
+def require_large_enough(configuration: Configuration) -> None:
+    """Check that both splits have room for a modification with its references and targets.
+
+    Raises:
+        ValueError: one has not; the message names the smallest --n that will do.
+    """
+    least = 2 * REFERENCES_PER_MODIFICATION
+    if all(configuration.split_images(split) >= least for split in SplitId):
+        return
+    # Half an image less than needed is rounded up to it; the loop sees to which side exactly.
+    smallest = int((least - 0.5) / min(configuration.test_fraction, 1 - configuration.test_fraction)) - 1
+    while any(split_images(smallest, configuration.test_fraction, split) < least for split in SplitId):
+        smallest += 1
+    raise ValueError(
+        f"--n must be at least {smallest} with --test-fraction {configuration.test_fraction:g}, got "
+        f"{configuration.images}: each split needs {REFERENCES_PER_MODIFICATION} references and as many targets"
+    )
+
+
+def estimated_bytes(configuration: Configuration) -> int:
+    """The size of a dataset on disk, to some percent, measured on references of it."""
+    combinations = held_out(configuration)
+    total = 0
+    for index in range(_SAMPLES):
+        scene = reference(index, seed=configuration.seed, split=SplitId.TRAIN, held_out=combinations)
+        total += sum(len(encode_png(pixels)) for pixels in render_pixels(configuration, SplitId.TRAIN, index, scene))
+    return configuration.images * (total // _SAMPLES + _BYTES_OF_A_ROW)
+
+
+def refuse_too_large(root: Path, needed: int) -> str | None:
+    """Why a dataset does not fit beside what the disk holds; what is in its folder already counts as room."""
+    there = root if root.exists() else next(parent for parent in root.absolute().parents if parent.exists())
+    free = shutil.disk_usage(there).free
+    if root.is_dir():
+        free += sum(path.stat().st_size for path in root.rglob("*.parquet"))
+    if needed <= free:
+        return None
+    return (
+        f"the dataset will be about {human_bytes(needed)} large and {there} has {human_bytes(free)} free; "
+        "use a smaller --n or --size, another --out, or --yes to try"
+    )
+
+
+def human_bytes(count: int) -> str:
+    """A size in decimal units, as disks are sold."""
+    value = float(count)
+    for unit in ("bytes", "kB", "MB", "GB", "TB", "PB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "bytes" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.3g} EB"

@@ -1,0 +1,153 @@
+"""A dataset's folder while it is being made: who works in it, for which configuration, and which files are done.
+
+`.progress/` holds the configuration and, for every finished file, a note with its checksum. It goes when the manifest
+comes. A file without a note, or unlike its note, counts as not there.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from css_gen.errors import DatasetError
+from css_gen.scenes.randomness import SplitId
+from css_gen.storage.atomic import PARTIAL_SUFFIX, write_atomically
+from css_gen.storage.card import CARD_NAME
+from css_gen.storage.configuration import Configuration, split_name
+from css_gen.storage.manifest import MANIFEST_NAME, FileEntry, generator_version
+
+_PROGRESS_NAME = ".progress"
+_LOCK_NAME = ".css-gen.lock"
+_STATE_NAME = "configuration.json"
+_DATA = re.compile(r"(images-\d+-of-\d+|queries)\.parquet")
+_PARTIAL = re.compile(rf"\..+\.\d+{re.escape(PARTIAL_SUFFIX)}")
+
+
+@contextmanager
+def held(root: Path) -> Iterator[None]:
+    """Make the folder if need be and keep others from rendering into it.
+
+    Raises:
+        DatasetError: somebody else is, or the path is a file.
+        OSError: the folder cannot be made or written to.
+    """
+    if root.exists() and not root.is_dir():
+        raise DatasetError(f"{root} is a file; expected a folder, or a name that is free: choose another with --out")
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(root / _LOCK_NAME, timeout=0):
+            yield
+    except Timeout:
+        raise DatasetError(f"another css-gen is at work in {root}; wait for it or use another folder") from None
+
+
+def begin(root: Path, configuration: Configuration, done: dict[str, FileEntry]) -> None:
+    """Note down what is going to be made, and which files of it are there already; whatever else css-gen had made in
+    the folder is no longer part of it."""
+    progress = root / _PROGRESS_NAME
+    shutil.rmtree(progress, ignore_errors=True)
+    progress.mkdir()
+    for name, entry in done.items():
+        note_done(root, name, entry)
+    state = {"generator_version": generator_version(), "configuration": configuration.to_json()}
+    write_atomically(progress / _STATE_NAME, json.dumps(state).encode())
+
+
+def begun(root: Path) -> tuple[Configuration, str] | None:
+    """The configuration that a folder's unfinished dataset is for, and the generator's version; None if there is none.
+
+    Raises:
+        DatasetError: the note of it cannot be read.
+    """
+    path = root / _PROGRESS_NAME / _STATE_NAME
+    try:
+        state = json.loads(path.read_text())
+        return Configuration.from_json(state["configuration"]), str(state["generator_version"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path} is damaged ({error}); use --force to start over") from None
+
+
+def is_begun(root: Path) -> bool:
+    """Whether a folder holds notes, so that whoever took them has not come to the end."""
+    return (root / _PROGRESS_NAME).is_dir()
+
+
+def note_done(root: Path, name: str, entry: FileEntry) -> None:
+    """Note that a file is finished."""
+    write_atomically(_note(root, name), json.dumps(asdict(entry)).encode())
+
+
+def done_entry(root: Path, name: str) -> FileEntry | None:
+    """The note of a finished file, if there is one and the file is what it says."""
+    try:
+        entry = FileEntry(**json.loads(_note(root, name).read_text()))
+        intact = (root / name).stat().st_size == entry.bytes and file_sha256(root / name) == entry.sha256
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return entry if intact else None
+
+
+def count_done(root: Path) -> int:
+    """How many files are noted as finished."""
+    return len(list((root / _PROGRESS_NAME).glob("*.parquet.json")))
+
+
+def end(root: Path) -> None:
+    """Forget the notes: the manifest has taken their place."""
+    shutil.rmtree(root / _PROGRESS_NAME)
+
+
+def is_ours(root: Path) -> bool:
+    """Whether css-gen has made, or begun to make, a dataset in a folder; a damaged manifest is a sign of it too."""
+    if (root / _PROGRESS_NAME / _STATE_NAME).exists():
+        return True
+    try:
+        return b"css-gen" in (root / MANIFEST_NAME).read_bytes()
+    except FileNotFoundError:
+        return False
+
+
+def foreign_files(root: Path) -> list[str]:
+    """What is in a folder that css-gen did not make anything in; hidden files are in nobody's way."""
+    return sorted(path.name for path in root.iterdir() if not path.name.startswith(".") and path.name != "lost+found")
+
+
+def sweep(root: Path, keep: set[str]) -> None:
+    """Delete what css-gen made, and nothing else, except for the files in `keep`."""
+    for name in {MANIFEST_NAME, CARD_NAME} - keep:
+        (root / name).unlink(missing_ok=True)
+    for folder in (root, *(root / split_name(split) for split in SplitId)):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            ours = _PARTIAL.fullmatch(path.name) or (folder != root and _DATA.fullmatch(path.name))
+            if ours and path.relative_to(root).as_posix() not in keep:
+                path.unlink()
+
+
+def our_files(root: Path) -> set[str]:
+    """The data files in a folder, whether or not they are part of its dataset."""
+    folders = (root / split_name(split) for split in SplitId)
+    return {
+        path.relative_to(root).as_posix()
+        for folder in folders
+        if folder.is_dir()
+        for path in folder.iterdir()
+        if _DATA.fullmatch(path.name)
+    }
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in constant memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _note(root: Path, name: str) -> Path:
+    return root / _PROGRESS_NAME / f"{name.replace('/', '.')}.json"

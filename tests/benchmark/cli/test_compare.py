@@ -1,0 +1,87 @@
+"""`tirg-bench compare`: the figures of `comparison.compare` on the records of one board."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from benchmark.cli.main import main
+from benchmark.leaderboard.comparison import compare
+from benchmark.records.store import save_record
+from tests.benchmark.made_up import make_outcomes, make_record
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Strong and weak differ on `quick`, which both have; `longer` has strong and another one."""
+    for composer, preset, hit_rate, seeds in (
+        ("strong", "quick", 0.9, (0, 1)),
+        ("weak", "quick", 0.3, (0,)),
+        ("strong", "longer", 0.9, (0,)),
+        ("third", "longer", 0.5, (0,)),
+    ):
+        for seed in seeds:
+            outcomes = make_outcomes(hit_rate=hit_rate, seed=seed)
+            seen = 99_999 if preset == "longer" else 25_600
+            record = make_record(outcomes, composer=composer, preset=preset, seed=seed, queries_seen=seen)
+            save_record(record, outcomes, tmp_path / "records")
+    return tmp_path
+
+
+def tirg_bench(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_it_prints_the_difference_of_every_slice(out: Path) -> None:
+    result = tirg_bench("compare", "strong", "weak", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert "strong (seeds 0, 1) minus weak (seeds 0) on css, preset quick" in " ".join(result.stdout.split())
+    strong = [make_outcomes(hit_rate=0.9, seed=seed) for seed in (0, 1)]
+    expected = compare(strong, [make_outcomes(hit_rate=0.3, seed=0)], seed=0)
+    lines = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line.strip()}
+    for name, each in expected.items():
+        assert lines[name][1] == str(each.queries)
+        assert lines[name][2] == ("-" if each.points is None else f"{each.points:+.1f}")
+        assert (lines[name][-1] == "<0.001") == (each.p is not None and each.p < 1e-3)
+    assert expected["all"].points == pytest.approx(60, abs=8)
+    assert lines["all"][-1] == "<0.001"
+
+
+def test_swapped_it_prints_the_opposite(out: Path) -> None:
+    forth, back = (
+        next(line for line in tirg_bench("compare", *pair, "--out", out).stdout.splitlines() if "all " in line).split()
+        for pair in (("strong", "weak"), ("weak", "strong"))
+    )
+    assert forth[2] == back[2].replace("-", "+")
+    assert forth[2].startswith("+")
+
+
+def test_without_a_preset_it_takes_the_board_that_has_both(out: Path) -> None:
+    assert "preset longer" in " ".join(tirg_bench("compare", "strong", "third", "--out", out).stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["strong", "wek"], 2, "unknown composer 'wek': did you mean weak?"),
+        (["strong", "strong"], 2, "name two composers"),
+        (["strong", "weak", "--dataset", "cs"], 2, "unknown dataset 'cs': did you mean css?"),
+        (["strong", "weak", "--preset", "quik"], 2, "unknown preset 'quik': did you mean quick?"),
+        (["strong", "third", "--preset", "quick"], 1, "the same recipe and data on css with preset quick"),
+        (["weak", "third"], 1, "no records of the same recipe and data on css; run both"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_in_one_line(out: Path, arguments: list[str], code: int, expected: str) -> None:
+    result = tirg_bench("compare", *arguments, "--out", out)
+    assert result.exit_code == code
+    assert expected in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_record_that_was_edited_is_named(out: Path) -> None:
+    path = out / "records" / "css" / "third" / "longer-s0.json"
+    path.write_text(path.read_text().replace("TIRG", "BEST"))
+    result = tirg_bench("compare", "strong", "weak", "--out", out)
+    assert result.exit_code == 1
+    assert "longer-s0.json: was edited" in result.stderr
+    assert "<0.001" in result.stdout

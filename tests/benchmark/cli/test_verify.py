@@ -1,0 +1,275 @@
+"""`tirg-bench verify` on a real run: sound as it is, and every way to tamper with it is named."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from benchmark.cli.main import main
+from benchmark.leaderboard.statistics import seed_spread
+from benchmark.records.outcomes_file import encode
+from benchmark.records.schema import configuration_hash, sha256
+from benchmark.records.store import RunRecord, StoredFile, load_outcomes, load_record, read_stored, save_record
+from benchmark.verification.retraining import _others_on_the_board
+from tests.benchmark.made_up import make_outcomes, make_record
+from tests.benchmark.tiny import TINY
+
+Verify = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def ran(css_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the records, tables and models of two composers."""
+    root = tmp_path_factory.mktemp("verify")
+    arguments = ["run", "--composer=tirg", "--composer=concat", "--dataset=css", f"--data=css={css_root}", *TINY]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    return root
+
+
+@pytest.fixture
+def verify(ran: Path, css_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Verify:
+    """Run `tirg-bench verify` in a copy of that folder, which is the current one."""
+    shutil.copytree(ran, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+
+    def run(*arguments: object) -> Result:
+        return CliRunner().invoke(main, ["verify", f"--data=css={css_root}", "--device=cpu", *map(str, arguments)])
+
+    return run
+
+
+def the_record(composer: str = "tirg") -> Path:
+    (path,) = Path("leaderboards/records/css", composer).glob("*.json")
+    return path
+
+
+def the_model(composer: str = "tirg") -> Path:
+    (path,) = Path("runs/css", composer).rglob("model.safetensors")
+    return path
+
+
+def rewritten(record: RunRecord, path: Path, **changes: object) -> None:
+    """Store a changed record with a checksum that fits."""
+    save_record(record.model_copy(update=changes), load_outcomes(path, record), Path("leaderboards/records"))
+
+
+def test_a_sound_run_is_scored_again(verify: Verify) -> None:
+    result = verify()
+    assert result.exit_code == 0, result.output
+    assert f"{the_record()}: re-scored" in result.stdout
+    assert "2 records are sound, 2 re-scored" in result.stdout
+    alone = verify(the_record())
+    assert alone.exit_code == 0
+    assert "1 record is sound, 1 re-scored" in alone.stdout
+
+
+def test_without_checkpoint_or_dataset_it_stays_self_reported(verify: Verify, tmp_path: Path) -> None:
+    the_model("concat").unlink()
+    result = verify()
+    assert result.exit_code == 0
+    assert f"{the_record('concat')}: self-reported: no checkpoint at hand" in result.stdout
+    elsewhere = verify(f"--data=css={tmp_path / 'nowhere'}", the_record())
+    assert elsewhere.exit_code == 0
+    assert "self-reported: the dataset is not at hand" in elsewhere.stdout
+
+
+def test_quick_scores_nothing_again(verify: Verify) -> None:
+    shutil.rmtree("runs")
+    result = verify("--quick")
+    assert result.exit_code == 0
+    assert "2 records are sound" in result.stdout
+
+
+def edit_record() -> None:
+    the_record().write_text(the_record().read_text().replace('"seed": 0', '"seed": 1'))
+
+
+def edit_ranks() -> None:
+    next(Path("leaderboards/records/css/tirg").glob("*.parquet")).write_bytes(b"PAR1")
+
+
+def swap_checkpoints() -> None:
+    shutil.copyfile(the_model("concat"), the_model())
+
+
+def swap_checkpoints_and_say_so() -> None:
+    """As a forger would, who can make hashes fit."""
+    record = load_record(the_record())
+    other = load_record(the_record("concat")).checkpoint
+    rewritten(record, the_record(), checkpoint=other)
+
+
+def invent_the_ranks() -> None:
+    """Every query answered: numbers, ranks and hashes agree, only the checkpoint does not."""
+    from dataclasses import replace
+
+    from benchmark.scoring.recall import metrics_of
+
+    path = the_record()
+    record = load_record(path)
+    outcomes = load_outcomes(path, record)
+    invented = replace(outcomes, ranks=outcomes.ranks * 0 + 1)
+    ranks = StoredFile(path=record.ranks.path, sha256=sha256(encode(invented)))
+    changed = record.model_copy(update={"metrics": metrics_of(invented), "ranks": ranks})
+    save_record(changed, invented, Path("leaderboards/records"))
+    assert CliRunner().invoke(main, ["leaderboard"]).exit_code == 0
+
+
+def sort_the_ranks() -> None:
+    """The same Recall, by other queries."""
+    from dataclasses import replace
+
+    from benchmark.scoring.recall import metrics_of
+
+    path = the_record()
+    record = load_record(path)
+    outcomes = load_outcomes(path, record)
+    sorted_ranks = replace(outcomes, ranks=np.sort(outcomes.ranks))
+    ranks = StoredFile(path=record.ranks.path, sha256=sha256(encode(sorted_ranks)))
+    changed = record.model_copy(update={"metrics": metrics_of(sorted_ranks), "ranks": ranks})
+    save_record(changed, sorted_ranks, Path("leaderboards/records"))
+    assert CliRunner().invoke(main, ["leaderboard"]).exit_code == 0
+
+
+def edit_table() -> None:
+    page = Path("leaderboards/css.md")
+    page.write_text(page.read_text().replace("TIRG", "BEST"))
+
+
+def edit_csv() -> None:
+    page = Path("leaderboards/css.csv")
+    lines = page.read_text().splitlines()
+    lines[1] = lines[1].replace(",1,", ",2,", 1)
+    page.write_text("\n".join(lines) + "\n")
+
+
+def remove_table() -> None:
+    Path("leaderboards/css.md").unlink()
+
+
+@pytest.mark.parametrize(
+    ("tamper", "expected"),
+    [
+        (edit_record, "was edited"),
+        (edit_ranks, "is not the file that"),
+        (swap_checkpoints, "is not the checkpoint that it was made from"),
+        (swap_checkpoints_and_say_so, "is of another run (another composer)"),
+        (invent_the_ranks, "says R@1 100.00, its checkpoint gives"),
+        (sort_the_ranks, "of its queries are hits at"),
+        (edit_table, "css.md: is not the table of the records"),
+        (edit_csv, "css.csv: is not the table of the records"),
+        (remove_table, "css.md: is missing"),
+    ],
+)
+def test_tampering_is_named(verify: Verify, tamper: Callable[[], None], expected: str) -> None:
+    tamper()
+    result = verify()
+    assert result.exit_code == 1
+    assert expected in result.stderr
+    assert all(line.startswith("tirg-bench: wrong: ") for line in result.stderr.splitlines() if expected in line)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["nowhere.json"], 2, "nowhere.json: there is no such record"),
+        (["--out=nowhere"], 1, "there are no records yet"),
+        (["--data=cs=x"], 2, "unknown dataset 'cs'"),
+        (["--quick", "--retrain"], 2, "--quick trains and scores nothing: leave out --retrain and --note"),
+    ],
+)
+def test_bad_input_ends_in_one_line(verify: Verify, arguments: list[str], code: int, expected: str) -> None:
+    result = verify(*arguments)
+    assert result.exit_code == code
+    assert expected in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_trained_again_it_is_the_same(verify: Verify) -> None:
+    before = the_record().read_bytes()
+    result = verify("--retrain", the_record())
+    assert result.exit_code == 0, result.output
+    said = load_record(the_record()).metrics.recall[1]
+    assert f"{the_record()}: retrained: R@1 {said:.1f} again, {said:.1f} in the record: not more than" in result.stdout
+    (again,) = Path("runs/verify/records").rglob("*.json")
+    assert load_record(again).reproducible() == load_record(the_record()).reproducible()
+    assert the_record().read_bytes() == before
+
+
+def test_an_invented_result_is_not_trained_again(verify: Verify) -> None:
+    invent_the_ranks()
+    result = verify("--retrain", the_record())
+    assert result.exit_code == 1
+    assert "100.0 in the record: more than 0.25 apart (no other composer has several seeds)" in result.stderr
+
+
+def test_what_was_found_stands_on_the_tables_until_the_record_changes(verify: Verify) -> None:
+    def row(title: str) -> str:
+        lines = Path("leaderboards/css.md").read_text().splitlines()
+        return next(line for line in lines if line.startswith(f"| {title} ") and "min" not in line and " s |" in line)
+
+    assert "self-reported" in row("TIRG")
+    assert verify("--note").exit_code == 0
+    assert "re-scored" in row("TIRG")
+    assert "re-scored" in row("Concat")
+    result = verify("--note", "--retrain", the_record())
+    assert "1 noted beside their records" in result.stdout
+    assert "retrained" in row("TIRG")
+    assert "re-scored" in row("Concat")
+    assert verify("--quick").exit_code == 0
+    weaker = verify("--note", the_record())
+    assert weaker.exit_code == 0
+    assert "noted" not in weaker.stdout
+    assert "retrained" in row("TIRG")
+    rewritten(load_record(the_record()), the_record(), created=load_record(the_record()).created.replace(year=2020))
+    assert CliRunner().invoke(main, ["leaderboard"]).exit_code == 0
+    assert "self-reported" in row("TIRG")
+
+
+def test_a_note_is_for_records_of_these_leaderboards(verify: Verify) -> None:
+    result = verify("--note", "--out=elsewhere", the_record())
+    assert result.exit_code == 2
+    assert "--note writes tables anew, and this record is none of elsewhere/records; say --out" in result.stderr
+
+
+def test_siblings_of_a_forged_record_do_not_widen_its_spread(tmp_path: Path) -> None:
+    rates = {"forged": (0.9, 0.1, 0.5), "film": (0.6, 0.61, 0.62), "mrn": (0.5,)}
+    for composer, seeds in rates.items():
+        for seed, rate in enumerate(seeds):
+            outcomes = make_outcomes(hit_rate=rate, seed=seed)
+            save_record(make_record(outcomes, composer=composer, seed=seed), outcomes, tmp_path / "records")
+    outcomes = make_outcomes(hit_rate=0.2)
+    save_record(make_record(outcomes, composer="film", preset="long"), outcomes, tmp_path / "records")
+    forged = read_stored(tmp_path / "records/css/forged/quick-s0.json")
+    others = _others_on_the_board(forged)
+    assert sorted(map(len, others)) == [1, 3]
+    spread = seed_spread(others)
+    assert spread is not None
+    assert spread < 30 < (seed_spread([(90.0, 10.0, 50.0)]) or 0)
+
+
+def test_a_damaged_note_is_named(verify: Verify) -> None:
+    verify("--note")
+    note = the_record().with_suffix(".verified")
+    note.write_text(note.read_text().replace("re-scored", "beyond doubt"))
+    result = verify("--quick")
+    assert result.exit_code == 1
+    assert f"{note}: is no result of `tirg-bench verify`; remove it" in result.stderr
+
+
+def test_a_recipe_of_another_version_is_not_trained(verify: Verify) -> None:
+    record = load_record(the_record())
+    configuration = {**record.configuration, "recipe_version": 0}
+    wanted = configuration_hash(
+        configuration, protocol="css", composer="tirg", dataset_fingerprint=record.dataset.fingerprint
+    )
+    rewritten(record, the_record(), configuration=configuration, configuration_hash=wanted)
+    result = verify("--retrain", the_record())
+    assert result.exit_code == 0
+    assert "self-reported: its recipe is of version 0, this is version 1" in result.stdout

@@ -1,0 +1,355 @@
+"""Records: what is written is read again, and whatever does not fit is named."""
+
+import hashlib
+import json
+import math
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+
+from benchmark.errors import BenchmarkError
+from benchmark.records.environment import checkout, current_environment
+from benchmark.records.outcomes_file import decode, encode
+from benchmark.records.store import (
+    RunRecord,
+    configuration_hash,
+    load_outcomes,
+    load_record,
+    read_stored,
+    record_path,
+    save_record,
+    validate_record,
+)
+from benchmark.scoring.recall import NO_RANK, Outcomes, recall_at_k
+from tests.benchmark.made_up import make_outcomes, make_record
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    outcomes = make_outcomes()
+    return save_record(make_record(outcomes), outcomes, tmp_path)
+
+
+def reseal(path: Path, values: dict[str, Any]) -> None:
+    """What somebody does who edits a record and knows about the checksum."""
+    without = {key: value for key, value in values.items() if key != "sha256"}
+    canonical = json.dumps(without, sort_keys=True, separators=(",", ":")).encode()
+    path.write_text(json.dumps(without | {"sha256": hashlib.sha256(canonical).hexdigest()}))
+
+
+def leaves(values: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    children = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else None
+    if children is None:
+        yield path, values
+    else:
+        for key, value in children:
+            yield from leaves(value, (*path, key))
+
+
+def changed(value: Any) -> Any:
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return value + 1
+        case str():
+            return value + "0"
+        case _:
+            return 1
+
+
+def with_leaf(values: Any, path: tuple[Any, ...], leaf: Any) -> Any:
+    copy = json.loads(json.dumps(values))
+    inner = copy
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = leaf
+    return copy
+
+
+def test_comes_back_as_it_was(tmp_path: Path) -> None:
+    outcomes = make_outcomes()
+    record = make_record(outcomes)
+    path = save_record(record, outcomes, tmp_path)
+    assert path == tmp_path / "css" / "tirg" / "quick-s0.json"
+    assert path == record_path(tmp_path, protocol="css", composer="tirg", preset="quick", seed=0)
+    assert load_record(path) == record
+    back = read_stored(path).outcomes
+    for name in ("ranks", "correct", "candidates", "first", "sources"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(outcomes, name))
+    assert {name: column.tolist() for name, column in back.attributes.items()} == {
+        name: column.tolist() for name, column in outcomes.attributes.items()
+    }
+    assert validate_record(path) == []
+    assert sorted(file.name for file in path.parent.iterdir()) == ["quick-s0.json", "quick-s0.parquet"]
+
+
+def test_saving_again_writes_the_same_bytes(stored: Path) -> None:
+    before = stored.read_bytes(), stored.with_suffix(".parquet").read_bytes()
+    record = load_record(stored)
+    save_record(record, load_outcomes(stored, record), stored.parents[2])
+    assert (stored.read_bytes(), stored.with_suffix(".parquet").read_bytes()) == before
+
+
+def test_scores_are_computed_from_the_outcomes() -> None:
+    outcomes = make_outcomes()
+    record = make_record(outcomes)
+    assert record.metrics.recall == recall_at_k(outcomes.ranks)
+    assert record.metrics.chance[1] == pytest.approx(100 / 199)
+
+
+def test_unanswered_queries_are_counted_and_never_hit(tmp_path: Path) -> None:
+    outcomes = Outcomes(
+        ranks=np.array([1, NO_RANK]),
+        correct=np.array([1, 0]),
+        candidates=np.array([9, 9]),
+        first=np.array([3, 4]),
+        sources=np.array([0, 0]),
+    )
+    path = save_record(make_record(outcomes), outcomes, tmp_path)
+    stored = read_stored(path)
+    assert stored.record.metrics.unanswered == 1
+    assert stored.record.metrics.recall[50] == 50.0
+    assert stored.outcomes.ranks.tolist() == [1, NO_RANK]
+
+
+def test_ten_thousand_queries_take_less_than_100_kb(tmp_path: Path) -> None:
+    outcomes = make_outcomes(queries=9_500, sources=500, hit_rate=0.5)
+    path = save_record(make_record(outcomes), outcomes, tmp_path)
+    assert path.with_suffix(".parquet").stat().st_size < 100_000
+    assert pq.read_table(path.with_suffix(".parquet")).column_names[:5] == [
+        "rank",
+        "correct",
+        "candidates",
+        "first",
+        "source",
+    ]
+
+
+def test_every_edited_value_is_noticed(stored: Path) -> None:
+    values = json.loads(stored.read_text())
+    found = list(leaves(values))
+    assert len(found) > 150
+    for path, leaf in found:
+        stored.write_text(json.dumps(with_leaf(values, path, changed(leaf))))
+        (problem,) = validate_record(stored)
+        assert problem.startswith(f"{stored}: "), path
+
+
+@pytest.mark.parametrize(
+    ("path", "leaf", "message"),
+    [
+        (("metrics", "recall", "1"), 99.0, "metrics.recall.1 says 99.0, its ranks give"),
+        (("metrics", "chance", "10"), 0.0, "metrics.chance.10 says 0.0"),
+        (("metrics", "unanswered"), 3, "metrics.unanswered says 3, its ranks give 0"),
+        (("metrics", "slices", "kind", "add", "recall", "5"), 100.0, "metrics.slices.kind.add.recall.5 says 100.0"),
+        (("metrics", "slices", "objects", "0", "queries"), 7, "metrics.slices.objects.0.queries says 7"),
+        (("metrics", "slices", "kind"), {}, r"metrics.slices.kind has \[\], its ranks give \['add'"),
+        (("metrics", "recall", "1"), 101.0, "less than or equal to 100"),
+        (("configuration", "training", "steps"), 10**6, "configuration_hash does not belong"),
+        (("dataset", "fingerprint"), "fedcba", "configuration_hash does not belong"),
+        (("dataset", "queries"), 24, "holds no outcomes of 24 queries"),
+        (("dataset", "gallery"), 150, "from a gallery of more than 150 images"),
+        (("composer", "name"), "../tirg", "composer.name"),
+        (("composer", "title"), "=SUM(A1)", "composer.title"),
+        (("composer", "title"), "a\nb", "composer.title"),
+        (("composer", "url"), "javascript:alert(1)", "composer.url"),
+        (("seed",), 1, "ranks.path is not quick-s1.parquet"),
+        (("seed",), -1, "seed: "),
+        (("seed",), "0", "seed: "),
+        (("training", "final_loss"), None, "training.final_loss"),
+        (("format_version",), 2, "format version 2 is newer than 1; update css-bench"),
+        (("format_version",), 0, "format_version"),
+        (("fame",), 1, "fame: Extra inputs are not permitted"),
+        (("ranks", "sha256"), "0" * 64, "is not the file that quick-s0.json was made from"),
+        (("ranks", "path"), "../quick-s0.parquet", "ranks.path is not"),
+        (("created",), "yesterday", "created"),
+    ],
+)
+def test_a_forger_who_mends_the_checksum_is_noticed(
+    stored: Path, path: tuple[Any, ...], leaf: Any, message: str
+) -> None:
+    reseal(stored, with_leaf(json.loads(stored.read_text()), path, leaf))
+    with pytest.raises(BenchmarkError, match=message):
+        read_stored(stored)
+    assert len(validate_record(stored)) == 1
+
+
+def test_mending_the_checksum_alone_changes_nothing(stored: Path) -> None:
+    reseal(stored, json.loads(stored.read_text()))
+    assert validate_record(stored) == []
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"7", b"null", b"\xff\xfe", b"{}", b'{"format_version": 1}', b"[" * 100_000]
+)
+def test_a_foreign_file_is_named(stored: Path, content: bytes) -> None:
+    stored.write_bytes(content)
+    assert validate_record(stored) == [f"{stored}: not a record of tirg-bench; remove it from the records"]
+
+
+def test_numbers_that_are_none_are_refused(stored: Path) -> None:
+    text = stored.read_text()
+    assert '"final_loss": 0.731' in text
+    for number in ("NaN", "-Infinity", "1e999"):
+        stored.write_text(text.replace('"final_loss": 0.731', f'"final_loss": {number}'))
+        assert validate_record(stored) == [f"{stored}: not a record of tirg-bench; remove it from the records"]
+    outcomes = make_outcomes()
+    with pytest.raises(ValueError, match="Out of range float"):
+        make_record(outcomes, configuration={"learning_rate": math.inf})
+    with pytest.raises(ValidationError, match="finite"):
+        RunRecord.model_validate(make_record(outcomes).model_dump() | {"curve": ({"step": 1, "loss": math.nan},)})
+
+
+def test_a_truncated_record_is_named(stored: Path) -> None:
+    stored.write_bytes(stored.read_bytes()[:-40])
+    assert "not a record" in validate_record(stored)[0]
+
+
+def test_lost_and_damaged_ranks_are_named(stored: Path) -> None:
+    ranks = stored.with_suffix(".parquet")
+    content = ranks.read_bytes()
+    for damaged in (content[:-1], content[:50] + b"\x00" + content[51:], b""):
+        ranks.write_bytes(damaged)
+        assert f"{ranks}: is not the file" in validate_record(stored)[0]
+    ranks.unlink()
+    assert validate_record(stored) == [f"{ranks}: cannot be read (No such file or directory)"]
+
+
+def test_a_forger_who_also_replaces_the_ranks_still_needs_a_table_of_outcomes(stored: Path) -> None:
+    values = json.loads(stored.read_text())
+    for content in (b"PAR1 or not", b""):
+        stored.with_suffix(".parquet").write_bytes(content)
+        reseal(stored, with_leaf(values, ("ranks", "sha256"), hashlib.sha256(content).hexdigest()))
+        with pytest.raises(BenchmarkError, match="holds no outcomes of 240 queries"):
+            read_stored(stored)
+
+
+@pytest.mark.parametrize(
+    ("column", "words"), [("rank", ["one", "two"]), ("rank", [0, 1]), ("kind", [None, "add"]), ("kind", [1, 2])]
+)
+def test_a_table_of_other_things_is_no_outcomes(column: str, words: list[Any]) -> None:
+    columns: dict[str, Any] = {name: [1, 1] for name in ("rank", "correct", "candidates", "first", "source")}
+    columns |= {"kind": ["add", "add"]}
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    assert len(decode(bytes(sink.getvalue()), 2)) == 2
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns | {column: words}), sink)
+    with pytest.raises(ValueError, match=r"not whole|not made of words|cannot have rank 0"):
+        decode(bytes(sink.getvalue()), 2)
+
+
+def test_an_attribute_cannot_take_a_columns_name() -> None:
+    outcomes = make_outcomes()
+    with pytest.raises(ValueError, match="an attribute cannot be called 'rank'"):
+        encode(Outcomes(**{**vars(outcomes), "attributes": {"rank": outcomes.attributes["kind"]}}))
+
+
+def test_a_record_in_another_runs_place_is_named(stored: Path) -> None:
+    elsewhere = stored.parents[1] / "film" / stored.name
+    shutil.copytree(stored.parent, elsewhere.parent)
+    assert validate_record(elsewhere) == [
+        f"{elsewhere}: is the record of another run; its place is css/tirg/quick-s0.json among the records"
+    ]
+
+
+def test_outcomes_of_another_run_are_not_saved(tmp_path: Path) -> None:
+    record = make_record(make_outcomes(seed=0))
+    with pytest.raises(ValueError, match="not the outcomes that the record was made from"):
+        save_record(record, make_outcomes(seed=1), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "records").write_text("a file where the folder should be")
+    outcomes = make_outcomes()
+    with pytest.raises(BenchmarkError, match="the record cannot be written"):
+        save_record(make_record(outcomes), outcomes, tmp_path / "records")
+
+
+def test_reproducible_leaves_out_time_and_place_and_nothing_else() -> None:
+    outcomes = make_outcomes()
+    record = make_record(outcomes)
+    again = make_record(outcomes, device="Another CPU")
+    timing = {"queries_per_second": 9.0, "wall_seconds": 9.0, "evaluation_seconds": 9.0, "peak_memory_mib": 9.0}
+    again = RunRecord.model_validate(
+        again.model_dump()
+        | {"training": again.training.model_dump() | timing, "created": record.created.replace(year=2030)}
+        | {"checkpoint": {"path": "/elsewhere", "sha256": "ab" * 32}}
+    )
+    assert again != record
+    assert again.reproducible() == record.reproducible()
+    json.dumps(record.reproducible(), allow_nan=False)
+    other = RunRecord.model_validate(record.model_dump() | {"checkpoint": {"path": "/x", "sha256": "cd" * 32}})
+    assert other.reproducible() != record.reproducible()
+    assert make_record(make_outcomes(seed=1)).reproducible() != record.reproducible()
+    assert make_record(outcomes, seed=1).reproducible() != record.reproducible()
+
+
+def test_the_configuration_hash_is_of_all_that_decides_a_run_but_the_seed() -> None:
+    base: dict[str, Any] = {
+        "configuration": {"a": 1, "b": [2.0, None]},
+        "protocol": "css",
+        "composer": "tirg",
+        "dataset_fingerprint": "f",
+    }
+
+    def hashed(**change: Any) -> str:
+        values = base | change
+        return configuration_hash(values.pop("configuration"), **values)
+
+    changes: list[dict[str, Any]] = [
+        {"configuration": {"a": 1, "b": [2.5, None]}},
+        {"protocol": "css-2d3d"},
+        {"composer": "film"},
+        {"dataset_fingerprint": "g"},
+    ]
+    assert len({hashed(), *(hashed(**change) for change in changes)}) == 5
+    assert hashed(configuration={"b": [2.0, None], "a": 1}) == hashed()
+    outcomes = make_outcomes()
+    assert make_record(outcomes, seed=0).configuration_hash == make_record(outcomes, seed=1).configuration_hash
+
+
+def test_the_environment_describes_this_machine() -> None:
+    environment = current_environment("cpu")
+    assert environment.cuda is None
+    assert environment.device
+    assert environment.cpu_count >= 1
+    assert (environment.code_commit is None) == (environment.dirty is None)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [("", (None, None)), ("c0ffee", ("c0ffee", False)), ("c0ffee+", ("c0ffee", True))]
+)
+def test_a_copy_without_git_has_the_commit_that_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, expected: tuple[str | None, bool | None]
+) -> None:
+    monkeypatch.setenv("CSS_BENCH_COMMIT", said)
+    assert checkout(tmp_path / "environment.py") == expected
+
+
+def test_git_knows_better_than_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CSS_BENCH_COMMIT", "c0ffee")
+    file = tmp_path / "environment.py"
+    for name in ("environment.py", "table.md"):
+        (tmp_path / name).touch()
+    git = ("git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org")
+    for arguments in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "first")):
+        subprocess.run([*git, *arguments], check=True)
+    commit, dirty = checkout(file)
+    assert commit is not None
+    assert len(commit) == 40
+    assert dirty is False
+    (tmp_path / "table.md").write_text("a run writes tables")
+    assert checkout(file) == (commit, False)
+    file.write_text("changed")
+    assert checkout(file) == (commit, True)

@@ -1,0 +1,119 @@
+"""A run that was killed (SIGKILL, so nothing is tidied up) and started again gives the record of one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import models
+from benchmark.training.checkpoint import Checkpoint
+from benchmark.recipe.config import Config
+from benchmark.training.progress import SilentRuns
+from benchmark.records.store import RunRecord, record_path
+from benchmark.runs.grid import run_all
+from benchmark.runs.single_run import CHECKPOINT_NAME, Bench, Run, run_folder
+
+RUN = Run("tirg", "css", 0)
+
+MOMENTS = {
+    # when: (module or class, function, which of its calls kills, steps in the checkpoint that is left)
+    "in the middle of step 1": ("benchmark.training.step", "sample_similarity_loss", 1, None),
+    "in the middle of step 5": ("benchmark.training.step", "sample_similarity_loss", 5, 4),
+    "before the weights of step 3 change": ("torch.optim.AdamW", "step", 3, 2),
+    "while the checkpoint of step 3 is written": ("os", "fsync", 5, 2),
+    "while the held-out part is looked at": ("benchmark.runs.single_run", "evaluate", 1, 3),
+    "while the test split is scored": ("benchmark.runs.single_run", "evaluate", 2, 6),
+    "before the record is written": ("benchmark.runs.single_run", "save_record", 1, 6),
+    "between the ranks and the record": ("benchmark.records.store", "write_atomically", 2, 6),
+}
+
+KILLED = """
+import itertools, json, os, pkgutil, signal, sys
+from pathlib import Path
+import torch
+from benchmark.config import Config
+from benchmark.progress import SilentRuns
+from benchmark.runner import run_all
+from benchmark.single_run import Bench, Run
+
+config, css, root, moments = sys.argv[1:]
+torch.set_num_threads(1)
+for moment, (place, name, call, _) in json.loads(moments).items():
+    child = os.fork()
+    if child:
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        continue
+    owner = pkgutil.resolve_name(place)
+    real, calls = getattr(owner, name), itertools.count(1)
+    def killing(*arguments, **options):
+        if next(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*arguments, **options)
+    setattr(owner, name, killing)
+    folder = Path(root) / moment
+    bench = Bench(config=Config.model_validate_json(config), device="cpu", reporter=SilentRuns(),
+                  places={"css": Path(css)}, leaderboards=folder / "leaderboards", runs=folder / "runs",
+                  seconds_between_checkpoints=0)
+    list(run_all([Run("tirg", "css", 0)], bench))
+    os._exit(0)
+"""
+
+
+def finish(bench: Bench) -> RunRecord:
+    (finished,) = run_all([RUN], bench)
+    assert finished.record is not None, finished.traceback
+    assert finished.is_new
+    return finished.record
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, css_root: Path, tiny_config: Config) -> Path:
+    """What every kill left, in a folder of that moment's name. One process imports torch and forks for each."""
+    root = tmp_path_factory.mktemp("killed")
+    arguments = [tiny_config.model_dump_json(), str(css_root), str(root), json.dumps(MOMENTS)]
+    repository = str(Path(models.__file__).parents[1])
+    process = subprocess.run(
+        [sys.executable, "-c", KILLED, *arguments],
+        env={**os.environ, "PYTHONPATH": repository, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert process.stdout.split() == [str(-signal.SIGKILL)] * len(MOMENTS)
+    return root
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, css_root: Path, tiny_config: Config) -> RunRecord:
+    root = tmp_path_factory.mktemp("uninterrupted")
+    return finish(
+        Bench(
+            config=tiny_config,
+            device="cpu",
+            reporter=SilentRuns(),
+            places={"css": css_root},
+            leaderboards=root / "leaderboards",
+            runs=root / "runs",
+        )
+    )
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_and_resumed_is_the_uninterrupted_record(
+    moment: str, folder: Path, uninterrupted: RunRecord, bench: Bench
+) -> None:
+    killed = replace(bench, leaderboards=folder / moment / "leaderboards", runs=folder / moment / "runs")
+    checkpoint = run_folder(RUN, killed) / CHECKPOINT_NAME
+    steps = MOMENTS[moment][3]
+    assert (Checkpoint.read(checkpoint).steps if checkpoint.exists() else None) == steps
+    place = record_path(killed.records, protocol="css", composer="tirg", preset=killed.config.preset, seed=0)
+    assert not place.exists()
+    resumed = finish(killed)
+    assert resumed.reproducible() == uninterrupted.reproducible()
+    left = {path.name for path in run_folder(RUN, killed).iterdir() if not path.name.startswith("events.")}
+    assert left == {"model.safetensors", ".lock"}

@@ -1,0 +1,125 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import models
+from benchmark.errors import BenchmarkError
+from benchmark.recipe.config import Config
+from benchmark.training.checkpoint import Checkpoint, Identity, model_tensors
+from models.network import Network, take_rows
+from models.text_encoders import Vocabulary
+
+TEXTS = ("add red circle", "remove object", "make large")
+
+
+def make(composer: str, config: Config, *, spatial: bool = True) -> Network:
+    torch.manual_seed(0)
+    return Network(composer, config.model, Vocabulary.from_texts(TEXTS), spatial=spatial).eval()
+
+
+def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    images = torch.randn(2 + 3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    ids, mask = Vocabulary.from_texts(TEXTS).encode(TEXTS)
+    return images, torch.tensor([1, 0, 1]), ids, mask
+
+
+@pytest.mark.parametrize("spatial", [True, False])
+@pytest.mark.parametrize("composer", models.names())
+def test_a_training_batch_is_each_image_and_query_by_itself(composer: str, spatial: bool, tiny_config: Config) -> None:
+    network = make(composer, tiny_config, spatial=spatial)
+    images, group, ids, mask = inputs()
+    with torch.no_grad():
+        query, target = network(images, group, ids, mask)
+        for row in range(3):
+            source = network.encode_images(images[group[row]][None])
+            alone = network.embed_queries(source, ids[row][None], mask[row][None])
+            torch.testing.assert_close(query[row], alone[0], atol=1e-4, rtol=1e-4)
+            plain = network.embed_images(network.encode_images(images[2 + row][None]))
+            torch.testing.assert_close(target[row], plain[0], atol=1e-4, rtol=1e-4)
+    for embedding in (*query, *target):
+        assert embedding.norm().item() == pytest.approx(4.0, abs=1e-4)
+
+
+def test_scale_is_learnable(tiny_config: Config) -> None:
+    network = make("tirg", tiny_config)
+    query, target = network(*inputs())
+    (query * target).sum().backward()
+    assert network.scale.grad is not None
+    assert network.scale.grad.item() != 0
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 2, 3)])
+def test_take_rows_is_indexing_and_keeps_the_layout(shape: tuple[int, ...]) -> None:
+    features = torch.randn(shape)
+    if len(shape) == 4:
+        features = features.to(memory_format=torch.channels_last)
+    rows = torch.tensor([3, 0, 0, 2, 1])
+    taken = take_rows(features, rows)
+    assert torch.equal(taken, features[rows])
+    if len(shape) == 4:
+        assert taken.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("spatial", [True, False])
+@pytest.mark.parametrize("composer", models.names())
+def test_a_stored_model_is_the_model(composer: str, spatial: bool, tiny_config: Config, tmp_path: Path) -> None:
+    network = make(composer, tiny_config, spatial=spatial)
+    identity = Identity(composer, "css", "f" * 64, spatial, 0, tiny_config)
+    path = tmp_path / "model.safetensors"
+    Checkpoint(identity, network.vocabulary, 6, 0.0, model_tensors(network)).write(path)
+    again = Checkpoint.read(path)
+    assert (again.identity, again.vocabulary, again.steps) == (identity, network.vocabulary, 6)
+    with torch.no_grad():
+        for ours, theirs in zip(network(*inputs()), again.network()(*inputs()), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+def test_equal_models_are_equal_files(tiny_config: Config, tmp_path: Path) -> None:
+    identity = Identity("tirg", "css", "f" * 64, True, 0, tiny_config)
+    for name in ("one", "two"):
+        network = make("tirg", tiny_config)
+        Checkpoint(identity, network.vocabulary, 6, 0.0, model_tensors(network)).write(tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def stored(tiny_config: Config, path: Path) -> Checkpoint:
+    network = make("concat", tiny_config)
+    identity = Identity("concat", "css", "f" * 64, True, 0, tiny_config)
+    checkpoint = Checkpoint(identity, network.vocabulary, 6, 0.0, model_tensors(network))
+    checkpoint.write(path)
+    return checkpoint
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "there is no such checkpoint"),
+        (b"", "is not a checkpoint"),
+        (b"\x80\x04pickle" * 9, "is not a checkpoint"),
+    ],
+)
+def test_what_is_no_checkpoint_is_named(content: bytes | None, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BenchmarkError, match=expected) as caught:
+        Checkpoint.read(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_checkpoint_cut_short_is_named(tiny_config: Config, tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    stored(tiny_config, path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(BenchmarkError, match="is not a checkpoint of tirg-bench or is damaged"):
+        Checkpoint.read(path)
+
+
+def test_a_model_whose_composer_is_gone_or_changed_is_named(tiny_config: Config, tmp_path: Path) -> None:
+    checkpoint = stored(tiny_config, tmp_path / "x.safetensors")
+    with pytest.raises(BenchmarkError, match="no composer is called 'gone'"):
+        replace(checkpoint, identity=replace(checkpoint.identity, composer="gone")).network()
+    with pytest.raises(BenchmarkError, match="does not fit its model any more"):
+        replace(checkpoint, identity=replace(checkpoint.identity, composer="tirg")).network()
