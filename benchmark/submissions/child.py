@@ -137,7 +137,14 @@ def _compose(job: Job, say: Say) -> None:
             say(Answered())
 
 
-_USED = ("evaluation", "single_run", "submissions.contract", "submissions.exchange", "submissions.loading", "training")
+_USED = (
+    "runs.single_run",
+    "scoring.evaluation",
+    "submissions.contract",
+    "submissions.exchange",
+    "submissions.loading",
+    "training.loop",
+)
 _TASKS: dict[str, Callable[[Job, Say], None]] = {"check": _check, "train": _train, "compose": _compose}
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-QUEUE = (ROOT / "benchmarks" / "GPU_QUEUE.md").read_text()
-SCRIPT = (ROOT / "benchmarks" / "gpu.sh").read_text()
+QUEUE = (ROOT / "speed" / "GPU_QUEUE.md").read_text()
+SCRIPT = (ROOT / "speed" / "gpu.sh").read_text()
 JOBS = set(re.findall(r"\w+", re.findall(r"^    (.*)\) ;;$", SCRIPT, flags=re.MULTILINE)[0]))
 FIRST = SCRIPT.partition("\nfirst() {")[2].partition("\n}")[0]
 
@@ -34,9 +34,9 @@ def run(job: str, *, root: Path = ROOT, limit: str = "0", env: Mapping[str, str]
 
 def copied_script(root: Path, queue: str = QUEUE) -> Path:
     """A folder with the script and a queue, as the repository has them."""
-    (root / "benchmarks").mkdir(parents=True)
-    (root / "benchmarks" / "GPU_QUEUE.md").write_text(queue)
-    shutil.copy(ROOT / "benchmarks" / "gpu.sh", root / "benchmarks")
+    (root / "speed").mkdir(parents=True)
+    (root / "speed" / "GPU_QUEUE.md").write_text(queue)
+    shutil.copy(ROOT / "speed" / "gpu.sh", root / "benchmarks")
     return root
 
 

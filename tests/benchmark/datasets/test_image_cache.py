@@ -10,7 +10,7 @@ from PIL import Image
 
 from benchmark.datasets.image_cache import CachedImages, cached_images
 from benchmark.errors import BenchmarkError
-from benchmark.tasks import image_cache
+from benchmark.datasets import image_cache
 from css_gen.progress import Silent
 
 
