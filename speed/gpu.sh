@@ -54,7 +54,7 @@ carried() { # what this machine's Python lacks travels as wheels in .whl; nothin
     fi
     [ ! -f .whl/commit ] || CSS_BENCH_COMMIT=$(< .whl/commit)
     export CSS_BENCH_COMMIT=${CSS_BENCH_COMMIT:-}
-    "$PYTHON" -c "import $packages, benchmark.runner, benchmark.leaderboard, css_gen.writing" || {
+    "$PYTHON" -c "import $packages, benchmark.runs.grid, benchmark.leaderboard.files, css_gen.render" || {
         echo "gpu.sh: $PYTHON lacks a package: \`bash speed/gpu.sh carry\` where there is a network, and carry .whl" >&2
         exit 1
     }
@@ -69,7 +69,7 @@ train() { # SIZE, then options of `tirg-bench run`
     local size=$1
     shift
     render "$size"
-    step "$PYTHON" -m benchmark.cli.main run --device "$DEVICE" --data "css=$work/css-$size" \
+    step "$PYTHON" -m benchmark.cli run --device "$DEVICE" --data "css=$work/css-$size" \
         --out "$landing/leaderboards" --runs "$landing/runs" --checkpoint-seconds 600 "$@" "${sets[@]}"
 }
 

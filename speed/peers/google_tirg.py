@@ -68,7 +68,7 @@ class PngFolder(TorchDataset[dict[str, Any]]):
 
 
 class TiledTirg(nn.Module):
-    """TIRG on the map with the text tiled over its cells: what `models.tirg` computes, without its short cut."""
+    """TIRG on the map with the text tiled over its cells: as `models.composers.tirg`, without its short cut."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()

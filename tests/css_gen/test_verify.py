@@ -286,7 +286,7 @@ def test_files_of_nobody_are_no_problem(small_copy):
 
 def test_another_version_does_not_repair(small_copy, monkeypatch):
     (small_copy / SHARD).unlink()
-    for module in ("manifest", "shards", "verification"):
+    for module in ("storage.manifest", "storage.shards", "verify"):
         monkeypatch.setattr(f"css_gen.{module}.generator_version", lambda: "99.0")
     with pytest.raises(DatasetError, match=r"and this is 99\.0.*pip install"):
         repair(small_copy, jobs=1)

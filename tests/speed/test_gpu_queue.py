@@ -36,7 +36,7 @@ def copied_script(root: Path, queue: str = QUEUE) -> Path:
     """A folder with the script and a queue, as the repository has them."""
     (root / "speed").mkdir(parents=True)
     (root / "speed" / "GPU_QUEUE.md").write_text(queue)
-    shutil.copy(ROOT / "speed" / "gpu.sh", root / "benchmarks")
+    shutil.copy(ROOT / "speed" / "gpu.sh", root / "speed")
     return root
 
 
@@ -138,7 +138,7 @@ def test_a_step_that_fails_stops_neither_the_next_nor_the_archive(tmp_path: Path
     )
     assert done.returncode == 1
     ran = (tmp_path / "ran").read_text()
-    assert [ran.count(each) for each in ("benchmark.cli.main run", "profile_step.py")] == [6, 5]
+    assert [ran.count(each) for each in ("benchmark.cli run", "profile_step.py")] == [6, 5]
     assert "5 failures" in done.stdout
     assert brought(tmp_path / "out") == {"runs/gpu/first.log"}
 

@@ -95,7 +95,11 @@ def test_check_says_what_fails(tirg_bench: TirgBench) -> None:
         (["check", "absent.py"], 2, "there is no such file"),
         (["check", "mine.py:Yours"], 1, "mine.py: no composer Yours is defined in it; its composers: Mine"),
         (["check", "--sandbox=bubblewrap", "mine.py"], 2, "bwrap is not installed"),
-        (["submit", "tirg.py", "--author=A", "--url=https://x.org"], 1, "the name 'tirg' belongs to models.composers.tirg.Tirg"),
+        (
+            ["submit", "tirg.py", "--author=A", "--url=https://x.org"],
+            1,
+            "the name 'tirg' belongs to models.composers.tirg.Tirg",
+        ),
     ],
 )
 def test_bad_input_ends_in_one_line(arguments: list[str], code: int, expected: str, tirg_bench: TirgBench) -> None:

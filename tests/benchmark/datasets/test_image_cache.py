@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from benchmark.datasets import image_cache
 from benchmark.datasets.image_cache import CachedImages, cached_images
 from benchmark.errors import BenchmarkError
-from benchmark.datasets import image_cache
 from css_gen.progress import Silent
 
 

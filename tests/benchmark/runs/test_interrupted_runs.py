@@ -36,10 +36,10 @@ KILLED = """
 import itertools, json, os, pkgutil, signal, sys
 from pathlib import Path
 import torch
-from benchmark.config import Config
-from benchmark.progress import SilentRuns
-from benchmark.runner import run_all
-from benchmark.single_run import Bench, Run
+from benchmark.recipe.config import Config
+from benchmark.training.progress import SilentRuns
+from benchmark.runs.grid import run_all
+from benchmark.runs.single_run import Bench, Run
 
 config, css, root, moments = sys.argv[1:]
 torch.set_num_threads(1)

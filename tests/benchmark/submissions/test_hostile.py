@@ -43,16 +43,18 @@ HOSTILE: dict[str, tuple[str, str]] = {
         "more than its limit of memory of 4096 MiB",
     ),
     "a changed scoring": (
-        source(before="import benchmark.recall\nbenchmark.recall.recall_at_k = lambda ranks: {1: 100.0}"),
-        "it changed benchmark.recall.recall_at_k",
+        source(
+            before="import benchmark.scoring.recall\nbenchmark.scoring.recall.recall_at_k = lambda ranks: {1: 100.0}"
+        ),
+        "it changed benchmark.scoring.recall.recall_at_k",
     ),
     "a changed loss": (
         source(before="from torch.nn import functional\nfunctional.cross_entropy = lambda *a, **k: 0"),
         "it changed torch.nn.functional.cross_entropy",
     ),
     "a changed method": (
-        source(before="from benchmark.network import Network\nNetwork.embed_queries = None"),
-        "it changed benchmark.network.Network.embed_queries",
+        source(before="from models.network import Network\nNetwork.embed_queries = None"),
+        "it changed models.network.Network.embed_queries",
     ),
     "many files": (
         source(before="kept = [open('/dev/null') for _ in range(10_000)]"),
@@ -84,7 +86,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
         ),
         "expected the same output after saving and loading",
     ),
-    "a name that is taken": (source(name="tirg"), "the name 'tirg' belongs to models.tirg.Tirg"),
+    "a name that is taken": (source(name="tirg"), "the name 'tirg' belongs to models.composers.tirg.Tirg"),
     "a name with slashes": (
         source(name="../../records/css/tirg"),
         "expected lowercase letters, digits and underscores",

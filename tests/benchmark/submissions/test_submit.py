@@ -153,7 +153,7 @@ def test_what_it_remembers_of_targets_is_of_no_use(submit: Submit) -> None:
     hunting = """
     import gc
     if self.training and not hasattr(self, 'found'):
-        from benchmark.datasets.base import Split
+        from benchmark.datasets.splits import Split
         self.found = [each for each in gc.get_objects() if isinstance(each, Split)]
     if not self.training and getattr(self, 'found', None):
         composed = composed + len(self.found[0].labels)

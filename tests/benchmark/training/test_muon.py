@@ -1,4 +1,4 @@
-"""The arithmetic of benchmark.muon against singular value decompositions and the update written out."""
+"""The arithmetic of benchmark.training.muon against singular value decompositions and the update written out."""
 
 import copy
 

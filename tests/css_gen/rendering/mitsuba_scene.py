@@ -1,6 +1,6 @@
 """A CSS scene as a dictionary for Mitsuba 3, built from the scene and its nuisance without our renderer's tables.
 
-Shapes, sizes and the stage's figures come from `css_gen.render3d` and `css_gen.stage`; camera, transforms, intersection
+Shapes, sizes and the stage's figures come from `render3d` and `stage`; camera, transforms, intersection
 and light transport are Mitsuba's own.
 """
 

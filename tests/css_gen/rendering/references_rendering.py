@@ -48,7 +48,7 @@ def solids_of(scene: Scene, nuisance: Nuisance) -> list[Solid]:
 
 
 def solid_rows(solids: Sequence[Solid]) -> Floats:
-    """The table that the kernels take, see `css_gen.geometry`."""
+    """The table that the kernels take, see `css_gen.rendering.kernels.geometry`."""
     rows = [(KINDS[s.shape], s.half_extent, s.x, s.y, *unit_turn(s.turn), *s.reflectance, s.metal) for s in solids]
     return np.array(rows, np.float64).reshape(-1, SOLID_COLUMNS)
 
