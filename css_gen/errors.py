@@ -1,4 +1,4 @@
-"""The errors that are shown to people. Each message is one line: what is wrong and where, what was expected, what to do."""
+"""The errors that are shown to people, each as one line: what is wrong and where, what was expected, what to do."""
 
 
 class CssBenchError(Exception):

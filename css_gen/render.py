@@ -7,6 +7,7 @@ from pathlib import Path
 from css_gen.errors import DatasetError
 from css_gen.pool import Step, run_tasks
 from css_gen.progress import Reporter, Silent
+from css_gen.rendering.kernels import cache
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.sampling import SplitPlan, reference
 from css_gen.storage import folder
@@ -141,6 +142,8 @@ def warm_up(configuration: Configuration, reporter: Reporter) -> None:
         render_pixels(configuration, SplitId.TRAIN, 0, scene)
     finally:
         timer.cancel()
+    if note := cache.take_note():
+        reporter.message(note)
 
 
 @lru_cache(maxsize=2)
