@@ -39,7 +39,7 @@ def render(
         split_plan(configuration, split)
     if not force and (complete := finished(root, configuration)):
         return complete
-    with folder.held(root):
+    with folder.held(root, on_note=reporter.message):
         if not folder.is_ours(root) and (foreign := folder.foreign_files(root)):
             raise DatasetError(
                 f"{root} holds files that css-gen did not make ({', '.join(foreign[:3])}); use --out for another folder"
@@ -63,7 +63,10 @@ def make(
     warm_up(configuration, reporter)
     work = partial(_make_file, root, configuration)
     with reporter.track("rendering", configuration.images, "images") as on_progress:
-        files = {unit.name: entry for unit, entry in run_tasks(work, tasks, jobs=jobs, on_progress=on_progress)}
+        files = {
+            unit.name: entry
+            for unit, entry in run_tasks(work, tasks, jobs=jobs, on_progress=on_progress, on_note=reporter.message)
+        }
     manifest = Manifest.of(configuration, split_counts(configuration), held_out(configuration).to_json(), files)
     write_card(root, manifest)
     manifest.write(root)

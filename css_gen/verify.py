@@ -93,7 +93,7 @@ def repair(root: Path, *, jobs: int, reporter: Reporter | None = None) -> list[s
             f"{root} was made by css-gen {version} and this is {generator_version()}, which may render otherwise; "
             f"repair it after: pip install css-bench=={version}"
         )
-    with folder.held(root):
+    with folder.held(root, on_note=reporter.message):
         folder.begin(root, configuration, sound)
         made = make(root, configuration, jobs=jobs, reporter=reporter, keep_manifest=True)
     if trusted and made.fingerprint != trusted.fingerprint:
@@ -108,7 +108,9 @@ def _check_files(root: Path, configuration: Configuration, jobs: int, reporter: 
     tasks = list(units(configuration))
     work = partial(check_file, root, configuration)
     with reporter.track("verifying", configuration.images, "images") as on_progress:
-        reports: Mapping[Unit, FileReport] = dict(run_tasks(work, tasks, jobs=jobs, on_progress=on_progress))
+        reports: Mapping[Unit, FileReport] = dict(
+            run_tasks(work, tasks, jobs=jobs, on_progress=on_progress, on_note=reporter.message)
+        )
     return {unit.name: reports[unit] for unit in tasks}
 
 
