@@ -49,16 +49,16 @@ def run_tasks(
     if jobs == 1 or len(tasks) < 2:
         yield from _run_here(work, tasks, on_progress)
         return
-    context = multiprocessing.get_context("spawn")
     try:
-        done, stop = context.Value("q", 0), context.Event()
-        executor = ProcessPoolExecutor(
-            min(jobs, len(tasks)), mp_context=context, initializer=_start_worker, initargs=(done, stop)
-        )
+        executor, done, stop = _start(min(jobs, len(tasks)))
     except (OSError, ImportError, NotImplementedError) as error:
         # No semaphores: a container without /dev/shm, AWS Lambda, some sandboxes.
+        refusal = str(error) or type(error).__name__
+    else:
+        refusal = ""
+    if refusal:
         if on_note:
-            on_note(f"several processes are not possible here ({error}); going on with one, as with --jobs 1")
+            on_note(f"several processes are not possible here ({refusal}); using one, as with --jobs 1")
         yield from _run_here(work, tasks, on_progress)
         return
     waiting, running = iter(tasks), dict[Future[Result], Task]()
@@ -82,6 +82,13 @@ def run_tasks(
     finally:
         stop.set()
         executor.shutdown(cancel_futures=True)
+
+
+def _start(jobs: int) -> tuple[ProcessPoolExecutor, Any, Any]:
+    """The executor, the number of steps done, and the event that stops it."""
+    context = multiprocessing.get_context("spawn")
+    done, stop = context.Value("q", 0), context.Event()
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(done, stop)), done, stop
 
 
 def _run_here(

@@ -13,9 +13,10 @@ from css_gen.scenes.sampling import SplitPlan, reference
 from css_gen.storage import folder
 from css_gen.storage.atomic import written_atomically
 from css_gen.storage.card import CARD_NAME, write_card
-from css_gen.storage.configuration import Configuration, Shard, Unit, split_name, units
+from css_gen.storage.configuration import Configuration
 from css_gen.storage.manifest import MANIFEST_NAME, FileEntry, Manifest, SplitCounts, generator_version, read_manifest
-from css_gen.storage.shards import held_out, query_count, render_pixels, split_plan, write_images, write_queries
+from css_gen.storage.plan import Shard, Unit, held_out, query_count, split_name, split_plan, units
+from css_gen.storage.shard_writer import render_pixels, write_images, write_queries
 
 _SECONDS_BEFORE_A_COMPILER_SHOWS = 1.5
 

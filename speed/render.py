@@ -37,7 +37,7 @@ from rich.table import Table
 
 from css_gen import render as writing
 from css_gen.scenes.sampling import SplitPlan
-from css_gen.storage import shards
+from css_gen.storage import shard_writer
 from css_gen.storage.configuration import Configuration
 
 FEWEST_IMAGES = 12
@@ -158,11 +158,11 @@ def time_stages(configuration: Configuration) -> dict[str, float]:
     """Core milliseconds an image of each stage. `write` is what is left: hashes, Parquet, checksums."""
     places = {
         (SplitPlan, "scene"): "sample",
-        (shards, "stream"): "sample",
-        (shards, "sample_nuisance"): "sample",
-        (shards, "render_3d"): "3D",
-        (shards, "render_2d"): "2D",
-        (shards, "encode_png"): "encode",
+        (shard_writer, "stream"): "sample",
+        (shard_writer, "sample_nuisance"): "sample",
+        (shard_writer, "render_3d"): "3D",
+        (shard_writer, "render_2d"): "2D",
+        (shard_writer, "encode_png"): "encode",
         (writing, "write_queries"): "queries",
     }
     with tempfile.TemporaryDirectory() as scratch, ExitStack() as patches:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from css_gen.storage.atomic import write_atomically
 from css_gen.storage.manifest import Manifest
-from css_gen.storage.shards import DEPTH_STEPS, QUERY_SCHEMA, image_columns, image_schema
+from css_gen.storage.schema import DEPTH_STEPS, QUERY_SCHEMA, image_columns, image_schema
 
 CARD_NAME = "README.md"
 

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from css_gen.errors import DatasetError
 from css_gen.scenes.randomness import SplitId
+from css_gen.storage import locking
 from css_gen.storage.atomic import PARTIAL_SUFFIX, write_atomically
 from css_gen.storage.card import CARD_NAME
-from css_gen.storage import locking
-from css_gen.storage.configuration import Configuration, split_name
+from css_gen.storage.configuration import Configuration
 from css_gen.storage.manifest import MANIFEST_NAME, FileEntry, generator_version
+from css_gen.storage.plan import split_name
 
 _PROGRESS_NAME = ".progress"
 _LOCK_NAME = ".css-gen.lock"

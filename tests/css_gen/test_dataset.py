@@ -141,7 +141,7 @@ def test_another_configuration_is_another_fingerprint(few, tmp_path, change):
 
 def test_the_fingerprint_does_not_depend_on_how_files_are_stored(few, tmp_path, contents, monkeypatch):
     monkeypatch.setattr("css_gen.storage.png._LEVEL", 3)
-    monkeypatch.setattr("css_gen.storage.shards.ROW_GROUP_IMAGES", 2)
+    monkeypatch.setattr("css_gen.storage.shard_writer.ROW_GROUP_IMAGES", 2)
     other = render(tmp_path / "css", FEW, jobs=1)
     assert other.fingerprint == dataset.open(few).fingerprint
     assert contents(tmp_path / "css") != contents(few)
