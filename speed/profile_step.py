@@ -39,6 +39,7 @@ from benchmark.recipe.config import override, preset
 from benchmark.runs.single_run import Run, new_network
 from benchmark.training.checkpoint import Identity
 from benchmark.training.progress import SilentRuns
+from benchmark.training.samplers import make_sampler
 from benchmark.training.step import Session
 from css_gen.storage.atomic import write_atomically
 
@@ -161,7 +162,7 @@ def profiled(options: argparse.Namespace) -> dict[str, Any]:
     network = new_network(Run(options.composer, "css", 0), config, training, spatial=True)
     identity = Identity(options.composer, "css", dataset.fingerprint, True, 0, config)
     groups, modifications = config.training.sources, config.training.modifications
-    sampler = dataset.sampler(training, groups=groups, modifications=modifications, seed=0)
+    sampler = make_sampler(training, groups=groups, modifications=modifications, seed=0)
     session = Session(network, training, sampler, identity, make_accelerator(str(device), config.training.precision))
     for step in range(WARMUP):
         session.step(step)

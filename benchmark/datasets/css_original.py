@@ -15,11 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.datasets.batches import PairSampler, Rows, Sampler
 from benchmark.datasets.image_cache import CachedImages, cached_images
 from benchmark.datasets.plain_pickle import load_plain
 from benchmark.datasets.problems import skipped_hash
-from benchmark.datasets.splits import Queries, Split
+from benchmark.datasets.splits import Queries, Rows, Split
 from benchmark.errors import BenchmarkError
 from css_gen.progress import Reporter
 from css_gen.storage.atomic import write_atomically
@@ -64,12 +63,6 @@ class CssOriginal:
     @cached_property
     def test(self) -> Split:
         return self._split("test")
-
-    def sampler(self, training: Split, *, groups: int, modifications: int, seed: int) -> Sampler:
-        queries = training.queries
-        return PairSampler(
-            queries.sources, training.text_rows, queries.targets, groups=groups, modifications=modifications, seed=seed
-        )
 
     def _split(self, name: str) -> Split:
         table, images = self._tables[name], self._images[name]

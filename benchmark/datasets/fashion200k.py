@@ -10,16 +10,15 @@ distribute it, with the test queries of google/tirg:
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from benchmark.datasets.batches import DrawnSampler, Rows, Sampler
 from benchmark.datasets.image_cache import CachedImages, cached_images
 from benchmark.datasets.problems import Problem, refuse, skipped_hash
-from benchmark.datasets.splits import Queries, Split
+from benchmark.datasets.splits import Queries, Rows, Split
 from benchmark.datasets.word_swaps import WordSwaps, swap_text
 from benchmark.errors import BenchmarkError
 from css_gen.progress import Reporter
@@ -81,13 +80,13 @@ class Fashion200k:
     @cached_property
     def train(self) -> Split:
         captions = self._captions("train")
-        swaps = self._swaps(captions)
+        swaps = WordSwaps(captions)
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(_LOOK_SEED)))
         everything = np.ones(len(captions), dtype=bool)
         sources = swaps.sources(everything)
         if not len(sources):
             raise BenchmarkError(f"{self._root}: no two training captions differ in one word, so there are no pairs")
-        pairs = [swaps.draw(source, everything, rng) for source in sources.tolist()]
+        pairs = [swaps.draw(source, everything, rng=rng) for source in sources.tolist()]
         queries = Queries(
             ids=tuple(map(str, sources.tolist())),
             sources=sources,
@@ -96,7 +95,7 @@ class Fashion200k:
             texts=tuple(text for text, _ in pairs),
             attributes={},
         )
-        return self._split("train", captions, queries, further_texts=swaps.texts)
+        return replace(self._split("train", captions, queries), further_texts=swaps.texts, drawn_pairs=swaps)
 
     @cached_property
     def test(self) -> Split:
@@ -118,28 +117,10 @@ class Fashion200k:
         )
         return self._split("test", captions, queries)
 
-    def sampler(self, training: Split, *, groups: int, modifications: int, seed: int) -> Sampler:
-        """Neither sources nor targets are images that `training` holds out."""
-        swaps = self._swaps(self._captions("train"))
-        allowed = np.ones(len(training.gallery), dtype=bool)
-        allowed[np.setdiff1d(self.train.queries.sources, training.queries.sources)] = False
-        text_row = {text: row for row, text in enumerate(training.texts)}
-
-        def draw(source: int, rng: np.random.Generator) -> tuple[int, int]:
-            text, target = swaps.draw(source, allowed, rng)
-            return text_row[text], target
-
-        return DrawnSampler(swaps.sources(allowed), draw, groups=groups, modifications=modifications, seed=seed)
-
-    def _swaps(self, captions: Sequence[str]) -> WordSwaps:
-        return WordSwaps(captions)
-
     def _captions(self, split: str) -> list[str]:
         return [self._labels.captions[split][path] for path in self._images(split).paths]
 
-    def _split(
-        self, name: str, captions: Sequence[str], queries: Queries, *, further_texts: tuple[str, ...] = ()
-    ) -> Split:
+    def _split(self, name: str, captions: Sequence[str], queries: Queries) -> Split:
         images = self._images(name)
         pixels = images.pixels
         labels: Rows = np.unique(np.array(captions), return_inverse=True)[1].astype(np.int64)
@@ -148,7 +129,6 @@ class Fashion200k:
             gallery=pixels,
             labels=labels,
             queries=queries,
-            further_texts=further_texts,
             files=images.paths,
         )
 

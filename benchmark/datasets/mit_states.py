@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.datasets.batches import DrawnSampler, Rows, Sampler
 from benchmark.datasets.image_cache import CachedImages, cached_images
 from benchmark.datasets.listing import list_folders
 from benchmark.datasets.problems import Problem, refuse, skipped_hash
-from benchmark.datasets.splits import Queries, Split
+from benchmark.datasets.splits import Mask, Queries, Rows, Split
 from benchmark.errors import BenchmarkError
 from css_gen.progress import Reporter
 
@@ -76,7 +75,7 @@ class MitStates:
         if not len(sources):
             raise BenchmarkError(f"{self._root}: no training noun has two adjectives, so there are no pairs")
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(_LOOK_SEED)))
-        pairs = [states.draw(source, everything, rng) for source in sources.tolist()]
+        pairs = [states.draw(source, everything, rng=rng) for source in sources.tolist()]
         return self._split("train", states, sources, pairs, ids=tuple(map(str, sources.tolist())))
 
     @cached_property
@@ -94,19 +93,6 @@ class MitStates:
         pairs = [(adjective, target) for _, adjective, target in questions]
         ids = tuple(map(str, range(len(pairs))))
         return self._split("test", states, sources, pairs, ids=ids)
-
-    def sampler(self, training: Split, *, groups: int, modifications: int, seed: int) -> Sampler:
-        """Neither sources nor targets are images that `training` holds out."""
-        states = _States(self._images["train"].paths)
-        allowed = np.ones(len(training.gallery), dtype=bool)
-        allowed[np.setdiff1d(self.train.queries.sources, training.queries.sources)] = False
-        text_row = {text: row for row, text in enumerate(training.texts)}
-
-        def draw(source: int, rng: np.random.Generator) -> tuple[int, int]:
-            text, target = states.draw(source, allowed, rng)
-            return text_row[text], target
-
-        return DrawnSampler(states.sources(allowed), draw, groups=groups, modifications=modifications, seed=seed)
 
     def _split(
         self, name: str, states: "_States", sources: Rows, pairs: Sequence[tuple[str, int]], *, ids: tuple[str, ...]
@@ -129,6 +115,7 @@ class MitStates:
             queries=queries,
             further_texts=tuple(sorted(set(states.adjectives.tolist()))) if name == "train" else (),
             parts=parts,
+            drawn_pairs=states if name == "train" else None,
             files=images.paths,
         )
 
@@ -164,7 +151,7 @@ class _States:
         for row, (adjective, noun) in enumerate(states):
             self.images_of[noun][adjective].append(row)
 
-    def sources(self, allowed: NDArray[np.bool_]) -> Rows:
+    def sources(self, allowed: Mask) -> Rows:
         """The allowed images of nouns that have two adjectives among the allowed images."""
         adjectives: dict[str, set[str]] = defaultdict(set)
         for row in np.flatnonzero(allowed).tolist():
@@ -172,7 +159,7 @@ class _States:
         paired = [len(adjectives[noun]) > 1 for noun in self.nouns.tolist()]
         return np.flatnonzero(allowed & np.array(paired, dtype=bool)).astype(np.int64)
 
-    def draw(self, source: int, allowed: NDArray[np.bool_], rng: np.random.Generator) -> tuple[str, int]:
+    def draw(self, source: int, allowed: Mask, *, rng: np.random.Generator) -> tuple[str, int]:
         """Another adjective of the image's noun and an image of both, each at random."""
         states = self.images_of[str(self.nouns[source])]
         others = [adjective for adjective in states if adjective != self.adjectives[source]]

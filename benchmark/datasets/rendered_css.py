@@ -8,7 +8,6 @@ from types import MappingProxyType
 import numpy as np
 
 import css_gen.dataset
-from benchmark.datasets.batches import PairSampler, Sampler
 from benchmark.datasets.pixels import cached_pixels
 from benchmark.datasets.splits import Queries, Split
 from benchmark.errors import BenchmarkError
@@ -51,12 +50,6 @@ class Css:
     @cached_property
     def test(self) -> Split:
         return self._split("test")
-
-    def sampler(self, training: Split, *, groups: int, modifications: int, seed: int) -> Sampler:
-        queries = training.queries
-        return PairSampler(
-            queries.sources, training.text_rows, queries.targets, groups=groups, modifications=modifications, seed=seed
-        )
 
     def _split(self, name: str) -> Split:
         split = self._dataset.split(name)

@@ -1,4 +1,4 @@
-"""What training and scoring need of a dataset, whatever it is made of."""
+"""What training and scoring need of a dataset, whatever its files are."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,12 +8,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.datasets.batches import Rows, Sampler
-
 Pixels = NDArray[np.uint8]
 """(N, H, W, 3), usually memory-mapped."""
 
+Rows = NDArray[np.int64]
+"""Row numbers of images, texts or queries."""
+
 Words = NDArray[np.str_]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,18 @@ class Queries:
         )
 
 
+class DrawnPairs(Protocol):
+    """Training pairs that are drawn on the fly, where there are too many to list."""
+
+    def sources(self, allowed: Mask) -> Rows:
+        """The allowed images (N,) that can be paired with an allowed image, in ascending order."""
+        ...
+
+    def draw(self, source: int, allowed: Mask, *, rng: np.random.Generator) -> tuple[str, int]:
+        """A text and a target for an image of `sources(allowed)`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Split:
     """Images and the queries on them.
@@ -61,6 +75,7 @@ class Split:
         labels: (gallery images,) equal numbers mean equally correct answers.
         further_texts: what batches may name besides the texts of `queries`, where training pairs are drawn on the fly.
         parts: labels (gallery images,) of parts of the meaning, such as "noun", which are scored apart.
+        drawn_pairs: draws pairs for training instead of taking those of `queries`, which are then one of each source.
         files: (gallery images,) relative to the dataset's folder; empty where images are not files of their own.
     """
 
@@ -70,6 +85,7 @@ class Split:
     queries: Queries
     further_texts: tuple[str, ...] = ()
     parts: Mapping[str, Rows] = field(default_factory=dict)
+    drawn_pairs: DrawnPairs | None = None
     files: tuple[str, ...] = ()
 
     @cached_property
@@ -111,10 +127,6 @@ class Dataset(Protocol):
 
     @property
     def test(self) -> Split: ...
-
-    def sampler(self, training: Split, *, groups: int, modifications: int, seed: int) -> Sampler:
-        """The batches of a run on `training`, which is `train` or a part of it."""
-        ...
 
 
 def hold_out(split: Split, share: float) -> tuple[Split, Split | None]:

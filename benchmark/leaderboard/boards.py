@@ -10,11 +10,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from benchmark import tasks
 from benchmark.leaderboard.comparison import different_pairs, group_letters
 from benchmark.leaderboard.statistics import Interval, mean_and_deviation, recall_intervals
 from benchmark.records.store import ComposerCard, DatasetCard, ParameterCounts, StoredRecord, Tier
 from benchmark.scoring.recall import KS, slice_masks
-from benchmark import tasks
 from benchmark.tasks import Published
 
 ALL = "all"

@@ -124,7 +124,8 @@ def stale_tables(stored: Sequence[StoredRecord], records_root: Path, out_root: P
 
 def _protocols(records_root: Path) -> list[str]:
     """Those that have a folder of records, and those whose data only their owners give."""
-    return sorted({folder.name for folder in records_root.iterdir() if folder.is_dir()}.union(name for name in tasks.names() if not tasks.get(name).is_rendered))
+    of_owners = {name for name in tasks.names() if not tasks.get(name).is_rendered}
+    return sorted({folder.name for folder in records_root.iterdir() if folder.is_dir()} | of_owners)
 
 
 def _is_same_csv(text: str, other: str) -> bool:

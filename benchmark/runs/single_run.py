@@ -17,6 +17,7 @@ from models.network import Network
 from benchmark.training.progress import Curves, Progress, RunReporter
 from benchmark.scoring.recall import recall_at_k
 from benchmark.records.store import RunRecord, save_record
+from benchmark.training.samplers import make_sampler
 from benchmark.training.loop import SECONDS_BETWEEN_CHECKPOINTS, steps_done, train
 from css_gen.storage.atomic import PARTIAL_SUFFIX
 from models.registry import get
@@ -106,7 +107,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
             trained = train(
                 network,
                 training,
-                dataset.sampler(
+                make_sampler(
                     training,
                     groups=config.training.sources,
                     modifications=config.training.modifications,

@@ -7,9 +7,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.datasets.batches import Rows
 from benchmark.datasets.image_store import ImageStore
-from benchmark.datasets.splits import Pixels, Split
+from benchmark.datasets.splits import Pixels, Rows, Split
 from benchmark.device import memory_advice
 from benchmark.scoring.ranking import Ranking, rank_targets
 from benchmark.scoring.recall import Integers, Outcomes

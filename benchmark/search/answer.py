@@ -12,8 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.datasets.batches import Rows
-from benchmark.datasets.splits import Queries, Split
+from benchmark.datasets.splits import Queries, Rows, Split
 from benchmark.device import is_out_of_memory
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.records.store import SUBMISSIONS

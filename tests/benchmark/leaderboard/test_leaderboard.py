@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmark.tasks.published import LATER, PAPER, SOURCES, published_recall
 from filelock import FileLock, Timeout
 from rich.console import Console, RenderableType
 
@@ -19,7 +20,6 @@ from benchmark.leaderboard.boards import ALL, Board
 from benchmark.leaderboard.files import build, load_records, print_table, write_leaderboards
 from benchmark.records.store import Tier, save_record
 from benchmark.scoring.recall import KS, SLICES
-from benchmark.tasks.published import LATER, PAPER, SOURCES, published_recall
 from tests.benchmark.made_up import make_outcomes, make_record
 
 

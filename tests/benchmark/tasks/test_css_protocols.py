@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import css_gen.dataset
 from benchmark import tasks as datasets
 from benchmark.datasets.splits import Dataset, Queries, Split, hold_out, with_own_images
 from benchmark.errors import BenchmarkError, UsageError
+from benchmark.tasks import registry
 from benchmark.tasks.css import Css
 from benchmark.training.progress import SilentRuns
+from benchmark.training.samplers import make_sampler
 
 
 def open_css(root: Path, *, view: str = "3d", size: int = 16) -> Css:
@@ -34,7 +37,7 @@ def test_every_dataset_gives_splits_whose_rows_fit(name: str, places: dict[str, 
         assert 0 <= queries.sources.min() <= queries.sources.max() < len(split.sources)
         assert 0 <= queries.targets.min() <= queries.targets.max() < len(split.gallery)
         assert [split.texts[row] for row in split.text_rows] == list(queries.texts)
-    batch = dataset.sampler(dataset.train, groups=2, modifications=2, seed=0).batch(0)
+    batch = make_sampler(dataset.train, groups=2, modifications=2, seed=0).batch(0)
     assert batch.sources.max() < len(dataset.train.sources)
 
 
@@ -156,11 +159,7 @@ def test_absent_data_is_made_in_its_usual_place_only(tmp_path: Path, monkeypatch
     made: list[Path] = []
     monkeypatch.chdir(tmp_path)
     css = datasets.get("css")
-    monkeypatch.setitem(
-        datasets._DATASETS,
-        "css",
-        type(css)(css.name, css.title, css.folder, css.open, lambda at, _: made.append(at)),
-    )
+    monkeypatch.setitem(registry._tasks, "css", replace(css, make=lambda at, _: made.append(at)))
     datasets.make_if_absent("css", {"css": tmp_path / "elsewhere"}, SilentRuns())
     assert made == []
     datasets.make_if_absent("css", {}, SilentRuns())

@@ -21,6 +21,7 @@ from benchmark.training import step as session
 from benchmark.training.checkpoint import Checkpoint, Identity
 from benchmark.training.loop import Trained, train
 from benchmark.training.progress import Progress
+from benchmark.training.samplers import make_sampler
 from benchmark.training.step import make_optimiser, schedule
 from models.network import Network
 
@@ -41,7 +42,7 @@ def run(
 ) -> tuple[Network, Trained]:
     split = css.train
     network = new_network(Run(composer, "css", 0), config, split, spatial=True)
-    sampler = css.sampler(split, groups=config.training.sources, modifications=config.training.modifications, seed=0)
+    sampler = make_sampler(split, groups=config.training.sources, modifications=config.training.modifications, seed=0)
     with reproducible("cpu"):
         trained = train(
             network,
