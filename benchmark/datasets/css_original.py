@@ -83,7 +83,7 @@ class CssOriginal:
                 ids=tuple(str(query["id"]) for query in queries),
                 sources=sources,
                 targets=row_of[[query["target"] for query in queries]],
-                own=sources,
+                source_images=sources,
                 texts=tuple(query["text"] for query in queries),
                 attributes={
                     "kind": np.array([query["kind"] for query in queries]),

@@ -91,7 +91,7 @@ class Fashion200k:
             ids=tuple(map(str, sources.tolist())),
             sources=sources,
             targets=np.array([target for _, target in pairs], dtype=np.int64),
-            own=sources,
+            source_images=sources,
             texts=tuple(text for text, _ in pairs),
             attributes={},
         )
@@ -111,7 +111,7 @@ class Fashion200k:
             ids=tuple(map(str, range(len(pairs)))),
             sources=sources,
             targets=targets,
-            own=sources,
+            source_images=sources,
             texts=tuple(swap_text(captions[source], captions[target]) for source, target in pairs),
             attributes={},
         )

@@ -104,7 +104,7 @@ class MitStates:
             ids=ids,
             sources=sources,
             targets=np.array([target for _, target in pairs], dtype=np.int64),
-            own=sources,
+            source_images=sources,
             texts=tuple(adjective for adjective, _ in pairs),
             attributes={},
         )

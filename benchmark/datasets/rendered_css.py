@@ -76,7 +76,7 @@ def _queries(split: css_gen.dataset.Split) -> Queries:
         ids=tuple(str(row.query_id) for row in rows),
         sources=sources,
         targets=np.array([row.target_id for row in rows], dtype=np.int64),
-        own=sources,
+        source_images=sources,
         texts=tuple(row.text for row in rows),
         attributes={
             "kind": np.array([row.kind for row in rows]),

@@ -146,6 +146,6 @@ def _has_same_queries(run: StoredRecord, other: StoredRecord) -> bool:
     ours, theirs = run.outcomes, other.outcomes
     if ours.attributes.keys() != theirs.attributes.keys():
         return False
-    pairs = [(getattr(ours, name), getattr(theirs, name)) for name in ("correct", "candidates", "sources")]
+    pairs = [(getattr(ours, name), getattr(theirs, name)) for name in ("relevant", "candidates", "sources")]
     pairs += [(column, theirs.attributes[name]) for name, column in ours.attributes.items()]
     return all(np.array_equal(left, right) for left, right in pairs)

@@ -87,11 +87,11 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
     network = new_network(run, config, training, spatial=dataset.spatial)
     identity = Identity(run.composer, run.dataset, dataset.fingerprint, dataset.spatial, run.seed, config)
     accelerator = make_accelerator(bench.device, config.training.precision)
-    chunk = config.evaluation.chunk
+    batch_size = config.evaluation.chunk
 
     def look() -> float:
         assert looked_at is not None
-        return recall_at_k(evaluate(network, looked_at, accelerator=accelerator, chunk=chunk).outcomes.ranks)[1]
+        return recall_at_k(evaluate(network, looked_at, accelerator=accelerator, batch_size=batch_size).outcomes.ranks)[1]
 
     done = steps_done(folder / CHECKPOINT_NAME, identity)
     if done:
@@ -123,7 +123,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         finally:
             curves.close()
         before = perf_counter()
-        evaluation = evaluate(network, scored, accelerator=accelerator, chunk=chunk)
+        evaluation = evaluate(network, scored, accelerator=accelerator, batch_size=batch_size)
         scoring = perf_counter() - before
     model = folder / MODEL_NAME
     Checkpoint(identity, network.vocabulary, config.training.steps, 0.0, model_tensors(network)).write(model)

@@ -110,7 +110,7 @@ def score(
     _require_same(
         torch.stack([first[query] for query in twice.tolist()]), second, _TOLERANCES[config.training.precision]
     )
-    gallery = embed_gallery(network, split.gallery, accelerator=accelerator, chunk=config.evaluation.chunk)
+    gallery = embed_gallery(network, split.gallery, accelerator=accelerator, batch_size=config.evaluation.chunk)
     return rank(embedded.to(accelerator.device), gallery, split)
 
 

@@ -60,7 +60,7 @@ def test_the_stored_model_gives_the_records_ranks(bench: Bench) -> None:
     checkpoint = Checkpoint.read(Path(finished.record.checkpoint.path))  # type: ignore[union-attr]
     dataset = datasets.get("css").open(bench.places["css"], image_size=16, reporter=bench.reporter, skip_broken=False)
     outcomes = evaluate(
-        checkpoint.network(), dataset.test, accelerator=make_accelerator("cpu", "fp32"), chunk=512
+        checkpoint.network(), dataset.test, accelerator=make_accelerator("cpu", "fp32"), batch_size=512
     ).outcomes
     path = bench.records / "css" / "tirg" / f"{bench.config.preset}-s0.json"
     np.testing.assert_array_equal(outcomes.ranks, read_stored(path).outcomes.ranks)

@@ -58,7 +58,7 @@ def test_queries_and_labels_are_the_datasets(css_root: Path) -> None:
     queries = split.queries
     assert len(queries) == len(stored.queries)
     for row, query in enumerate(stored.queries):
-        assert (queries.sources[row], queries.targets[row], queries.own[row]) == (
+        assert (queries.sources[row], queries.targets[row], queries.source_images[row]) == (
             query.source_id, query.target_id, query.source_id,
         )  # fmt: skip
         assert queries.texts[row] == query.text
@@ -182,7 +182,7 @@ def small_split() -> Split:
             ids=tuple("abcdef"),
             sources=sources,
             targets=np.array([3, 4, 5, 3, 4, 5]),
-            own=np.where(sources == 2, -1, sources),
+            source_images=np.where(sources == 2, -1, sources),
             texts=tuple("uvwxyz"),
             attributes={"kind": np.array(["add", "remove"] * 3)},
         ),
@@ -213,7 +213,7 @@ def test_own_images_are_the_targets_and_the_sources_and_no_more() -> None:
     assert small.gallery[:, 0, 0, 0].tolist() == [0, 3, 4]
     assert small.labels.tolist() == [0, 7, 8]
     assert small.queries.targets.tolist() == [1, 2, 1]
-    assert small.queries.own.tolist() == [-1, -1, 0]
+    assert small.queries.source_images.tolist() == [-1, -1, 0]
     assert small.queries.sources.tolist() == [2, 2, 0]
 
 

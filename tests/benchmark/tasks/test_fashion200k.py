@@ -90,7 +90,7 @@ def test_queries_are_those_of_a_slow_reading(root: Path, mangling: str) -> None:
     ]
     assert found == slow_queries(root)
     assert len(found) == 25
-    np.testing.assert_array_equal(queries.own, queries.sources)
+    np.testing.assert_array_equal(queries.source_images, queries.sources)
     labels = {}
     for row, caption in captions.items():
         assert labels.setdefault(caption, test.labels[row]) == test.labels[row]

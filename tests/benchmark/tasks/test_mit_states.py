@@ -73,7 +73,7 @@ def test_queries_are_those_of_a_slow_reading(root: Path) -> None:
     ):
         agree = np.array([[key(one) == key(other) for other in states] for one in states])
         np.testing.assert_array_equal(labels[:, None] == labels[None, :], agree)
-    np.testing.assert_array_equal(queries.own, queries.sources)
+    np.testing.assert_array_equal(queries.source_images, queries.sources)
 
 
 def test_training_pairs_share_the_noun_and_the_text_is_the_adjective(root: Path) -> None:
