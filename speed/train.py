@@ -44,6 +44,7 @@ from benchmark.scoring.ranking import rank_targets
 from benchmark.tasks.css import Css
 from benchmark.training.checkpoint import Identity
 from benchmark.training.progress import SilentRuns
+from benchmark.training.samplers import make_sampler
 from benchmark.training.step import Session
 from css_gen.storage.atomic import write_atomically
 
@@ -69,7 +70,7 @@ def our_steps(root: Path, device: str, config: Config) -> Iterator[None]:
     network = new_network(Run("tirg", "css", 0), config, dataset.train, spatial=True)
     identity = Identity("tirg", "css", dataset.fingerprint, True, 0, config)
     groups, modifications = config.training.sources, config.training.modifications
-    sampler = dataset.sampler(dataset.train, groups=groups, modifications=modifications, seed=0)
+    sampler = make_sampler(dataset.train, groups=groups, modifications=modifications, seed=0)
     session = Session(network, dataset.train, sampler, identity, make_accelerator(device, config.training.precision))
     for step in itertools.count():
         session.step(step)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from benchmark.records.environment import Environment
-from benchmark.scoring.recall import Metrics
+from benchmark.scoring.metrics import Metrics
 
 FORMAT_VERSION: Final = 1
 

@@ -17,6 +17,7 @@ from models.network import Network
 from benchmark.training.progress import Curves, Progress, RunReporter
 from benchmark.scoring.recall import recall_at_k
 from benchmark.records.store import RunRecord, save_record
+from benchmark.training.samplers import make_sampler
 from benchmark.training.loop import SECONDS_BETWEEN_CHECKPOINTS, steps_done, train
 from css_gen.storage.atomic import PARTIAL_SUFFIX
 from models.registry import get
@@ -86,11 +87,11 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
     network = new_network(run, config, training, spatial=dataset.spatial)
     identity = Identity(run.composer, run.dataset, dataset.fingerprint, dataset.spatial, run.seed, config)
     accelerator = make_accelerator(bench.device, config.training.precision)
-    chunk = config.evaluation.chunk
+    batch_size = config.evaluation.chunk
 
     def look() -> float:
         assert looked_at is not None
-        return recall_at_k(evaluate(network, looked_at, accelerator=accelerator, chunk=chunk).outcomes.ranks)[1]
+        return recall_at_k(evaluate(network, looked_at, accelerator=accelerator, batch_size=batch_size).outcomes.ranks)[1]
 
     done = steps_done(folder / CHECKPOINT_NAME, identity)
     if done:
@@ -106,7 +107,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
             trained = train(
                 network,
                 training,
-                dataset.sampler(
+                make_sampler(
                     training,
                     groups=config.training.sources,
                     modifications=config.training.modifications,
@@ -122,7 +123,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         finally:
             curves.close()
         before = perf_counter()
-        evaluation = evaluate(network, scored, accelerator=accelerator, chunk=chunk)
+        evaluation = evaluate(network, scored, accelerator=accelerator, batch_size=batch_size)
         scoring = perf_counter() - before
     model = folder / MODEL_NAME
     Checkpoint(identity, network.vocabulary, config.training.steps, 0.0, model_tensors(network)).write(model)

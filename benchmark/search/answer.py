@@ -12,8 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.datasets.batches import Rows
-from benchmark.datasets.splits import Queries, Split
+from benchmark.datasets.splits import Queries, Rows, Split
 from benchmark.device import is_out_of_memory
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.records.store import SUBMISSIONS
@@ -207,10 +206,10 @@ def embed(
     """
     parts, rows, own = [], [], []
     try:
-        query = embed_queries(network, _as_split(image, text), accelerator=accelerator, chunk=1)[0].cpu()
+        query = embed_queries(network, _as_split(image, text), accelerator=accelerator, batch_size=1)[0].cpu()
         with reporter.track("encoding the gallery", len(gallery), "images") as report:
             for some, pixels in gallery.chunks(_AT_ONCE):
-                parts.append(embed_gallery(network, pixels, accelerator=accelerator, chunk=_AT_ONCE).cpu())
+                parts.append(embed_gallery(network, pixels, accelerator=accelerator, batch_size=_AT_ONCE).cpu())
                 rows.append(some)
                 own.append(some[rows_like(pixels, image.pixels)] if own_row is None else some[some == own_row])
                 report(int(some[-1]) + 1)
@@ -283,5 +282,5 @@ def scene_in_words(key: str, *, solid: bool) -> str:
 def _as_split(image: QueryImage, text: str) -> Split:
     """The one query as scoring takes it; its target stands for nothing."""
     first, pixels = np.zeros(1, dtype=np.int64), image.pixels[None]
-    queries = Queries(ids=("query",), sources=first, targets=first, own=first, texts=(text,), attributes={})
+    queries = Queries(ids=("query",), sources=first, targets=first, source_images=first, texts=(text,), attributes={})
     return Split(sources=pixels, gallery=pixels, labels=first, queries=queries)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from benchmark.datasets.splits import Dataset, Split
+from benchmark.datasets.splits import Split
 from benchmark.errors import BenchmarkError
 from benchmark.scoring.evaluation import Evaluation
 from benchmark.submissions import sandbox, scratch
@@ -18,6 +18,7 @@ from benchmark.submissions.sandbox import Limits, SandboxTier, SubmissionError
 from benchmark.submissions.scoring import read_model, score
 from benchmark.training.checkpoint import Identity
 from benchmark.training.progress import Curves, Progress, RunReporter
+from benchmark.training.samplers import make_sampler
 from models.text_encoders import Vocabulary
 
 CHECK_LIMITS = Limits(seconds=120, silent_seconds=60)
@@ -72,14 +73,14 @@ def check(
     return loaded[0]
 
 
-def train(box: Box, dataset: Dataset, training: Split, identity: Identity, *, folder: Path, title: str) -> TrainingDone:
+def train(box: Box, training: Split, identity: Identity, *, folder: Path, title: str) -> TrainingDone:
     """Train in the sandbox, going on where an earlier process stopped. The model is `folder/model.safetensors`.
 
     Raises:
         SubmissionError: it failed, or was stopped.
     """
     config = identity.config.training
-    sampler = dataset.sampler(training, groups=config.sources, modifications=config.modifications, seed=identity.seed)
+    sampler = make_sampler(training, groups=config.sources, modifications=config.modifications, seed=identity.seed)
     write_training(folder / TRAINING, training, sampler, identity)
     done: list[TrainingDone] = []
     with box.reporter.training(title, config.steps) as report, _curves(folder) as curves:

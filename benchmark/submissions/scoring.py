@@ -11,9 +11,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.datasets.batches import Rows
 from benchmark.datasets.image_store import ImageStore
-from benchmark.datasets.splits import Split
+from benchmark.datasets.splits import Rows, Split
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError
 from benchmark.scoring.evaluation import Evaluation, embed_gallery, rank
@@ -111,7 +110,7 @@ def score(
     _require_same(
         torch.stack([first[query] for query in twice.tolist()]), second, _TOLERANCES[config.training.precision]
     )
-    gallery = embed_gallery(network, split.gallery, accelerator=accelerator, chunk=config.evaluation.chunk)
+    gallery = embed_gallery(network, split.gallery, accelerator=accelerator, batch_size=config.evaluation.chunk)
     return rank(embedded.to(accelerator.device), gallery, split)
 
 

@@ -53,7 +53,7 @@ def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry
     identity = Identity(run.composer, run.dataset, dataset.fingerprint, dataset.spatial, run.seed, config)
     folder = entry.home / run_folder(run, bench).relative_to(bench.runs)
     folder.mkdir(parents=True, exist_ok=True)
-    done = train(box, dataset, training, identity, folder=folder, title=title)
+    done = train(box, training, identity, folder=folder, title=title)
     before = perf_counter()
     shared = read_model(folder / MODEL, identity)[0].parameter_counts()[0]
     evaluation = answer(box, scored, identity, folder=folder)

@@ -9,7 +9,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.datasets.batches import Sampler
 from benchmark.datasets.splits import Split
 from benchmark.device import memory_advice
 from benchmark.errors import BenchmarkError
@@ -22,6 +21,7 @@ from benchmark.training.checkpoint import (
     optimiser_tensors,
 )
 from benchmark.training.progress import Progress
+from benchmark.training.samplers import Sampler
 from benchmark.training.step import Session
 from models.network import Network
 

@@ -8,7 +8,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from benchmark.datasets.batches import Sampler, noise_seed
 from benchmark.datasets.image_store import ImageStore
 from benchmark.datasets.splits import Split
 from benchmark.device import keep_freed_memory, memory_advice
@@ -16,6 +15,7 @@ from benchmark.recipe.config import TrainingConfig
 from benchmark.training.checkpoint import Identity
 from benchmark.training.losses import sample_similarity_loss
 from benchmark.training.muon import Muon
+from benchmark.training.samplers import Sampler, noise_seed
 from models.network import Network
 
 

@@ -63,7 +63,7 @@ def _of_ours(checkpoint: Checkpoint, split: Split, device: str) -> Evaluation:
     accelerator = make_accelerator(device, config.training.precision)
     network = checkpoint.network()
     network.arrange(accelerator.device, config.data.image_size)
-    return evaluate(network, split, accelerator=accelerator, chunk=config.evaluation.chunk)
+    return evaluate(network, split, accelerator=accelerator, batch_size=config.evaluation.chunk)
 
 
 def _of_submission(model: Path, identity: Identity, split: Split, box: Box) -> Evaluation:

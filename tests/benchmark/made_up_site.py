@@ -37,7 +37,7 @@ def random_answers(css_root: Path, *, seed: int) -> tuple[Outcomes, np.ndarray[A
     split = css_gen.dataset.open(css_root).split("test")
     keys = np.array(split.keys)
     rng = np.random.default_rng(seed)
-    tops, ranks, correct = [], [], []
+    tops, ranks, relevant = [], [], []
     for number, query in enumerate(split.queries):
         order = rng.permutation(len(split))
         order = order[order != query.source_id]
@@ -46,13 +46,13 @@ def random_answers(css_root: Path, *, seed: int) -> tuple[Outcomes, np.ndarray[A
         hits = keys[order] == keys[query.target_id]
         tops.append(order[:_TOP])
         ranks.append(1 + int(hits.argmax()))
-        correct.append(int(hits.sum()))
+        relevant.append(int(hits.sum()))
     top = np.array(tops)
     outcomes = Outcomes(
         ranks=np.array(ranks),
-        correct=np.array(correct),
+        relevant=np.array(relevant),
         candidates=np.full(len(tops), len(split) - 1),
-        first=top[:, 0],
+        top1=top[:, 0],
         sources=np.array([query.source_id for query in split.queries]),
         attributes={
             "kind": np.array([query.kind for query in split.queries]),

@@ -46,8 +46,8 @@ def runs(places: dict[str, Path], tiny_config: Config, tmp_path_factory: pytest.
     config = tiny_config.model_copy(update={"preset": "quick"})
     bench = Bench(config=config, device="cpu", reporter=SilentRuns(), leaderboards=root / "boards", runs=root / "runs")
     for protocol in ("css", "css-2d3d", "mit-states"):
-        place = places[datasets.info(protocol).folder_name]
-        opened = datasets.info(protocol).open(place, image_size=16, reporter=SilentRuns(), skip_broken=False)
+        place = places[datasets.get(protocol).folder]
+        opened = datasets.get(protocol).open(place, image_size=16, reporter=SilentRuns(), skip_broken=False)
         make_record(Run("tirg", protocol, 0), opened, bench, protocol)
     return root / "runs"
 
@@ -106,9 +106,9 @@ def embedded_by(model: Model, gallery: DatasetGallery, row: int, text: str) -> E
 def test_ranking_is_that_of_scoring(model: Model, gallery: DatasetGallery) -> None:
     """The same query through the functions that score a run gives the same embeddings and the same order."""
     split, accelerator = gallery.split, make_accelerator("cpu", "fp32")
-    queries = embed_queries(model.network, split, accelerator=accelerator, chunk=16)
-    images = embed_gallery(model.network, split.gallery, accelerator=accelerator, chunk=16)
-    own, labels = (torch.from_numpy(rows) for rows in (split.queries.own, split.labels))
+    queries = embed_queries(model.network, split, accelerator=accelerator, batch_size=16)
+    images = embed_gallery(model.network, split.gallery, accelerator=accelerator, batch_size=16)
+    own, labels = (torch.from_numpy(rows) for rows in (split.queries.source_images, split.labels))
     top = rank_targets(queries, images, own, labels[split.queries.targets], labels, top_k=5).top
     for query in range(0, len(split.queries), 9):
         embedded = embedded_by(model, gallery, int(split.queries.sources[query]), split.queries.texts[query])
