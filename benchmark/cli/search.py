@@ -77,7 +77,7 @@ def search(
     if composer not in (None, identity.composer):
         raise UsageError(f"--model {path} is of {identity.composer}, not of {composer}")
     protocol, size = dataset or identity.dataset, identity.config.data.image_size
-    wording = understood(text, network.vocabulary, is_css=identity.dataset.startswith("css"))
+    wording = understood(text, network.text_encoder.words, is_css=identity.dataset.startswith("css"))
     reporter = Terminal()
     for note in wording.notes:
         reporter.message(f"tirg-bench: {printable(note)}")
@@ -109,7 +109,7 @@ def search(
     for name, why in list(searched.broken.items())[:1]:
         others = f" and {len(searched.broken) - 1} more" if len(searched.broken) > 1 else ""
         reporter.message(f"tirg-bench: left out: {name} {why}{others}")
-    found = judged(embedded, searched, start, wording.text, network.vocabulary, k=k)
+    found = judged(embedded, searched, start, wording.text, network.text_encoder.words, k=k)
 
     click.echo(f"{identity}, {printable(path)}\n")
     Console(highlight=False).print(_table(found))
