@@ -78,7 +78,7 @@ def search(
         raise UsageError(f"--model {path} is of {identity.composer}, not of {composer}")
     protocol, size = dataset or identity.dataset, identity.config.data.image_size
     asked_task = datasets.find(identity.dataset)
-    wording = understood(text, network.vocabulary, is_css=asked_task.css_texts if asked_task else False)
+    wording = understood(text, network.text_encoder.words, is_css=asked_task.css_texts if asked_task else False)
     reporter = Terminal()
     for note in wording.notes:
         reporter.message(f"tirg-bench: {printable(note)}")
@@ -110,7 +110,7 @@ def search(
     for name, why in list(searched.broken.items())[:1]:
         others = f" and {len(searched.broken) - 1} more" if len(searched.broken) > 1 else ""
         reporter.message(f"tirg-bench: left out: {name} {why}{others}")
-    found = judged(embedded, searched, start, wording.text, network.vocabulary, k=k)
+    found = judged(embedded, searched, start, wording.text, network.text_encoder.words, k=k)
 
     click.echo(f"{identity}, {printable(path)}\n")
     Console(highlight=False).print(_table(found))

@@ -11,13 +11,13 @@ from filelock import FileLock, Timeout
 
 import models
 from benchmark import tasks as datasets
-from benchmark.recipe.config import Config, unknown
+from benchmark.recipe.config import unknown
 from benchmark.datasets.splits import Dataset
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.records.finished_run import recipe_of
 from benchmark.records.store import RunRecord, StoredRecord, configuration_hash, read_stored, record_path
 from benchmark.runs.single_run import Bench, Run, make_record, run_folder
-from models.image_encoders import WeightsError, image_encoder
+from benchmark.training.model import require_encoders
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def run_all(runs: Sequence[Run], bench: Bench) -> Iterator[Finished]:
     """
     require_writable(bench)
     for config in {bench.recipe(run.dataset) for run in runs}:
-        _require_encoder(config)
+        require_encoders(config)
     opened: dict[str, Dataset] = {}
     for run in runs:
         if run.dataset not in opened:
@@ -84,15 +84,6 @@ def _finish(run: Run, dataset: Dataset, bench: Bench, title: str) -> Finished:
         bench.reporter.message(f"{title}: FAILED, {failure}")
         return Finished(run, None, failure, traceback.format_exc())
     return Finished(run, record)
-
-
-def _require_encoder(config: Config) -> None:
-    try:
-        image_encoder(config.model.image_encoder, pretrained=config.model.pretrained or None)
-    except ValueError as error:
-        raise UsageError(f"model.image_encoder: {error}") from None
-    except WeightsError as error:
-        raise BenchmarkError(str(error)) from None
 
 
 def valid_record(run: Run, dataset: Dataset, bench: Bench, records: Path) -> StoredRecord | None:

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
-import torch
-
 from benchmark.training.checkpoint import Checkpoint, Identity, model_tensors
 from benchmark.recipe.config import Config
 from benchmark.datasets.splits import Dataset, Split, hold_out, with_own_images
@@ -14,6 +12,8 @@ from benchmark.errors import UsageError
 from benchmark.scoring.evaluation import evaluate
 from benchmark.records.finished_run import FinishedRun, card_of, record_of
 from models.network import Network
+from benchmark.training.model import new_network as network_of
+from benchmark.training.model import require_texts
 from benchmark.training.progress import Curves, Progress, RunReporter
 from benchmark.scoring.recall import recall_at_k
 from benchmark.records.store import RunRecord, save_record
@@ -21,7 +21,6 @@ from benchmark.training.samplers import make_sampler
 from benchmark.training.loop import SECONDS_BETWEEN_CHECKPOINTS, steps_done, train
 from css_gen.storage.atomic import PARTIAL_SUFFIX
 from models.registry import get
-from models.text_encoders import Vocabulary
 
 CHECKPOINT_NAME = "training.safetensors"
 MODEL_NAME = "model.safetensors"
@@ -85,6 +84,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
     start_measuring_memory(bench.device)
     training, looked_at, scored = parts_of(dataset, config)
     network = new_network(run, config, training, spatial=dataset.spatial)
+    require_texts(network, scored.texts)
     identity = Identity(run.composer, run.dataset, dataset.fingerprint, dataset.spatial, run.seed, config)
     accelerator = make_accelerator(bench.device, config.training.precision)
     batch_size = config.evaluation.chunk
@@ -126,7 +126,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         evaluation = evaluate(network, scored, accelerator=accelerator, batch_size=batch_size)
         scoring = perf_counter() - before
     model = folder / MODEL_NAME
-    Checkpoint(identity, network.vocabulary, config.training.steps, 0.0, model_tensors(network)).write(model)
+    Checkpoint(identity, network.text_encoder.tokenizer, config.training.steps, 0.0, model_tensors(network)).write(model)
     finished = FinishedRun(
         composer=card_of(get(run.composer).info),
         seed=run.seed,
@@ -155,9 +155,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
 
 def new_network(run: Run, config: Config, training: Split, *, spatial: bool) -> Network:
     """A network with weights that depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed)
-        return Network(run.composer, config.model, Vocabulary.from_texts(training.texts), spatial=spatial)
+    return network_of(run.composer, config.model, training.texts, spatial=spatial, seed=run.seed)
 
 
 def parts_of(dataset: Dataset, config: Config) -> tuple[Split, Split | None, Split]:

@@ -91,7 +91,7 @@ def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, b
     """
     network.eval()
     device, queries = accelerator.device, split.queries
-    ids, mask = (part.to(device) for part in network.vocabulary.encode(split.texts))
+    ids, mask = (part.to(device) for part in network.text_encoder.tokenize(split.texts))
     order: Rows = np.argsort(queries.sources, kind="stable")
     embeddings: Tensor | None = None
     for start in range(0, len(order), batch_size):

@@ -23,8 +23,9 @@ from benchmark.training.checkpoint import Checkpoint, Identity
 from css_gen.progress import Reporter
 from css_gen.scenes.factors import Shape
 from css_gen.scenes.modification import parse
+from models.errors import ModelError
 from models.network import Network
-from models.text_encoders import Vocabulary, words_of
+from models.text_encoders.vocabulary import words_of
 
 _FLAT_OF_SOLID = {shape.solid_name: str(shape) for shape in Shape}
 _OTHER_NAME = _FLAT_OF_SOLID | {flat: solid for solid, flat in _FLAT_OF_SOLID.items()}
@@ -163,7 +164,7 @@ def read_model(path: Path) -> Model:
         raise BenchmarkError(str(error).removesuffix("; delete it")) from None
 
 
-def understood(text: str, vocabulary: Vocabulary, *, is_css: bool) -> Wording:
+def understood(text: str, known_words: Sequence[str] | None, *, is_css: bool) -> Wording:
     """The text in words that the model knows, where `is_css` with the names of shapes that its texts have.
 
     Raises:
@@ -172,7 +173,9 @@ def understood(text: str, vocabulary: Vocabulary, *, is_css: bool) -> Wording:
     words = words_of(text)
     if not words:
         raise UsageError("--text: expected words that say what to change, such as 'make top-left circle red'")
-    known = set(vocabulary.words)
+    if known_words is None:  # the model's text encoder does not read word by word
+        return Wording(text)
+    known = set(known_words)
     names = {given: other for given, other in _OTHER_NAME.items() if is_css and other in known and given not in known}
     near_to = sorted(known | names.keys())
     unknown = {
@@ -202,9 +205,14 @@ def embed(
         own_row: the gallery's row of the query's image; None to look for images with the same pixels.
 
     Raises:
+        UsageError: the model's text encoder cannot read the text.
         BenchmarkError: memory ran out, no image can be used, or the model gives numbers that are not finite.
     """
     parts, rows, own = [], [], []
+    try:
+        network.text_encoder.tokenize([text])
+    except ModelError as error:
+        raise UsageError(f"--text: {error}") from None
     try:
         query = embed_queries(network, _as_split(image, text), accelerator=accelerator, batch_size=1)[0].cpu()
         with reporter.track("encoding the gallery", len(gallery), "images") as report:
@@ -239,12 +247,12 @@ def ranked(embedded: Embedded, k: int) -> list[tuple[int, float]]:
 
 
 def judged(
-    embedded: Embedded, gallery: Gallery, image: QueryImage, text: str, vocabulary: Vocabulary, *, k: int
+    embedded: Embedded, gallery: Gallery, image: QueryImage, text: str, known_words: Sequence[str] | None, *, k: int
 ) -> Found:
     """The best answers, told in words and judged by the scenes, where these are known and the text can be parsed."""
     right = right_keys(image, text)
     keys = gallery.keys
-    solid = any(name in vocabulary.words for name in _FLAT_OF_SOLID)
+    solid = any(name in (known_words or ()) for name in _FLAT_OF_SOLID)
     candidates = np.delete(embedded.rows, embedded.own)
     answers = tuple(
         Answer(

@@ -97,7 +97,8 @@ def _train(job: Job, say: Say) -> None:
             report=report,
         )
     tensors = model_tensors(network)
-    Checkpoint(identity, network.vocabulary, identity.config.training.steps, 0.0, tensors).write(scratch / MODEL)
+    tokenizer, steps = network.text_encoder.tokenizer, identity.config.training.steps
+    Checkpoint(identity, tokenizer, steps, 0.0, tensors).write(scratch / MODEL)
     say(
         TrainingDone(
             losses=trained.losses,

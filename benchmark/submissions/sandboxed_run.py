@@ -17,9 +17,9 @@ from benchmark.submissions.messages import Candidate, Finding, Job, Loaded, Mess
 from benchmark.submissions.sandbox import Limits, SandboxTier, SubmissionError
 from benchmark.submissions.scoring import read_model, score
 from benchmark.training.checkpoint import Identity
+from benchmark.training.model import tokenizer_of
 from benchmark.training.progress import Curves, Progress, RunReporter
 from benchmark.training.samplers import make_sampler
-from models.text_encoders import Vocabulary
 
 CHECK_LIMITS = Limits(seconds=120, silent_seconds=60)
 _LONGEST_SILENCE = 300.0
@@ -110,8 +110,8 @@ def train(box: Box, training: Split, identity: Identity, *, folder: Path, title:
         if not done or len(done[0].losses) != config.steps:
             raise AnswerError(f"it did not train for {config.steps} steps")
         network, own = read_model(place / MODEL, identity)
-        if network.vocabulary != Vocabulary.from_texts(training.texts):
-            raise AnswerError("its model has not the vocabulary of the training texts")
+        if network.text_encoder.tokenizer != tokenizer_of(identity.config.model, training.texts):
+            raise AnswerError("its model does not have the tokenizer of the training texts")
         if done[0].own_parameters > own:
             raise AnswerError(f"it says that it has {done[0].own_parameters} parameters, its model has {own}")
     (place / MODEL).replace(folder / MODEL)

@@ -25,6 +25,7 @@ from benchmark.submissions.exchange import (
     write_question,
 )
 from benchmark.training.checkpoint import Checkpoint, Identity, load_model
+from benchmark.training.model import empty_network
 from models.base import TextFeatures
 from models.network import Network, take_rows
 
@@ -52,8 +53,7 @@ def read_model(path: Path, identity: Identity) -> tuple[Network, int]:
             raise AnswerError(f"its model is not that of {identity}, seed {identity.seed}")
         if not all(value.isfinite().all() for value in checkpoint.tensors.values()):
             raise AnswerError("its trained model holds NaN or infinity")
-        config = identity.config.model.model_copy(update={"pretrained": ""})
-        network = Network(_IDLE, config, checkpoint.vocabulary, spatial=identity.spatial)
+        network = empty_network(_IDLE, identity.config.model, checkpoint.tokenizer, spatial=identity.spatial)
         own = {name: value for name, value in checkpoint.tensors.items() if name.startswith(_COMPOSER)}
         load_model(network, {name: value for name, value in checkpoint.tensors.items() if name not in own})
     except AnswerError:
@@ -117,7 +117,7 @@ def score(
 @torch.inference_mode()
 def _questions(network: Network, split: Split, chunks: Sequence[Rows], accelerator: Accelerator) -> Iterator[Question]:
     device, queries = accelerator.device, split.queries
-    ids, mask = (part.to(device) for part in network.vocabulary.encode(split.texts))
+    ids, mask = (part.to(device) for part in network.text_encoder.tokenize(split.texts))
     for rows in chunks:
         sources, place = np.unique(queries.sources[rows], return_inverse=True)
         texts = torch.from_numpy(split.text_rows[rows]).to(device)

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.config import Config
+from benchmark.training.model import empty_network
 from css_gen.storage.atomic import write_atomically
 from models.network import Network
-from models.text_encoders import Vocabulary
+from models.text_encoders.base import TokenizerState
 
 _FORMAT = "css-bench checkpoint 1"
 _KEY = "css_bench"
@@ -64,7 +65,7 @@ class Checkpoint:
     """
 
     identity: Identity
-    vocabulary: Vocabulary
+    tokenizer: TokenizerState
     steps: int
     seconds: float
     tensors: dict[str, Tensor]
@@ -74,7 +75,7 @@ class Checkpoint:
         text = {
             "format": _FORMAT,
             "identity": self.identity.to_json(),
-            "vocabulary": json.loads(self.vocabulary.to_json()),
+            "tokenizer": self.tokenizer,
             "steps": self.steps,
             "seconds": self.seconds,
         }
@@ -90,7 +91,7 @@ class Checkpoint:
                     raise ValueError(f"its format is {text['format']!r}, expected {_FORMAT!r}")
                 return cls(
                     identity=Identity.from_json(text["identity"]),
-                    vocabulary=Vocabulary.from_json(json.dumps(text["vocabulary"])),
+                    tokenizer=text["tokenizer"],
                     steps=int(text["steps"]),
                     seconds=float(text["seconds"]),
                     tensors={name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118  not a dict
@@ -105,13 +106,12 @@ class Checkpoint:
         """The model, in eval mode on the CPU. Neither the dataset nor the network is needed for it.
 
         Raises:
-            BenchmarkError: its composer is not registered here.
+            BenchmarkError: its composer or an encoder is not registered here, or it holds no valid tokenizer.
         """
         identity = self.identity
-        config = identity.config.model.model_copy(update={"pretrained": ""})
         try:
-            network = Network(identity.composer, config, self.vocabulary, spatial=identity.spatial)
-        except ValueError as error:
+            network = empty_network(identity.composer, identity.config.model, self.tokenizer, spatial=identity.spatial)
+        except BenchmarkError as error:
             raise BenchmarkError(f"the checkpoint's model cannot be made: {error}") from None
         load_model(network, self.tensors)
         return network.eval()

@@ -125,7 +125,7 @@ def _save(path: Path, session: Session, state: Trained) -> None:
         "curve.looks": torch.tensor(state.looks, dtype=torch.float64).reshape(-1, 2),
     }
     tensors = model | optimiser_tensors(session.optimiser) | curve
-    Checkpoint(identity, network.vocabulary, steps, state.seconds, tensors).write(path)
+    Checkpoint(identity, network.text_encoder.tokenizer, steps, state.seconds, tensors).write(path)
 
 
 def steps_done(path: Path, identity: Identity) -> int:
@@ -144,7 +144,7 @@ def _resume(path: Path, session: Session) -> Trained:
     if not path.exists():
         return nothing
     checkpoint = Checkpoint.read(path)
-    if checkpoint.identity != session.identity or checkpoint.vocabulary != session.network.vocabulary:
+    if checkpoint.identity != session.identity or checkpoint.tokenizer != session.network.text_encoder.tokenizer:
         return nothing
     load_model(session.network, checkpoint.tensors)
     load_optimiser(session.optimiser, checkpoint.tensors)

@@ -48,7 +48,7 @@ class Session:
         self._gallery = ImageStore(split.gallery, device)
         self._sources = self._gallery if split.sources is split.gallery else ImageStore(split.sources, device)
         self._labels = torch.from_numpy(split.labels).to(device)
-        self._ids, self._mask = (part.to(device) for part in network.vocabulary.encode(split.texts))
+        self._ids, self._mask = (part.to(device) for part in network.text_encoder.tokenize(split.texts))
 
     def step(self, step: int) -> Tensor:
         """Take step number `step`, from 0; the loss, a scalar, stays on the device.

@@ -9,7 +9,9 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
-from models.image_encoders import CellGates, ImageEncoder, WeightsError, image_encoder
+from models.errors import RegistryError, WeightsError
+from models.image_encoders import ImageEncoder, image_encoder
+from models.image_encoders.small_resnet import CellGates
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,7 @@ def test_gradients_reach_the_small_resnet() -> None:
 
 @pytest.mark.parametrize(("asked", "hint"), [("resnet19", "did you mean 'resnet18'"), ("vit", "there are resnet18, ")])
 def test_an_unknown_encoder_offers_the_nearest(asked: str, hint: str) -> None:
-    with pytest.raises(ValueError, match=f"no image encoder is called '{asked}'; {hint}"):
+    with pytest.raises(RegistryError, match=f"no image encoder is called '{asked}'; {hint}"):
         image_encoder(asked)
 
 

@@ -28,7 +28,8 @@ from benchmark.scoring.recall import KS
 from benchmark.tasks import SOURCES
 from css_gen.errors import DatasetError
 from css_gen.storage.atomic import write_atomically
-from models.registry import RegistryError, get
+from models.errors import RegistryError
+from models.registry import get
 
 _STYLE = "style.css"
 _OURS = ("*.html", "board/*.html", "composer/*/*.html", "dataset/*.html", "images/*.webp")

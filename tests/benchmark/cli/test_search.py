@@ -33,7 +33,6 @@ from benchmark.search.gallery import DatasetGallery, FolderGallery, query_from_f
 from benchmark.tasks.css import Css
 from benchmark.training.checkpoint import Checkpoint
 from benchmark.training.progress import SilentRuns
-from models.text_encoders import Vocabulary
 
 TEXT = "make object red"
 Search = Callable[..., Result]
@@ -117,9 +116,9 @@ def test_ranking_is_that_of_scoring(model: Model, gallery: DatasetGallery) -> No
 
 
 def test_flat_names_are_read_as_solid_ones_where_the_model_knows_these_alone() -> None:
-    solid = Vocabulary(("cube", "cylinder", "make", "red", "sphere"))
+    solid = ("cube", "cylinder", "make", "red", "sphere")
     assert understood("make circle red", solid, is_css=True).text == "make sphere red"
-    both = Vocabulary(("cube", "make", "rectangle"))
+    both = ("cube", "make", "rectangle")
     assert understood("make cube", both, is_css=True).notes == ()
 
 

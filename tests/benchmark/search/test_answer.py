@@ -20,7 +20,7 @@ from benchmark.search.answer import Embedded, find_model, ranked, read_model, ri
 from benchmark.search.gallery import QueryImage, query_from_file, rows_like
 from css_gen.scenes.modification import parse
 from css_gen.scenes.scene import Scene
-from models.text_encoders import Vocabulary
+from models.text_encoders.vocabulary import Vocabulary
 from tests.benchmark.tiny import TINY
 
 Search = Callable[..., Result]
@@ -78,7 +78,8 @@ def test_the_order_is_that_of_embedding_each_image_by_itself(
 
     source = split.image_3d(query.source_id) if dataset == "css" else split.image_2d(query.source_id)
     with torch.no_grad():
-        asked = network.embed_queries(network.encode_images(pixels(source)), *network.vocabulary.encode([query.text]))
+        text = network.text_encoder.tokenize([query.text])
+        asked = network.embed_queries(network.encode_images(pixels(source)), *text)
         found = {
             row: float(torch.cosine_similarity(asked, network.embed_images(network.encode_images(pixels(image)))))
             for row in range(len(split))
@@ -126,7 +127,7 @@ def test_a_text_that_does_not_apply_says_so() -> None:
 
 
 def test_words_are_put_as_the_model_knows_them() -> None:
-    flat = Vocabulary.from_texts(["make top-left rectangle red", "add circle"])
+    flat = Vocabulary.from_texts(["make top-left rectangle red", "add circle"]).words
     wording = understood("Make top-left CUBE red!", flat, is_css=True)
     assert wording.text == "make top-left rectangle red"
     assert wording.notes == (

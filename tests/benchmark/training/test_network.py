@@ -8,15 +8,15 @@ import models
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.config import Config
 from benchmark.training.checkpoint import Checkpoint, Identity, model_tensors
+from benchmark.training.model import new_network
 from models.network import Network, take_rows
-from models.text_encoders import Vocabulary
+from models.text_encoders.vocabulary import Vocabulary
 
 TEXTS = ("add red circle", "remove object", "make large")
 
 
 def make(composer: str, config: Config, *, spatial: bool = True) -> Network:
-    torch.manual_seed(0)
-    return Network(composer, config.model, Vocabulary.from_texts(TEXTS), spatial=spatial).eval()
+    return new_network(composer, config.model, TEXTS, spatial=spatial, seed=0).eval()
 
 
 def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -68,9 +68,9 @@ def test_a_stored_model_is_the_model(composer: str, spatial: bool, tiny_config: 
     network = make(composer, tiny_config, spatial=spatial)
     identity = Identity(composer, "css", "f" * 64, spatial, 0, tiny_config)
     path = tmp_path / "model.safetensors"
-    Checkpoint(identity, network.vocabulary, 6, 0.0, model_tensors(network)).write(path)
+    Checkpoint(identity, network.text_encoder.tokenizer, 6, 0.0, model_tensors(network)).write(path)
     again = Checkpoint.read(path)
-    assert (again.identity, again.vocabulary, again.steps) == (identity, network.vocabulary, 6)
+    assert (again.identity, again.tokenizer, again.steps) == (identity, network.text_encoder.tokenizer, 6)
     with torch.no_grad():
         for ours, theirs in zip(network(*inputs()), again.network()(*inputs()), strict=True):
             assert torch.equal(ours, theirs)
@@ -80,14 +80,14 @@ def test_equal_models_are_equal_files(tiny_config: Config, tmp_path: Path) -> No
     identity = Identity("tirg", "css", "f" * 64, True, 0, tiny_config)
     for name in ("one", "two"):
         network = make("tirg", tiny_config)
-        Checkpoint(identity, network.vocabulary, 6, 0.0, model_tensors(network)).write(tmp_path / name)
+        Checkpoint(identity, network.text_encoder.tokenizer, 6, 0.0, model_tensors(network)).write(tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
 def stored(tiny_config: Config, path: Path) -> Checkpoint:
     network = make("concat", tiny_config)
     identity = Identity("concat", "css", "f" * 64, True, 0, tiny_config)
-    checkpoint = Checkpoint(identity, network.vocabulary, 6, 0.0, model_tensors(network))
+    checkpoint = Checkpoint(identity, network.text_encoder.tokenizer, 6, 0.0, model_tensors(network))
     checkpoint.write(path)
     return checkpoint
 

@@ -20,6 +20,7 @@ from benchmark.training import loop as training
 from benchmark.training import step as session
 from benchmark.training.checkpoint import Checkpoint, Identity
 from benchmark.training.loop import Trained, train
+from benchmark.training.model import new_network as network_of
 from benchmark.training.progress import Progress
 from benchmark.training.samplers import make_sampler
 from benchmark.training.step import make_optimiser, schedule
@@ -236,7 +237,8 @@ def test_embeddings_do_not_depend_on_the_batch_and_have_length_one(
     split = css.test
     queries = embed_queries(network, split, accelerator=accelerator, batch_size=batch_size)
     gallery = embed_gallery(network, split.gallery, accelerator=accelerator, batch_size=batch_size)
-    store, (ids, mask) = ImageStore(split.sources, torch.device("cpu")), network.vocabulary.encode(split.queries.texts)
+    store = ImageStore(split.sources, torch.device("cpu"))
+    ids, mask = network.text_encoder.tokenize(split.queries.texts)
     with torch.no_grad():
         for row in (0, 9, len(split.queries) - 1):
             source = network.encode_images(store.batch(torch.from_numpy(split.queries.sources[[row]])))
@@ -285,7 +287,7 @@ def test_schedules_follow_their_definitions() -> None:
 @pytest.mark.parametrize("optimiser", ["adamw", "sgd", "muon"])
 def test_every_parameter_is_trained_once_and_the_encoder_at_its_own_rate(optimiser: str, tiny_config: Config) -> None:
     config = config_of(optimiser=optimiser, encoder_factor=0.1, matrix_rate=0.5, scale_factor=3)
-    network = Network("tirg", tiny_config.model, _vocabulary(), spatial=True)
+    network = network_of("tirg", tiny_config.model, ["add circle"], spatial=True, seed=0)
     groups = make_optimiser(network, config).param_groups
     gates = {id(parameter) for name, parameter in network.named_parameters() if name.endswith("gates")}
     assert gates
@@ -303,12 +305,6 @@ def test_every_parameter_is_trained_once_and_the_encoder_at_its_own_rate(optimis
             assert group["orthogonal"] == is_matrix
             decayed = optimiser == "sgd" or parameter.ndim > 1
             assert group["weight_decay"] == (0.1 if decayed else 0.0)
-
-
-def _vocabulary():  # type: ignore[no-untyped-def]
-    from models.text_encoders import Vocabulary
-
-    return Vocabulary(("add", "circle"))
 
 
 @pytest.mark.parametrize(("device", "expected"), [("gpu", "expected cpu, cuda, or cuda:N"), ("cuda:99", "torch sees")])
