@@ -154,7 +154,7 @@ def profiled(options: argparse.Namespace) -> dict[str, Any]:
     device = torch.device(choose_device(options.device))
     config = override(preset(options.preset), options.assignments)
     place = Path(options.data)
-    dataset = datasets.info("css").open(
+    dataset = datasets.get("css").open(
         place, image_size=config.data.image_size, reporter=SilentRuns(), skip_broken=False
     )
     training, _ = hold_out(dataset.train, config.evaluation.held_out)

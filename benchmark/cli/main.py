@@ -91,7 +91,7 @@ def run(
     given = by_name(places)
     if preset is not None:
         config.preset(preset)
-    wanted = dataset_names or datasets.present_or_made(given)
+    wanted = tuple(datasets.get(name).name for name in dataset_names) or datasets.present_or_made(given)
 
     import models
     from benchmark.device import choose_device
@@ -103,8 +103,9 @@ def run(
     base = config.preset(preset or config.default_preset(device))
 
     def recipe(dataset: str) -> "Config":
-        weights = config.pretrained(pretrained, dataset) if pretrained else ()
-        return config.override(config.adapted(base, dataset), (*weights, *assignments))
+        task = datasets.get(dataset)
+        weights = (f"model.pretrained={pretrained}", *task.pretrained_changes) if pretrained else ()
+        return config.override(config.adapted(base, task.recipe_changes), (*weights, *assignments))
 
     reporter = RunTerminal()
     bench = Bench(
@@ -148,7 +149,7 @@ def list_() -> None:
         "Composers": [("Name", "Year", "Paper"), *((card.name, str(card.year), card.paper) for card in cards)],
         "Datasets": [
             ("Name", "What", "Where"),
-            *((name, datasets.info(name).title, _where(name)) for name in datasets.names()),
+            *((name, datasets.get(name).about, _where(name)) for name in datasets.names()),
         ],
         "Presets": [("Name", "What"), *((each.preset, config.preset_about(each.preset)) for each in presets)],
         "Recipes (--set KEY=VALUE)": [
@@ -202,7 +203,7 @@ def _where(dataset: str) -> str:
     place = datasets.locate(dataset, {})
     if place.exists():
         return str(place)
-    return f"{place} (absent: {'`run` makes it' if datasets.info(dataset).make else 'yours to get'})"
+    return f"{place} (absent: {'`run` makes it' if datasets.get(dataset).make else 'yours to get'})"
 
 
 def _render_missing(dataset_names: tuple[str, ...], places: dict[str, Path], reporter: "RunReporter") -> None:

@@ -65,7 +65,7 @@ def search(
     if composer is not None and composer not in models.names() and not is_submission:
         raise UsageError(unknown("composer", composer, models.names()))
     if dataset is not None:
-        datasets.info(dataset)
+        dataset = datasets.get(dataset).name
     if model is not None and (preset is not None or seed is not None):
         raise UsageError("--model names one file: --preset and --seed choose among those of --runs, leave them out")
     if out is not None and not out.parent.is_dir():
@@ -77,7 +77,8 @@ def search(
     if composer not in (None, identity.composer):
         raise UsageError(f"--model {path} is of {identity.composer}, not of {composer}")
     protocol, size = dataset or identity.dataset, identity.config.data.image_size
-    wording = understood(text, network.vocabulary, is_css=identity.dataset.startswith("css"))
+    asked_task = datasets.find(identity.dataset)
+    wording = understood(text, network.vocabulary, is_css=asked_task.css_texts if asked_task else False)
     reporter = Terminal()
     for note in wording.notes:
         reporter.message(f"tirg-bench: {printable(note)}")

@@ -124,8 +124,9 @@ def submit(
     from benchmark.training.progress import RunTerminal
 
     given = by_name(places)
+    names = tuple(datasets.get(name).name for name in names)
     for name in names:
-        if not datasets.info(name).make and not datasets.locate(name, given).exists():
+        if not datasets.get(name).make and not datasets.locate(name, given).exists():
             raise UsageError(f"--dataset {name}: there is no folder {datasets.locate(name, given)}")
     candidate = candidates.find(composer)
     submission.require_valid(author, url)
@@ -134,7 +135,7 @@ def submit(
     reporter = RunTerminal()
     bench = Bench(
         config=base,
-        recipes={name: config.adapted(base, name) for name in names},
+        recipes={name: config.adapted(base, datasets.get(name).recipe_changes) for name in names},
         device=device,
         reporter=reporter,
         places=given,

@@ -14,7 +14,8 @@ from benchmark.leaderboard.comparison import different_pairs, group_letters
 from benchmark.leaderboard.statistics import Interval, mean_and_deviation, recall_intervals
 from benchmark.records.store import ComposerCard, DatasetCard, ParameterCounts, StoredRecord, Tier
 from benchmark.scoring.recall import KS, slice_masks
-from benchmark.tasks.published import Published, published_recall
+from benchmark import tasks
+from benchmark.tasks import Published
 
 ALL = "all"
 """The name of the slice that is no slice: every query."""
@@ -163,6 +164,7 @@ def _board(runs: Sequence[StoredRecord]) -> Board:
 def _row(runs: Sequence[StoredRecord]) -> Row:
     """The row of one composer, not yet ranked."""
     records = [run.record for run in runs]
+    task = tasks.find(records[0].protocol)
     return Row(
         rank=0,
         group="",
@@ -173,7 +175,7 @@ def _row(runs: Sequence[StoredRecord]) -> Row:
         queries_per_second=mean_and_deviation([record.training.queries_per_second for record in records])[0],
         wall_seconds=mean_and_deviation([record.training.wall_seconds for record in records])[0],
         device=", ".join(sorted({record.environment.device for record in records})),
-        published=published_recall(records[0].protocol, records[0].composer.name),
+        published=task.published_of(records[0].composer.name) if task else None,
         tier=min((run.tier for run in runs), key=lambda tier: tier.strength),
         author=records[0].submission.author if records[0].submission else "",
         parts={

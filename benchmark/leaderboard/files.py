@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from filelock import FileLock
 
+from benchmark import tasks
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.boards import Board, Row, Score, build
-from benchmark.leaderboard.tables import OF_OWNERS, csv_table, markdown_page, print_table
+from benchmark.leaderboard.tables import csv_table, markdown_page, print_table
 from benchmark.records.store import StoredRecord, read_stored
 from css_gen.storage.atomic import write_atomically
 
@@ -123,7 +124,7 @@ def stale_tables(stored: Sequence[StoredRecord], records_root: Path, out_root: P
 
 def _protocols(records_root: Path) -> list[str]:
     """Those that have a folder of records, and those whose data only their owners give."""
-    return sorted({folder.name for folder in records_root.iterdir() if folder.is_dir()}.union(OF_OWNERS))
+    return sorted({folder.name for folder in records_root.iterdir() if folder.is_dir()}.union(name for name in tasks.names() if not tasks.get(name).is_rendered))
 
 
 def _is_same_csv(text: str, other: str) -> bool:

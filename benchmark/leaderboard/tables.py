@@ -12,26 +12,12 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from benchmark import tasks
 from benchmark.leaderboard.boards import ALL, Board, Score
 from benchmark.scoring.recall import KS
-from benchmark.tasks.published import SOURCES, later_methods, published_table
+from benchmark.tasks import SOURCES, Task
 from models.registry import get
 
-_TITLES = {
-    "css": "CSS: 3D query, 3D gallery",
-    "css-2d3d": "CSS: 2D query, 3D gallery",
-    "fashion200k": "Fashion200k",
-    "mit-states": "MIT-States",
-    "css-original": "CSS, the original images: 3D query, 3D gallery",
-}
-_HEADINGS = {
-    "kind": "kind of modification",
-    "combination": "shape-colour combination, seen in training or novel",
-    "objects": "number of objects in the source scene",
-}
-_RENDERED_ANEW = ("css", "css-2d3d")
-OF_OWNERS = ("fashion200k", "mit-states", "css-original")
-"""Tasks whose data only their owners give: they have a page before anybody has run them."""
 _WIDEST_WITH_INTERVALS = 4
 _NOTHING = "-"
 
@@ -46,14 +32,16 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
         lstrip_blocks=True,
         autoescape=False,
     )
+    task = tasks.find(protocol)
+    slices = task.slices if task else {}
     papers = {row.composer.name: row for board in boards for row in board.rows}
     return (
         environment.get_template("leaderboard.md.jinja")
         .render(
-            title=_TITLES.get(protocol, _plain(protocol)),
-            anew=protocol in _RENDERED_ANEW,
-            of_owners=protocol in OF_OWNERS,
-            published=_published_table(protocol),
+            title=task.title if task else _plain(protocol),
+            anew=task is not None and task.is_rendered,
+            of_owners=task is not None and not task.is_rendered,
+            published=_published_table(task),
             ks=", ".join(map(str, KS)),
             sections=[
                 {
@@ -61,7 +49,10 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
                     "ranking": _ranking_table(board),
                     "cost": _cost_table(board),
                     "parts": _parts_table(board),
-                    "slices": [(_HEADINGS.get(name, _plain(name)), _slice_table(board, name)) for name in board.slices],
+                    "slices": [
+                        (slices[name].heading if name in slices else _plain(name), _slice_table(board, name))
+                        for name in board.slices
+                    ],
                 }
                 for board in boards
             ],
@@ -70,7 +61,11 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
                 for card, row in ((papers[name].composer, papers[name]) for name in sorted(papers))
             ],
             sources=SOURCES,
-            later=[(_plain(row.composer), row.recall[1], row.source) for row in later_methods(protocol)],
+            later=[
+                (_plain(row.method), row.recall[1], row.source)
+                for row in (task.later if task else ())
+                if 1 in row.recall
+            ],
         )
         .rstrip("\n")
         + "\n"
@@ -78,7 +73,8 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
 
 
 def _ranking_table(board: Board) -> str:
-    published = "Original" if board.protocol in _RENDERED_ANEW else "Published"
+    task = tasks.find(board.protocol)
+    published = "Original" if task and task.is_rendered else "Published"
     header = ["#", "Composer", "R@1", "95% interval", "Group", *(f"R@{k}" for k in KS[1:]), "Seeds", published]
     lines = []
     for row in board.rows:
@@ -92,12 +88,12 @@ def _ranking_table(board: Board) -> str:
     return _table(header, lines, left=(1,))
 
 
-def _published_table(protocol: str) -> str:
-    """What the paper reports for a task, without our columns."""
-    rows = published_table(protocol)
+def _published_table(task: Task | None) -> str:
+    """What the TIRG paper reports for a task, best Recall@1 first; empty where it reports nothing."""
+    rows = sorted(task.published if task else (), key=lambda row: -row.recall[1])
     header = ["Composer", *(f"R@{k}" for k in KS), "Source"]
     lines = [
-        [_plain(get(row.composer).info.title), *(str(row.recall.get(k, _NOTHING)) for k in KS), row.source]
+        [_plain(get(row.method).info.title), *(str(row.recall.get(k, _NOTHING)) for k in KS), row.source]
         for row in rows
     ]
     return _table(header, lines, left=(0,)) if rows else ""

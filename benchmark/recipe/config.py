@@ -155,15 +155,13 @@ def preset(name: str) -> Config:
     return _PRESETS[name]
 
 
-def adapted(config: Config, dataset: str) -> Config:
-    """The preset as it is for that dataset: google/tirg trains each with settings of its own, and so does `paper`."""
-    return override(config, _OF_DATASET.get((config.preset, dataset), ())).model_copy(update={"preset": config.preset})
+def adapted(config: Config, changes: Mapping[str, Sequence[str]]) -> Config:
+    """The preset as it is for a task: google/tirg trains each with settings of its own, and so does `paper`.
 
-
-def pretrained(weights: str, dataset: str) -> tuple[str, ...]:
-    """What `--pretrained` assigns: as google/tirg, a tenth of the learning rate for the encoder, except on CSS."""
-    is_css = dataset.startswith("css")
-    return (f"model.pretrained={weights}", *(() if is_css else ("training.encoder_factor=0.1",)))
+    Args:
+        changes: the task's `recipe_changes`.
+    """
+    return override(config, changes.get(config.preset, ())).model_copy(update={"preset": config.preset})
 
 
 def override(config: Config, assignments: Sequence[str]) -> Config:
@@ -226,22 +224,6 @@ _ABOUT = {
     "standard": "ResNet-18 on one GPU: the leaderboard's full-size recipe",
     "paper": "google/tirg's recipe: ResNet-18, SGD, batch 32, 160,000 steps, soft triplets",
 }
-
-_OF_DATASET = {
-    ("paper", "fashion200k"): (
-        "training.sources=32",
-        "training.modifications=1",
-        "training.group_size=batch",
-        "training.schedule=steps",
-    ),
-    ("paper", "mit-states"): (
-        "training.sources=32",
-        "training.modifications=1",
-        "training.weight_decay=5e-5",
-        "training.schedule=steps",
-    ),
-}
-"""What a preset changes for a dataset, by both names."""
 
 _QUICK = _make(
     "quick",

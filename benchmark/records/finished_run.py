@@ -72,7 +72,7 @@ def record_of(run: FinishedRun, evaluation: Evaluation) -> RunRecord:
         seed=run.seed,
         configuration=recipe_of(config),
         dataset=DatasetCard(
-            name=datasets.info(dataset.name).folder_name,
+            name=datasets.get(dataset.name).folder,
             fingerprint=dataset.fingerprint,
             gallery=len(run.scored.gallery),
             queries=len(run.scored.queries),

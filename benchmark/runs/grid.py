@@ -41,7 +41,7 @@ def grid(composers: Sequence[str], dataset_names: Sequence[str], seeds: Sequence
         if composer not in models.names():
             raise UsageError(unknown("composer", composer, models.names()))
     for name in dataset_names:
-        datasets.info(name)
+        datasets.get(name)
     return [Run(composer, name, seed) for seed, name, composer in product(seeds, dataset_names, composers)]
 
 
@@ -59,7 +59,7 @@ def run_all(runs: Sequence[Run], bench: Bench) -> Iterator[Finished]:
     for run in runs:
         if run.dataset not in opened:
             place = datasets.locate(run.dataset, bench.places)
-            opened[run.dataset] = datasets.info(run.dataset).open(
+            opened[run.dataset] = datasets.get(run.dataset).open(
                 place,
                 image_size=bench.recipe(run.dataset).data.image_size,
                 reporter=bench.reporter,

@@ -87,14 +87,14 @@ class DatasetGallery:
     """
 
     def __init__(self, protocol: str, root: Path, *, image_size: int, reporter: Reporter) -> None:
-        info = datasets.info(protocol)
-        dataset = info.open(root, image_size=image_size, reporter=reporter, skip_broken=True)
+        task = datasets.get(protocol)
+        dataset = task.open(root, image_size=image_size, reporter=reporter, skip_broken=True)
         self.title = f"{protocol}, test"
         self.split = dataset.test
         self.broken = dict(dataset.skipped)
         self._protocol, self._root, self._image_size = protocol, root, image_size
         with _readable(root):
-            self._css = css_gen.dataset.open(root).split("test") if info.folder_name == "css" else None
+            self._css = css_gen.dataset.open(root).split("test") if task.is_rendered else None
             self.keys: Sequence[str] = self._css.keys if self._css else ()
 
     def __len__(self) -> int:
@@ -217,8 +217,7 @@ def query_from_file(path: Path, *, image_size: int, resampling: Image.Resampling
 
 def resampling(protocol: str) -> Image.Resampling:
     """How images are made smaller for a model of that protocol: its training images were."""
-    is_rendered = datasets.info(protocol).folder_name == "css"
-    return Image.Resampling.BOX if is_rendered else Image.Resampling.BILINEAR
+    return Image.Resampling.BOX if datasets.get(protocol).is_rendered else Image.Resampling.BILINEAR
 
 
 def rows_like(pixels: Pixels, image: Pixels) -> Rows:

@@ -132,7 +132,7 @@ def _runs(request: Request, entry: Entry) -> Iterator[StoredRecord]:
     for name in request.dataset_names:
         place = datasets.locate(name, bench.places)
         size = bench.recipe(name).data.image_size
-        dataset = datasets.info(name).open(
+        dataset = datasets.get(name).open(
             place, image_size=size, reporter=bench.reporter, skip_broken=bench.skip_broken
         )
         for seed in request.seeds:

@@ -25,7 +25,7 @@ from benchmark.leaderboard.site.thumbnails import SIDE, Thumbnails
 from benchmark.leaderboard.tables import duration
 from benchmark.records.store import SUBMISSIONS, StoredRecord
 from benchmark.scoring.recall import KS
-from benchmark.tasks.published import SOURCES, published_table
+from benchmark.tasks import SOURCES
 from css_gen.errors import DatasetError
 from css_gen.storage.atomic import write_atomically
 from models.registry import RegistryError, get
@@ -33,8 +33,6 @@ from models.registry import RegistryError, get
 _STYLE = "style.css"
 _OURS = ("*.html", "board/*.html", "composer/*/*.html", "dataset/*.html", "images/*.webp")
 """What is removed if no record asks for it any more."""
-
-_HEADINGS = {"kind": "kind of modification", "combination": "combination", "objects": "objects in the source"}
 
 
 class _Table(NamedTuple):
@@ -55,7 +53,7 @@ def write_site(records_root: Path, out_root: Path, places: dict[str, Path]) -> W
         UsageError: a place is given for a dataset that there is not.
         BenchmarkError: there is no folder of records, the dataset at hand is damaged, or the site cannot be written.
     """
-    datasets.require_known(places)
+    places = datasets.by_folder(places.items())
     root = out_root / "site"
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -94,7 +92,9 @@ def _site(stored: Sequence[StoredRecord], submissions: Path, places: dict[str, P
 
     page("index.html", "index.html.jinja", by_protocol=by_protocol, by_dataset=by_dataset)
     for protocol, found in by_protocol.items():
-        published = [(_title_of(row.composer), row) for row in published_table(protocol)]
+        task = datasets.find(protocol)
+        rows = sorted(task.published if task else (), key=lambda row: -row.recall[1])
+        published = [(_title_of(row.method), row) for row in rows]
         page(f"board/{protocol}.html", "board.html.jinja", protocol=protocol, tables=found, published=published)
         for name, sections in _by_composer(found).items():
             sources = source_files(name, submissions)
@@ -119,8 +119,8 @@ def _site(stored: Sequence[StoredRecord], submissions: Path, places: dict[str, P
 def _tables(stored: Sequence[StoredRecord], places: dict[str, Path], thumbnails: Thumbnails) -> Iterator[_Table]:
     opened: dict[tuple[str, str], Rendered | str] = {}
     for board, runs in zip(build(stored), comparable(stored), strict=True):
-        data = (datasets.info(board.protocol).folder_name if board.protocol in datasets.names() else board.protocol,)
-        place = (*data, board.dataset.fingerprint)
+        task = datasets.find(board.protocol)
+        place = (task.folder if task else board.protocol, board.dataset.fingerprint)
         if place not in opened:
             opened[place] = find_rendered(runs[0], places)
         rendered = opened[place]
@@ -179,7 +179,7 @@ def _environment() -> Environment:
         "side": SIDE,
         "published_sources": SOURCES,
         "title_of_protocol": _title_of_protocol,
-        "headings": _HEADINGS,
+        "headings": _headings(),
         "script": Markup(script),
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
@@ -192,7 +192,13 @@ def _text(environment: Environment, name: str) -> str:
 
 
 def _title_of_protocol(protocol: str) -> str:
-    return datasets.info(protocol).title if protocol in datasets.names() else protocol
+    task = datasets.find(protocol)
+    return task.about if task else protocol
+
+
+def _headings() -> dict[str, str]:
+    """Of slices, by attribute."""
+    return {name: each.heading for task in map(datasets.get, datasets.names()) for name, each in task.slices.items()}
 
 
 def _title_of(composer: str) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 
 import css_gen.dataset
 from benchmark import tasks as datasets
-from benchmark.errors import UsageError
 from benchmark.records.store import StoredRecord
 from css_gen.dataset import QueryRow
 from css_gen.errors import DatasetError
@@ -16,7 +15,6 @@ from css_gen.scenes.scene import Scene
 from css_gen.storage.manifest import Manifest
 
 _SCORED_SPLIT = "test"
-_WITH_FLAT_SOURCES = "css-2d3d"
 
 
 @dataclass(frozen=True)
@@ -59,14 +57,13 @@ def find_rendered(run: StoredRecord, places: dict[str, Path]) -> Rendered | str:
         places: folders by dataset name, for those that do not lie in `data/`.
     """
     record = run.record
-    try:
-        info = datasets.info(record.protocol)
-    except UsageError:
+    task = datasets.find(record.protocol)
+    if task is None:
         return "This task is not one of ours, so there are no pictures of it here."
-    if info.make is None:
+    if not task.is_rendered:
         return "The images are their owners' to show, so there are no pictures here."
     root = datasets.locate(record.protocol, places)
-    how = f"Where it lies, `tirg-bench leaderboard --html --data {info.folder_name}=PATH` adds them."
+    how = f"Where it lies, `tirg-bench leaderboard --html --data {task.folder}=PATH` adds them."
     nowhere = f"The dataset {record.dataset.fingerprint[:8]} was not at hand when this page was made, so there are"
     try:
         found = Rendered(css_gen.dataset.open(root))
@@ -83,4 +80,5 @@ def find_rendered(run: StoredRecord, places: dict[str, Path]) -> Rendered | str:
 
 def view_of_sources(protocol: str) -> str:
     """The column of images that queries of a protocol start from."""
-    return "image_2d" if protocol == _WITH_FLAT_SOURCES else "image_3d"
+    task = datasets.find(protocol)
+    return f"image_{(task and task.source_view) or '3d'}"

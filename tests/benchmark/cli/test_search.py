@@ -46,8 +46,8 @@ def runs(places: dict[str, Path], tiny_config: Config, tmp_path_factory: pytest.
     config = tiny_config.model_copy(update={"preset": "quick"})
     bench = Bench(config=config, device="cpu", reporter=SilentRuns(), leaderboards=root / "boards", runs=root / "runs")
     for protocol in ("css", "css-2d3d", "mit-states"):
-        place = places[datasets.info(protocol).folder_name]
-        opened = datasets.info(protocol).open(place, image_size=16, reporter=SilentRuns(), skip_broken=False)
+        place = places[datasets.get(protocol).folder]
+        opened = datasets.get(protocol).open(place, image_size=16, reporter=SilentRuns(), skip_broken=False)
         make_record(Run("tirg", protocol, 0), opened, bench, protocol)
     return root / "runs"
 

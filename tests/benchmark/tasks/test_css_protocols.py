@@ -26,7 +26,7 @@ def reduced_slowly(image: np.ndarray, size: int) -> np.ndarray:
 @pytest.mark.parametrize("name", datasets.names())
 def test_every_dataset_gives_splits_whose_rows_fit(name: str, places: dict[str, Path]) -> None:
     root = datasets.locate(name, places)
-    dataset: Dataset = datasets.info(name).open(root, image_size=16, reporter=SilentRuns(), skip_broken=False)
+    dataset: Dataset = datasets.get(name).open(root, image_size=16, reporter=SilentRuns(), skip_broken=False)
     assert dataset.name == name
     for split in (dataset.train, dataset.test):
         queries = split.queries
@@ -144,7 +144,7 @@ def test_damaged_data_is_named_in_one_line(damage, expected: str, tiny_copy: Pat
 
 def test_unknown_dataset_offers_the_nearest() -> None:
     with pytest.raises(UsageError, match="unknown dataset 'css-3d2d': did you mean css-2d3d"):
-        datasets.info("css-3d2d")
+        datasets.get("css-3d2d")
 
 
 def test_a_dataset_that_was_given_a_folder_is_taken_from_there(tmp_path: Path) -> None:
@@ -155,11 +155,11 @@ def test_a_dataset_that_was_given_a_folder_is_taken_from_there(tmp_path: Path) -
 def test_absent_data_is_made_in_its_usual_place_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Path] = []
     monkeypatch.chdir(tmp_path)
-    css = datasets.info("css")
+    css = datasets.get("css")
     monkeypatch.setitem(
         datasets._DATASETS,
         "css",
-        type(css)(css.name, css.title, css.folder_name, css.open, lambda at, _: made.append(at)),
+        type(css)(css.name, css.title, css.folder, css.open, lambda at, _: made.append(at)),
     )
     datasets.make_if_absent("css", {"css": tmp_path / "elsewhere"}, SilentRuns())
     assert made == []

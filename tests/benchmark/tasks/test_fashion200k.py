@@ -9,7 +9,7 @@ import pytest
 
 from benchmark.datasets.splits import hold_out
 from benchmark.errors import BenchmarkError
-from benchmark.tasks.fashion200k import Fashion200k, cleaned, read_labels
+from benchmark.datasets.fashion200k import Fashion200k, cleaned, read_labels
 from benchmark.training.progress import SilentRuns
 from tests.benchmark.datasets.test_word_swaps import all_pairs
 from tests.benchmark.folders import make_fashion200k

@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.datasets.splits import hold_out
 from benchmark.errors import BenchmarkError
-from benchmark.tasks.mit_states import TEST_NOUNS, MitStates
+from benchmark.datasets.mit_states import TEST_NOUNS, MitStates
 from benchmark.training.progress import SilentRuns
 from tests.benchmark.folders import make_mit_states
 
