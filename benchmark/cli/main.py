@@ -169,14 +169,13 @@ def list_() -> None:
 
 @main.command()
 @LEADERBOARDS
-@click.option("--html", is_flag=True, help="Write a static site of pages and pictures into OUT/site, too.")
-@PLACES
-def leaderboard(out: Path, html: bool, places: tuple[tuple[str, Path], ...]) -> None:
-    """Write the tables anew from the records, and print them."""
+@click.option("--html", is_flag=True, help="Also write a static site, with pictures, into OUT/site.")
+def leaderboard(out: Path, html: bool) -> None:
+    """Write the tables again from the records, and print them."""
     if html:
         from benchmark.leaderboard.site import write_site
 
-        write_site(out / "records", out, dict(places))
+        write_site(out / "records", out)
         click.echo(f"the site is {out / 'site' / 'index.html'}")
     _print_results([], out / "records", out)
 

@@ -68,7 +68,7 @@ def gallery(css_root: Path) -> DatasetGallery:
 
 @pytest.fixture
 def search(runs: Path, places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
-    """Run `tirg-bench search` on these models and datasets, in an empty folder; a place that is given replaces the usual one."""
+    """Run `tirg-bench search` on these models and datasets, in an empty folder; a place given here comes instead."""
     monkeypatch.chdir(tmp_path)
     given = [f"--data={name}={root}" for name, root in places.items()]
 
