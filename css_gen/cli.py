@@ -43,10 +43,14 @@ class Words(click.ParamType[Any]):
         return tuple(word for word in self.words if word in chosen)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Commands,
+    program="css-gen",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(package_name="css-bench", prog_name="css-gen")
 @click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
-def main(debug: bool) -> None:
+def main(debug: bool) -> None:  # noqa: ARG001  the group reads it
     """Render the CSS dataset for composed image retrieval, and look after it.
 
     \b

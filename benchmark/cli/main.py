@@ -3,11 +3,8 @@
 Nothing heavy is imported before a command runs, so that `--help` answers at once.
 """
 
-import os
-import sys
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,60 +14,22 @@ from benchmark.cli.options import FOLDER, LEADERBOARDS, PLACES, SEEDS, by_name
 from benchmark.cli.search import search
 from benchmark.cli.submission import check, new, submit
 from benchmark.cli.verify import verify
-from benchmark.errors import BenchmarkError, UsageError
+from benchmark.errors import BenchmarkError
+from css_gen.cli_errors import Commands
+from css_gen.entry import PACKAGES
 
 if TYPE_CHECKING:
     from benchmark.recipe.config import Config
     from benchmark.runs.grid import Finished
     from benchmark.training.progress import RunReporter
 
-INTERRUPTED = 130
 
-
-class Commands(click.Group):
-    """Ends every known error in one line, and every unknown one too unless --debug asks for its traceback."""
-
-    def main(self, args: Any = None, *others: Any, **options: Any) -> Any:
-        words = list(sys.argv[1:] if args is None else args)
-        debug = "--debug" in words
-        words = ["--debug"] * debug + [word for word in words if word != "--debug"]
-        options["standalone_mode"] = False
-        try:
-            code = super().main(words, *others, **options)
-        except (click.exceptions.Abort, KeyboardInterrupt):
-            code = _failed("interrupted; the same command goes on where it stopped", INTERRUPTED)
-        except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message(), err=True)
-            code = error.exit_code
-        except click.UsageError as error:
-            help_command = f"{error.ctx.command_path if error.ctx else 'tirg-bench'} --help"
-            code = _failed(f"{error.format_message().rstrip('.')} (see {help_command})", error.exit_code)
-        except click.ClickException as error:
-            code = _failed(error.format_message(), error.exit_code)
-        except BenchmarkError as error:
-            if debug:
-                traceback.print_exc()
-            code = _failed(str(error), 2 if isinstance(error, UsageError) else 1)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 1
-        except Exception as error:
-            if debug:
-                traceback.print_exc()
-            code = _failed(f"unexpected {type(error).__name__}: {error}; rerun with --debug for the traceback", 1)
-        sys.exit(code or 0)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            from benchmark.recipe.config import unknown
-
-            raise click.UsageError(unknown("command", args[0], self.commands), ctx)
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Commands,
+    program="tirg-bench",
+    packages=PACKAGES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(package_name="css-bench", prog_name="tirg-bench")
 @click.option("--debug", is_flag=True, help="Show tracebacks; may stand anywhere.")
 def main(debug: bool) -> None:
@@ -211,14 +170,13 @@ def list_() -> None:
 
 @main.command()
 @LEADERBOARDS
-@click.option("--html", is_flag=True, help="Write a static site of pages and pictures into OUT/site, too.")
-@PLACES
-def leaderboard(out: Path, html: bool, places: tuple[tuple[str, Path], ...]) -> None:
-    """Write the tables anew from the records, and print them."""
+@click.option("--html", is_flag=True, help="Also write a static site, with pictures, into OUT/site.")
+def leaderboard(out: Path, html: bool) -> None:
+    """Write the tables again from the records, and print them."""
     if html:
         from benchmark.leaderboard.site import write_site
 
-        write_site(out / "records", out, dict(places))
+        write_site(out / "records", out)
         click.echo(f"the site is {out / 'site' / 'index.html'}")
     _print_results([], out / "records", out)
 
@@ -279,11 +237,6 @@ def _print_results(finished: "list[Finished]", records: Path, out: Path | None) 
         click.echo(f"tirg-bench: failed: {name}: {failure}", err=True)
     if problems or failures:
         raise click.exceptions.Exit(1)
-
-
-def _failed(message: str, code: int) -> int:
-    click.echo(f"tirg-bench: error: {' '.join(message.split())}", err=True)
-    return code
 
 
 if __name__ == "__main__":

@@ -160,7 +160,7 @@ def submit(
         datasets.make_if_absent(name, given, reporter)
     submission.submit(request, checked)
     written = write_leaderboards(bench.records, out)
-    write_site(bench.records, out, given)
+    write_site(bench.records, out)
     _show_rows(load_records(bench.records)[0], checked.card.name, base.preset, names)
     click.echo(f"the tables lie in {out}, the pages begin at {out / 'site' / 'index.html'}")
     for problem in written.problems:

@@ -60,6 +60,7 @@ class Fashion200k:
 
     name = "fashion200k"
     spatial = False
+    rendering = None
 
     def __init__(self, root: Path, *, image_size: int, reporter: Reporter, skip_broken: bool) -> None:
         self._root, self._image_size, self._reporter, self._skip = root, image_size, reporter, skip_broken

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,10 @@ class Css:
     @property
     def fingerprint(self) -> str:
         return self._dataset.fingerprint
+
+    @property
+    def rendering(self) -> dict[str, Any]:
+        return self._dataset.manifest.configuration.to_json()
 
     @cached_property
     def train(self) -> Split:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +112,7 @@ class Dataset(Protocol):
         fingerprint: of the content, whatever file format it came in.
         spatial: whether composers get the map (B, C, H, W) or the pooled vector (B, C).
         skipped: why, by name, for all that is broken and was left out.
+        rendering: the configuration that css-gen renders it from, as JSON; None for data that cannot be rendered.
     """
 
     @property
@@ -125,6 +126,9 @@ class Dataset(Protocol):
 
     @property
     def skipped(self) -> Mapping[str, str]: ...
+
+    @property
+    def rendering(self) -> dict[str, Any] | None: ...
 
     @property
     def train(self) -> Split: ...

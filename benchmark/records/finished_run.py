@@ -78,6 +78,7 @@ def record_of(run: FinishedRun, evaluation: Evaluation) -> RunRecord:
             queries=len(run.scored.queries),
             skipped=len(dataset.skipped),
             skipped_sha256=skipped_hash(dataset.skipped),
+            rendering=dataset.rendering,
         ),
         training=TrainingFacts(
             steps=steps,

@@ -14,14 +14,30 @@ from tests.benchmark.made_up import make_record
 _TOP = 8
 
 
-def save_run(leaderboards: Path, css_root: Path, *, seed: int = 0, with_examples: bool = True, **about: Any) -> Path:
-    """Save the record of a run that ranked the gallery of `css_root` at random, and return its path."""
+def save_run(
+    leaderboards: Path,
+    css_root: Path,
+    *,
+    seed: int = 0,
+    with_examples: bool = True,
+    rendering: Any = "its own",
+    **about: Any,
+) -> Path:
+    """Save the record of a run that ranked the gallery of `css_root` at random, and return its path.
+
+    `rendering` is what the record says of the dataset's configuration.
+    """
     outcomes, top = random_answers(css_root, seed=seed)
     dataset = css_gen.dataset.open(css_root)
     record = make_record(outcomes, seed=seed, fingerprint=dataset.fingerprint, **about)
     record = record.model_copy(
         update={
-            "dataset": record.dataset.model_copy(update={"gallery": len(dataset.split("test"))}),
+            "dataset": record.dataset.model_copy(
+                update={
+                    "gallery": len(dataset.split("test")),
+                    "rendering": dataset.manifest.configuration.to_json() if rendering == "its own" else rendering,
+                }
+            ),
             "examples": examples_of(outcomes, top) if with_examples else (),
             "curve": tuple(
                 CurvePoint(step=step, loss=5 / step, recall_at_1=step / 10 if step % 50 == 0 else None)

@@ -70,7 +70,7 @@ def test_wrong_usage_of_render(run_css_gen, tmp_path, monkeypatch, arguments, pa
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["rendr"], ["No such command 'rendr'"]),
+        (["rendr"], ["unknown command 'rendr': did you mean render?"]),
         (["info"], ["Missing argument 'FOLDER'"]),
         (["show", "x", "--queries", "0"], ["'--queries'"]),
         (["show", "x", "--split", "validation"], ["'--split'"]),

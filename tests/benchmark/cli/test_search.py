@@ -28,11 +28,16 @@ from benchmark.recipe.config import Config
 from benchmark.runs.single_run import Bench, Run, make_record
 from benchmark.scoring.evaluation import embed_gallery, embed_queries
 from benchmark.scoring.ranking import rank_targets
-from benchmark.search.answer import Embedded, Model, embed, ranked, read_model, understood
-from benchmark.search.gallery import DatasetGallery, FolderGallery, query_from_file, resampling
+from benchmark.search.embedding import Embedded, encode_gallery, encode_query, ranked
+from benchmark.search.folder_gallery import FolderGallery
+from benchmark.search.gallery import DatasetGallery
+from benchmark.search.model import Model
+from benchmark.search.query_image import query_from_file, resampling
+from benchmark.search.wording import understood
 from benchmark.tasks.css import Css
 from benchmark.training.checkpoint import Checkpoint
 from benchmark.training.progress import SilentRuns
+from models.text_encoders import Vocabulary
 
 TEXT = "make object red"
 Search = Callable[..., Result]
@@ -53,7 +58,7 @@ def runs(places: dict[str, Path], tiny_config: Config, tmp_path_factory: pytest.
 
 @pytest.fixture(scope="session")
 def model(runs: Path) -> Model:
-    return read_model(runs / "css/tirg/quick-s0/model.safetensors")
+    return Model.load(runs / "css/tirg/quick-s0/model.safetensors", device="cpu")
 
 
 @pytest.fixture(scope="session")
@@ -63,13 +68,15 @@ def gallery(css_root: Path) -> DatasetGallery:
 
 @pytest.fixture
 def search(runs: Path, places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
-    """Run `tirg-bench search` on these models and datasets, in an empty folder; options that are given come last."""
+    """Run `tirg-bench search` on these models and datasets, in an empty folder; a place given here comes instead."""
     monkeypatch.chdir(tmp_path)
     given = [f"--data={name}={root}" for name, root in places.items()]
 
     def run(*options: object, composer: str | None = "tirg") -> Result:
         named = [f"--composer={composer}"] if composer else []
-        arguments = ["search", *named, f"--runs={runs}", "--device=cpu", *given, *map(str, options)]
+        asked = list(map(str, options))
+        others = [place for place in given if not any(option.startswith(place.partition("=/")[0]) for option in asked)]
+        arguments = ["search", *named, f"--runs={runs}", "--device=cpu", *others, *asked]
         return CliRunner().invoke(main, arguments)
 
     return run
@@ -99,7 +106,9 @@ def found_by(search: Search, *options: object) -> list[tuple[str, ...]]:
 def embedded_by(model: Model, gallery: DatasetGallery, row: int, text: str) -> Embedded:
     accelerator = make_accelerator("cpu", "fp32")
     image = gallery.query_by_row(row)
-    return embed(model.network, image, text, gallery, own_row=row, accelerator=accelerator, reporter=SilentRuns())
+    encoded = encode_gallery(model.network, gallery, accelerator=accelerator, reporter=SilentRuns())
+    query = encode_query(model.network, image, text, accelerator=accelerator)
+    return Embedded(query, encoded.images, encoded.rows, encoded.places_of(image, own_row=row))
 
 
 def test_ranking_is_that_of_scoring(model: Model, gallery: DatasetGallery) -> None:
@@ -116,10 +125,10 @@ def test_ranking_is_that_of_scoring(model: Model, gallery: DatasetGallery) -> No
 
 
 def test_flat_names_are_read_as_solid_ones_where_the_model_knows_these_alone() -> None:
-    solid = ("cube", "cylinder", "make", "red", "sphere")
-    assert understood("make circle red", solid, is_css=True).text == "make sphere red"
-    both = ("cube", "make", "rectangle")
-    assert understood("make cube", both, is_css=True).notes == ()
+    solid = Vocabulary(("cube", "cylinder", "make", "red", "sphere"))
+    assert understood("make circle red", solid.words, css_texts=True).text == "make sphere red"
+    both = Vocabulary(("cube", "make", "rectangle"))
+    assert understood("make cube", both.words, css_texts=True).notes == ()
 
 
 @pytest.mark.parametrize("protocol", ["css", "css-2d3d", "mit-states"])
