@@ -28,7 +28,7 @@ def check(name: str, path: Path, report: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from benchmark.recipe.config import unknown
+    from benchmark.recipe.spelling import unknown
     from benchmark.tasks import contents
     from css_gen.progress import Terminal
     from css_gen.storage.atomic import write_atomically
@@ -83,13 +83,14 @@ def cache(name: str, path: Path, preset: str | None, size: int | None, skip_brok
     """
     from benchmark import tasks as datasets
     from benchmark.device import choose_device
-    from benchmark.recipe import config
+    from benchmark.recipe import presets
+    from benchmark.recipe.spelling import unknown
     from css_gen.progress import Terminal
 
     if name not in datasets.folder_names():
-        raise UsageError(config.unknown("dataset", name, datasets.folder_names()))
+        raise UsageError(unknown("dataset", name, datasets.folder_names()))
     if size is None:
-        size = config.preset(preset or config.default_preset(choose_device(None))).data.image_size
+        size = presets.preset(preset or presets.default_preset(choose_device(None))).data.image_size
     for protocol in datasets.names():
         if datasets.info(protocol).folder_name == name:
             dataset = datasets.info(protocol).open(path, image_size=size, reporter=Terminal(), skip_broken=skip_broken)

@@ -50,7 +50,7 @@ def search(
     import models
     from benchmark import tasks as datasets
     from benchmark.device import choose_device, make_accelerator
-    from benchmark.recipe.config import unknown
+    from benchmark.recipe.spelling import unknown
     from benchmark.records.store import SUBMISSIONS
     from benchmark.search.answer import embed, find_model, judged, read_model, understood
     from benchmark.search.gallery import DatasetGallery, FolderGallery, Gallery, printable, query_from_file, resampling
@@ -76,14 +76,14 @@ def search(
     network, identity = read_model(path)
     if composer not in (None, identity.composer):
         raise UsageError(f"--model {path} is of {identity.composer}, not of {composer}")
-    protocol, size = dataset or identity.dataset, identity.config.data.image_size
-    wording = understood(text, network.vocabulary, is_css=identity.dataset.startswith("css"))
+    protocol, size = dataset or identity.task, identity.recipe.data.image_size
+    wording = understood(text, network.vocabulary, is_css=identity.task.startswith("css"))
     reporter = Terminal()
     for note in wording.notes:
         reporter.message(f"tirg-bench: {printable(note)}")
 
     is_row = image.isdecimal() and image.isascii()
-    method = resampling(identity.dataset)
+    method = resampling(identity.task)
     stored = None
     if is_row or gallery is None:
         place = datasets.locate(protocol, given)

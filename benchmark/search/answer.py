@@ -16,11 +16,12 @@ from benchmark.datasets.batches import Rows
 from benchmark.datasets.splits import Queries, Split
 from benchmark.device import is_out_of_memory
 from benchmark.errors import BenchmarkError, UsageError
+from benchmark.recipe.identity import Run
 from benchmark.records.store import SUBMISSIONS
 from benchmark.runs.single_run import MODEL_NAME
 from benchmark.scoring.evaluation import embed_gallery, embed_queries
 from benchmark.search.gallery import Gallery, QueryImage, rows_like
-from benchmark.training.checkpoint import Checkpoint, Identity
+from benchmark.training.checkpoint import Checkpoint
 from css_gen.progress import Reporter
 from css_gen.scenes.factors import Shape
 from css_gen.scenes.modification import parse
@@ -37,7 +38,7 @@ class Model(NamedTuple):
     """A network in eval mode on the CPU, and the run that it comes from."""
 
     network: Network
-    identity: Identity
+    identity: Run
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def read_model(path: Path) -> Model:
     """
     try:
         checkpoint = Checkpoint.read(path)
-        return Model(checkpoint.network(), checkpoint.identity)
+        return Model(checkpoint.network(), checkpoint.run)
     except BenchmarkError as error:
         # Any file may be named here, so that nobody should be told to delete it.
         raise BenchmarkError(str(error).removesuffix("; delete it")) from None

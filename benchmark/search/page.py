@@ -7,15 +7,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from benchmark.datasets.splits import Pixels
+from benchmark.recipe.identity import Run
+from benchmark.runs.recipes import label_on
 from benchmark.search.answer import Found, Wording
 from benchmark.search.gallery import Gallery, QueryImage, printable
-from benchmark.training.checkpoint import Identity
 
 _QUALITY = 85
 
 
 def search_page(
-    found: Found, *, text: str, wording: Wording, image: QueryImage, gallery: Gallery, identity: Identity
+    found: Found, *, text: str, wording: Wording, image: QueryImage, gallery: Gallery, identity: Run
 ) -> str:
     """The page: the query's image and text, the answers below, all images inside it.
 
@@ -41,6 +42,7 @@ def search_page(
         found=found,
         gallery=gallery.title,
         identity=identity,
+        preset=label_on(identity.task, identity.recipe),
     )
 
 

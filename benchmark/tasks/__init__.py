@@ -7,7 +7,7 @@ from typing import Protocol
 
 from benchmark.datasets.splits import Dataset
 from benchmark.errors import UsageError
-from benchmark.recipe.config import unknown
+from benchmark.recipe.spelling import unknown
 from benchmark.tasks.css import Css, render_css
 from benchmark.tasks.css_original import CssOriginal
 from benchmark.tasks.fashion200k import Fashion200k
