@@ -83,12 +83,12 @@ def cache(name: str, path: Path, preset: str | None, size: int | None, skip_brok
     """
     from benchmark import tasks
     from benchmark.device import choose_device
-    from benchmark.recipe import config
+    from benchmark.recipe import presets
     from css_gen.progress import Terminal
 
     folder = tasks.folder_of(name)
     if size is None:
-        size = config.preset(preset or config.default_preset(choose_device(None))).data.image_size
+        size = presets.preset(preset or presets.default_preset(choose_device(None))).data.image_size
     for task in tasks.on_folder(folder):
         dataset = task.open(path, image_size=size, reporter=Terminal(), skip_broken=skip_broken)
         shown = f"{len(dataset.train.gallery):,} training and {len(dataset.test.gallery):,} test images of {size} px"

@@ -52,7 +52,7 @@ def search(
     import models
     from benchmark import tasks
     from benchmark.device import choose_device
-    from benchmark.recipe.config import unknown
+    from benchmark.recipe.spelling import unknown
     from benchmark.records.store import SUBMISSIONS
     from benchmark.search.folder_gallery import FolderGallery
     from benchmark.search.gallery import Gallery
@@ -84,11 +84,11 @@ def search(
     if composer not in (None, identity.composer):
         raise UsageError(f"--model {path} is of {identity.composer}, not of {composer}")
 
-    task = dataset or identity.dataset
+    task = dataset or identity.task
     asked: Asked = Path(image)
     searched: Gallery | None = None
     if gallery is not None:
-        method = resampling(identity.dataset)
+        method = resampling(identity.task)
         searched = FolderGallery(gallery, image_size=answering.image_size, resampling=method)
     is_row = image.isdecimal() and image.isascii()
     if is_row or searched is None:

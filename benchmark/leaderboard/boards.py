@@ -1,7 +1,5 @@
 """Records to ranked numbers: runs that may share a table become a Board, the seeds of one composer become its Row."""
 
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,14 +10,17 @@ import numpy as np
 
 from benchmark import tasks
 from benchmark.leaderboard.comparison import different_pairs, group_letters
+from benchmark.leaderboard.provenance import Origin, notes_on, origin_of
 from benchmark.leaderboard.statistics import Interval, mean_and_deviation, recall_intervals
-from benchmark.records.store import ComposerCard, DatasetCard, ParameterCounts, StoredRecord, Tier
+from benchmark.recipe.schema import Recipe
+from benchmark.records.store import ComposerCard, DatasetCard, ParameterCounts, RunRecord, StoredRecord, Tier
+from benchmark.runs.recipes import label_on
 from benchmark.scoring.metrics import SliceMetrics, slice_masks
 from benchmark.scoring.recall import KS
 from benchmark.tasks import Published
 
 ALL = "all"
-"""The name of the slice that is no slice: every query."""
+"""Name of the slice that contains every query."""
 
 SIGNIFICANT = 0.05
 _INTERVAL_SEED = 0
@@ -65,6 +66,9 @@ class Row:
         tier: the weakest of its records'.
         author: who submitted it; "" for a composer of ours.
         parts: mean recall by part of the meaning, such as "noun", and K; empty where the task has no parts.
+        notes: in what its runs differ from most others of the board: code, torch, device, threads, other work.
+        is_timed_alike: whether its times may be compared with those of the board's other rows: measured on the same
+            device with as many threads, and without other work.
     """
 
     rank: int
@@ -80,6 +84,8 @@ class Row:
     tier: Tier
     author: str
     parts: Mapping[str, Mapping[int, float]]
+    notes: tuple[str, ...] = ()
+    is_timed_alike: bool = True
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,9 @@ class Board:
     """One table: rows that differ in the composer alone.
 
     Attributes:
-        recipe: the first digits of the configuration's hash.
+        preset: what the recipe is called: a preset, or one with the keys that were changed.
+        recipe: the first digits of the recipe's hash.
+        origin: code, torch and machine of most of its runs.
         slices: values by attribute, in the order of the tables.
         rows: best first, at least one.
     """
@@ -96,6 +104,7 @@ class Board:
     preset: str
     recipe: str
     dataset: DatasetCard
+    origin: Origin
     slices: Mapping[str, tuple[str, ...]]
     rows: tuple[Row, ...]
 
@@ -109,13 +118,22 @@ def build(stored: Iterable[StoredRecord]) -> tuple[Board, ...]:
     return tuple(_board(runs) for runs in comparable(stored))
 
 
+def label_of(record: RunRecord) -> str:
+    """What the recipe of a record is called; a recipe of another version keeps the name that it had."""
+    try:
+        recipe = Recipe.from_content(record.configuration)
+    except ValueError:
+        return record.preset
+    return label_on(record.protocol, recipe)
+
+
 def comparable(stored: Iterable[StoredRecord]) -> list[list[StoredRecord]]:
     """The records that may share a board, together: by protocol, then the recipe that trains longest first."""
     runs = sorted(stored, key=lambda run: (run.record.composer.name, run.record.seed))
-    groups: dict[tuple[str, str, str, str], list[StoredRecord]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[StoredRecord]] = defaultdict(list)
     for run in runs:
         record = run.record
-        groups[record.protocol, record.preset, _recipe(record.configuration), record.dataset.fingerprint].append(run)
+        groups[record.protocol, record.recipe_hash, record.dataset.fingerprint].append(run)
     longest_first = sorted(
         groups.items(),
         key=lambda item: (item[0][0], -max(run.record.training.queries_seen for run in item[1]), item[0]),
@@ -151,13 +169,26 @@ def _board(runs: Sequence[StoredRecord]) -> Board:
     names = [row.composer.name for row in unranked]
     outcomes_of = {name: [run.outcomes for run in by_composer[name]] for name in names}
     letters = group_letters(names, different_pairs(outcomes_of, level=SIGNIFICANT, seed=_INTERVAL_SEED))
-    rows = [replace(row, rank=1 + places.index(_order(row)), group=letters[row.composer.name]) for row in unranked]
     record, outcomes = runs[0].record, runs[0].outcomes
+    origin = origin_of([run.record for run in runs])
+    rows = []
+    for row in unranked:
+        notes = notes_on([run.record for run in by_composer[row.composer.name]], origin)
+        rows.append(
+            replace(
+                row,
+                rank=1 + places.index(_order(row)),
+                group=letters[row.composer.name],
+                notes=notes.texts,
+                is_timed_alike=notes.is_timed_alike,
+            )
+        )
     return Board(
         protocol=record.protocol,
-        preset=record.preset,
-        recipe=_recipe(record.configuration),
+        preset=label_of(record),
+        recipe=record.recipe_hash[:8],
         dataset=record.dataset,
+        origin=origin,
         slices={name: tuple(masks) for name, masks in slice_masks(outcomes.attributes, _slice_order(runs[0])).items()},
         rows=tuple(rows),
     )
@@ -229,7 +260,3 @@ def _slice_order(run: StoredRecord) -> dict[str, tuple[str, ...]]:
 
 def _order(row: Row) -> tuple[float, ...]:
     return tuple(-row.scores[ALL].mean[k] for k in KS)
-
-
-def _recipe(configuration: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:8]

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark import tasks
-from benchmark.leaderboard.boards import ALL, Board, Score
+from benchmark.leaderboard.boards import ALL, Board, Row, Score
 from benchmark.scoring.recall import KS
 from benchmark.tasks import SOURCES, Task
 from models.registry import get
@@ -46,6 +46,8 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
             sections=[
                 {
                     "board": board,
+                    "preset": _plain(board.preset),
+                    "machine": _plain(str(board.origin.machine)),
                     "ranking": _ranking_table(board),
                     "cost": _cost_table(board),
                     "parts": _parts_table(board),
@@ -110,21 +112,27 @@ def _parts_table(board: Board) -> str:
 
 
 def _cost_table(board: Board) -> str:
-    header = ["Composer", "Year", "Parameters", "Composer's own", "Queries/s", "Time", "Checked", "Device"]
+    header = ["Composer", "Year", "Parameters", "Composer's own", "Queries/s", "Time", "Checked", "Device", "Note"]
     lines = [
         [
             _plain(row.composer.title),
             str(row.composer.year),
             _millions(row.parameters.total),
             _millions(row.parameters.composer),
-            f"{row.queries_per_second:.0f}",
-            duration(row.wall_seconds),
+            _timed(f"{row.queries_per_second:.0f}", row),
+            _timed(duration(row.wall_seconds), row),
             str(row.tier),
             _plain(row.device),
+            _plain("; ".join(row.notes)),
         ]
         for row in board.rows
     ]
-    return _table(header, lines, left=(0, 6, 7))
+    return _table(header, lines, left=(0, 6, 7, 8))
+
+
+def _timed(text: str, row: Row) -> str:
+    """A time; in brackets if it does not compare with those of the other rows."""
+    return text if row.is_timed_alike else f"({text})"
 
 
 def _slice_table(board: Board, attribute: str) -> str:
@@ -163,7 +171,7 @@ def csv_table(boards: Sequence[Board]) -> str:
         "url",
     ]
     header += ["tier", "author", "seeds", "parameters", "composer_parameters", "queries_per_second", "wall_seconds"]
-    header += ["device"]
+    header += ["device", "timed_alike", "notes"]
     header += ["published_recall_1", "published_source", "slice", "queries"]
     header += [f"recall_{k}{part}" for k in KS for part in ("", "_deviation", "_low", "_high", "_chance")]
     writer.writerow(header)
@@ -187,6 +195,8 @@ def csv_table(boards: Sequence[Board]) -> str:
                 row.queries_per_second,
                 row.wall_seconds,
                 row.device,
+                row.is_timed_alike,
+                "; ".join(row.notes),
             ]
             about += [known.recall[1], known.source] if known else [None, None]
             for name, score in row.scores.items():
@@ -277,7 +287,7 @@ def _terminal_table(board: Board) -> Table:
         score = row.scores[ALL]
         cells = [str(row.rank), row.composer.title, _mean(score, 1).replace(" ", ""), _interval(score)]
         cells += [*(_mean(score, k, with_deviation=False) for k in KS[1:]), str(len(row.seeds))]
-        table.add_row(*map(Text, [*cells, _clock(row.wall_seconds)]))
+        table.add_row(*map(Text, [*cells, _timed(_clock(row.wall_seconds), row)]))
     chance = board.rows[0].scores[ALL].chance
     levels = [_chance(chance[1]), "", *(_chance(chance[k]) for k in KS[1:])]
     table.add_row("", *(Text(cell, style="dim") for cell in ("chance", *levels)))

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from benchmark import tasks
 from benchmark.device import choose_device, make_accelerator
 from benchmark.errors import BenchmarkError, UsageError
+from benchmark.recipe.identity import Run
+from benchmark.recipe.runtime import Runtime
 from benchmark.scoring import evaluation
 from benchmark.scoring.metrics import Metrics, metrics_of
 from benchmark.search.answer import Found, judged
@@ -17,7 +19,7 @@ from benchmark.search.folder_gallery import FolderGallery
 from benchmark.search.gallery import DatasetGallery, Gallery
 from benchmark.search.query_image import QueryImage, query_from_file, query_from_pixels, resampling
 from benchmark.search.wording import understood
-from benchmark.training.checkpoint import Checkpoint, Identity
+from benchmark.training.checkpoint import Checkpoint
 from css_gen.progress import Reporter, Silent
 
 Asked = QueryImage | int | str | Path | NDArray[np.uint8]
@@ -34,8 +36,8 @@ class Model:
     """
 
     def __init__(self, checkpoint: Checkpoint, *, device: str, reporter: Reporter) -> None:
-        self.identity: Identity = checkpoint.identity
-        self.image_size = self.identity.config.data.image_size
+        self.identity: Run = checkpoint.run
+        self.image_size = self.identity.recipe.data.image_size
         self.network = checkpoint.network()
         self.words = self.network.text_encoder.words
         self._accelerator = make_accelerator(device, "fp32")
@@ -77,7 +79,7 @@ class Model:
         """
         if k < 1:
             raise UsageError(f"k: expected 1 or more, got {k}")
-        task = tasks.find(self.identity.dataset)
+        task = tasks.find(self.identity.task)
         wording = understood(text, self.words, css_texts=task is not None and task.css_texts)
         searched = self._gallery(gallery)
         start = self._query(image, searched)
@@ -100,13 +102,13 @@ class Model:
         Raises:
             BenchmarkError: the folder does not hold the data.
         """
-        name = tasks.get(task or self.identity.dataset).name
+        name = tasks.get(task or self.identity.task).name
         root = Path(data) if data is not None else tasks.locate(name, {})
         return DatasetGallery(name, root, image_size=self.image_size, reporter=self._reporter)
 
     def score(self, task: str | None = None, data: str | Path | None = None) -> Metrics:
         """As `evaluate`."""
-        found = tasks.get(task or self.identity.dataset)
+        found = tasks.get(task or self.identity.task)
         root = Path(data) if data is not None else tasks.locate(found.name, {})
         if found.spatial != self.identity.spatial:
             features = {"map": "the feature map", "pooled": "the pooled vector"}
@@ -114,10 +116,10 @@ class Model:
                 f"{found.name}: composers get {features[found.features]} there, and this model was trained otherwise"
             )
         dataset = found.open(root, image_size=self.image_size, reporter=self._reporter, skip_broken=True)
-        config = self.identity.config
-        accelerator = make_accelerator(self._device, config.training.precision)
+        recipe = self.identity.recipe
+        accelerator = make_accelerator(self._device, recipe.training.precision)
         scored = evaluation.evaluate(
-            self.network, dataset.test, accelerator=accelerator, batch_size=config.evaluation.chunk
+            self.network, dataset.test, accelerator=accelerator, batch_size=Runtime(device=self._device).batch_size
         )
         return metrics_of(scored.outcomes)
 
@@ -126,9 +128,7 @@ class Model:
             self._tests = self._tests or self.test_images()
             return self._tests
         if isinstance(gallery, str | Path):
-            return FolderGallery(
-                Path(gallery), image_size=self.image_size, resampling=resampling(self.identity.dataset)
-            )
+            return FolderGallery(Path(gallery), image_size=self.image_size, resampling=resampling(self.identity.task))
         return gallery
 
     def _query(self, image: Asked, gallery: Gallery) -> QueryImage:
@@ -138,7 +138,7 @@ class Model:
             tests = gallery if isinstance(gallery, DatasetGallery) else self._gallery(None)
             assert isinstance(tests, DatasetGallery)
             return tests.query_by_row(int(image))
-        method = resampling(self.identity.dataset)
+        method = resampling(self.identity.task)
         if isinstance(image, np.ndarray):
             start = query_from_pixels(image, image_size=self.image_size, resampling=method)
         else:

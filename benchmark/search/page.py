@@ -7,15 +7,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from benchmark.datasets.splits import Pixels
+from benchmark.recipe.identity import Run
+from benchmark.runs.recipes import label_on
 from benchmark.search.answer import Found
 from benchmark.search.gallery import Gallery
 from benchmark.search.query_image import printable
-from benchmark.training.checkpoint import Identity
 
 _QUALITY = 85
 
 
-def search_page(found: Found, *, text: str, gallery: Gallery, identity: Identity) -> str:
+def search_page(found: Found, *, text: str, gallery: Gallery, identity: Run) -> str:
     """Write the page: the query's image and text, the answers below, all images inside it.
 
     Args:
@@ -41,6 +42,7 @@ def search_page(found: Found, *, text: str, gallery: Gallery, identity: Identity
         found=found,
         gallery=gallery.title,
         identity=identity,
+        preset=label_on(identity.task, identity.recipe),
     )
 
 

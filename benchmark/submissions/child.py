@@ -61,7 +61,7 @@ def _check(job: Job, say: Say) -> None:
 
 def _train(job: Job, say: Say) -> None:
     from benchmark.device import make_accelerator, peak_memory_mib, reproducible
-    from benchmark.runs.single_run import Run, new_network
+    from benchmark.runs.single_run import new_network
     from benchmark.submissions.exchange import MODEL, STATE, TRAINING, read_training
     from benchmark.submissions.loading import load
     from benchmark.training.checkpoint import Checkpoint, model_tensors
@@ -85,19 +85,18 @@ def _train(job: Job, say: Say) -> None:
         )
 
     with reproducible(job.device):
-        run = Run(identity.composer, identity.dataset, identity.seed)
-        network = new_network(run, identity.config, split, spatial=identity.spatial)
+        network = new_network(identity, split)
         trained = train(
             network,
             split,
             batches,
             identity,
-            accelerator=make_accelerator(job.device, identity.config.training.precision),
+            accelerator=make_accelerator(job.device, identity.recipe.training.precision),
             checkpoint_path=scratch / STATE,
             report=report,
         )
     tensors = model_tensors(network)
-    tokenizer, steps = network.text_encoder.tokenizer, identity.config.training.steps
+    tokenizer, steps = network.text_encoder.tokenizer, identity.recipe.training.steps
     Checkpoint(identity, tokenizer, steps, 0.0, tensors).write(scratch / MODEL)
     say(
         TrainingDone(
@@ -122,9 +121,9 @@ def _compose(job: Job, say: Say) -> None:
     _, loaded = load(job.candidate)
     say(loaded)
     checkpoint = Checkpoint.read(asked / MODEL)
-    accelerator = make_accelerator(job.device, checkpoint.identity.config.training.precision)
+    accelerator = make_accelerator(job.device, checkpoint.run.recipe.training.precision)
     network = checkpoint.network()
-    network.arrange(accelerator.device, checkpoint.identity.config.data.image_size)
+    network.arrange(accelerator.device, checkpoint.run.recipe.data.image_size)
     composer = network.composer.eval()
     (scratch / ANSWERED).mkdir(exist_ok=True)
     with torch.inference_mode():

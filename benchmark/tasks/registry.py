@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.recipe.config import unknown
+from benchmark.recipe.spelling import unknown
 from benchmark.tasks.base import Task
 
 ENTRY_POINTS = "tirg_bench.tasks"

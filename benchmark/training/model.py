@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.recipe.config import Config, ModelConfig
+from benchmark.recipe.schema import ModelRecipe as ModelConfig
+from benchmark.recipe.schema import Recipe
 from benchmark.training.recipe_keys import text_encoder_name, text_weights
 from models import text_encoders
 from models.errors import ModelError, RegistryError
@@ -64,7 +65,7 @@ def require_texts(network: Network, texts: Sequence[str]) -> None:
         raise BenchmarkError(str(error)) from None
 
 
-def require_encoders(config: Config) -> None:
+def require_encoders(config: Recipe) -> None:
     """Check a recipe's encoders before any data is read.
 
     Raises:

@@ -1,6 +1,7 @@
 """Keys of a recipe that its schema is about to get; until then each has its default here."""
 
-from benchmark.recipe.config import ModelConfig, TrainingConfig
+from benchmark.recipe.schema import ModelRecipe as ModelConfig
+from benchmark.recipe.schema import TrainingRecipe as TrainingConfig
 
 
 def text_encoder_name(config: ModelConfig) -> str:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from benchmark.datasets.image_store import ImageStore
 from benchmark.datasets.splits import Split
 from benchmark.device import keep_freed_memory, memory_advice
-from benchmark.recipe.config import TrainingConfig
-from benchmark.training.checkpoint import Identity
+from benchmark.recipe.identity import Run
+from benchmark.recipe.schema import TrainingRecipe
 from benchmark.training.losses import sample_similarity_loss
 from benchmark.training.muon import Muon
 from benchmark.training.samplers import Sampler, noise_seed
@@ -27,24 +27,32 @@ class Session:
 
     Args:
         split: the training images, texts and labels.
-        identity: the run's; holds its configuration and seed.
+        identity: the run's; holds its recipe and seed.
+        compiled: whether torch.compile makes the network's code.
     """
 
     def __init__(
-        self, network: Network, split: Split, sampler: Sampler, identity: Identity, accelerator: Accelerator
+        self,
+        network: Network,
+        split: Split,
+        sampler: Sampler,
+        identity: Run,
+        accelerator: Accelerator,
+        *,
+        compiled: bool = False,
     ) -> None:
         self.network = network
         self.identity = identity
-        self.config = identity.config.training
+        self.config = identity.recipe.training
         self._accelerator = accelerator
         self._sampler = sampler
         self._device = device = accelerator.device
         if device.type == "cpu":
             keep_freed_memory()
-        network.arrange(device, identity.config.data.image_size)
+        network.arrange(device, identity.recipe.data.image_size)
         network.train()
         self.optimiser = make_optimiser(network, self.config)
-        self._model: Callable[..., tuple[Tensor, Tensor]] = torch.compile(network) if self.config.compile else network
+        self._model: Callable[..., tuple[Tensor, Tensor]] = torch.compile(network) if compiled else network
         self._gallery = ImageStore(split.gallery, device)
         self._sources = self._gallery if split.sources is split.gallery else ImageStore(split.sources, device)
         self._labels = torch.from_numpy(split.labels).to(device)
@@ -56,7 +64,7 @@ class Session:
         Raises:
             BenchmarkError: memory ran out; the message names the options to lower.
         """
-        config = self.identity.config
+        config = self.identity.recipe
         options = f"training.sources (now {self.config.sources}) or data.image_size (now {config.data.image_size})"
         with memory_advice(f"at step {step + 1} of {self.identity}", options, self.config.precision):
             return self._step(step)
@@ -84,8 +92,8 @@ class Session:
         loss = sample_similarity_loss(
             query,
             target,
-            group_size=len(query) if config.group_size == "batch" else config.group_size,
-            repeats=len(query) - 1 if config.repeats == "all" else config.repeats,
+            group_size=config.group,
+            repeats=config.groups,
             generator=generator,
             positive_mask=labels[:, None] == labels[None, :],
         )
@@ -97,7 +105,7 @@ class Session:
         return loss.detach()
 
 
-def make_optimiser(network: Network, config: TrainingConfig) -> torch.optim.Optimizer:
+def make_optimiser(network: Network, config: TrainingRecipe) -> torch.optim.Optimizer:
     """Each group's "factor" times the scheduled learning rate is its own. AdamW decays weight matrices alone."""
     encoder = {id(parameter) for parameter in network.image_encoder.parameters()}
     orthogonal = _layer_weights(network.image_encoder, network.composer) if config.optimiser == "muon" else set()
@@ -106,7 +114,7 @@ def make_optimiser(network: Network, config: TrainingConfig) -> torch.optim.Opti
         is_orthogonal = id(parameter) in orthogonal
         factor = config.encoder_factor if id(parameter) in encoder else 1.0
         if is_orthogonal:
-            factor *= config.matrix_rate / config.learning_rate
+            factor *= config.muon_lr / config.learning_rate
         elif parameter is network.scale:
             factor = config.scale_factor
         decay = config.weight_decay if parameter.ndim > 1 or config.optimiser == "sgd" else 0.0
@@ -128,7 +136,7 @@ def _layer_weights(*modules: nn.Module) -> set[int]:
     return {id(layer.weight) for layer in layers if isinstance(layer, nn.Linear | nn.Conv2d)}
 
 
-def schedule(config: TrainingConfig, step: int) -> float:
+def schedule(config: TrainingRecipe, step: int) -> float:
     """The learning rate of a step, 0 to `steps` - 1, as a share of its peak."""
     warmup = round(config.warmup * config.steps)
     if step < warmup:
