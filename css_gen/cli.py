@@ -58,6 +58,7 @@ def main(debug: bool) -> None:  # noqa: ARG001  the group reads it
     css-gen show data/css               look at it
     css-gen verify data/css             check every byte of it
     """
+    del debug  # `Commands` has read it
     # The name of a folder need not be UTF-8; it is printed as it is.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")

@@ -1,15 +1,13 @@
-"""Reading a dataset, lazily: opening reads the manifest alone, an image reads its row group alone.
+"""Read a dataset lazily: opening reads the manifest alone, an image reads its row group alone.
 
->>> dataset = open("data/css")                                    # doctest: +SKIP
->>> test = dataset.split("test")                                  # doctest: +SKIP
->>> query = test.queries[0]                                       # doctest: +SKIP
->>> test.image_3d(query.source_id), query.text, test.image_3d(query.target_id)   # doctest: +SKIP
+`css_gen.open_dataset` is the way in, with an example.
 """
 
 import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
@@ -56,7 +54,7 @@ class QueryRow:
 
 
 class Dataset:
-    """A rendered dataset. Make one with `css_gen.dataset.open`.
+    """A rendered dataset, as `css_gen.open_dataset` returns it.
 
     Attributes:
         root: its folder.
@@ -212,13 +210,8 @@ class Split:
         return self._files[name]
 
 
-def open(path: str | Path) -> Dataset:
-    """Open the dataset in a folder. Its files are read when they are needed.
-
-    Raises:
-        DatasetError: the folder is missing, holds no finished dataset or one of a newer format, or its manifest was
-            edited. Reading from it later raises the same for a missing or unreadable file.
-    """
+def open(path: str | PathLike[str]) -> Dataset:
+    """Open the dataset in a folder: see `css_gen.open_dataset`."""
     root = Path(path)
     manifest = read_manifest(root)
     if not manifest.is_unedited:
