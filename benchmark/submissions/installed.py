@@ -34,7 +34,7 @@ def package_folders() -> tuple[str, ...]:
 def import_path() -> str:
     """PYTHONPATH for a process that is to import the same packages, whatever its working directory."""
     parents = [str(Path(next(iter(package.__path__))).parent) for package in _OURS]
-    named = [str(Path(entry).absolute()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    named = [str(Path(entry).resolve()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     return os.pathsep.join(dict.fromkeys([*parents, *named]))
 
 

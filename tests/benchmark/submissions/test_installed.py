@@ -1,10 +1,10 @@
-"""Which folders a submission's process may read: all that Python imports from, nothing beside it."""
+"""Which folders a submission's process may read: all that Python imports from, nothing else."""
 
-import itertools
 import os
 import subprocess
 import sys
 import sysconfig
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -106,7 +106,7 @@ def test_bubblewrap_is_shown_the_same_folders(tmp_path: Path, monkeypatch: pytes
         memory_mib=512, open_files=64,
     )  # fmt: skip
     command = sandbox._bubblewrap(job, tmp_path / "job.json", Limits(1, 1))
-    shown = {path for option, path in itertools.pairwise(command) if option == "--ro-bind-try"}
+    shown = {path for option, path in pairwise(command) if option == "--ro-bind-try"}
     assert {*package_folders(), str(tmp_path / "site"), str(project / "project"), job.candidate.file} <= shown
     assert str(project / "data") not in shown
     assert not any(Path(path) in (project, tmp_path) for path in shown)
