@@ -109,7 +109,7 @@ def card_of(info: ComposerInfo) -> ComposerCard:
 
 def _curve(trained: Trained) -> tuple[CurvePoint, ...]:
     """Mean losses of equal stretches of steps, and the looks between them."""
-    losses, looks = trained.losses, dict(trained.looks)
+    losses, looks = trained.losses, dict(trained.validations)
     width = -(-len(losses) // _MOST_CURVE_POINTS)
     points = {
         min(start + width, len(losses)): sum(losses[start : start + width]) / len(losses[start : start + width])

@@ -17,7 +17,7 @@ from benchmark.errors import BenchmarkError, UsageError
 from benchmark.records.finished_run import recipe_of
 from benchmark.records.store import RunRecord, StoredRecord, configuration_hash, read_stored, record_path
 from benchmark.runs.single_run import Bench, Run, make_record, run_folder
-from benchmark.training.model import require_encoders
+from benchmark.training.parts import require_parts
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def run_all(runs: Sequence[Run], bench: Bench) -> Iterator[Finished]:
     """
     require_writable(bench)
     for config in {bench.recipe(run.dataset) for run in runs}:
-        require_encoders(config)
+        require_parts(config)
     opened: dict[str, Dataset] = {}
     for run in runs:
         if run.dataset not in opened:

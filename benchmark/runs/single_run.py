@@ -116,7 +116,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
                 accelerator=accelerator,
                 checkpoint_path=folder / CHECKPOINT_NAME,
                 report=show,
-                look=look if looked_at else None,
+                validate=look if looked_at else None,
                 seconds_between_checkpoints=bench.seconds_between_checkpoints,
             )
         finally:

@@ -167,7 +167,7 @@ def _warm_up() -> None:
     """
     import torch
 
-    from benchmark.training.muon import Muon
+    from benchmark.training.optimisers.muon import Muon
 
     for name in _USED:
         importlib.import_module(f"benchmark.{name}")

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmark.errors import BenchmarkError, UsageError
-from benchmark.recipe.config import Config, ModelConfig
+from benchmark.errors import BenchmarkError
+from benchmark.recipe.config import ModelConfig
 from benchmark.training.recipe_keys import text_encoder_name, text_weights
 from models import text_encoders
-from models.errors import ModelError, RegistryError
-from models.image_encoders import image_encoder
+from models.errors import ModelError
 from models.network import Network, build_network
 from models.text_encoders import TextSettings
 from models.text_encoders.base import TokenizerState
@@ -47,7 +46,7 @@ def tokenizer_of(config: ModelConfig, texts: Sequence[str]) -> TokenizerState:
         BenchmarkError: the text encoder is unknown, or it cannot read a text or its file.
     """
     try:
-        return text_encoders.get(text_encoder_name(config)).tokenizer_of(texts, _text(config))
+        return text_encoders.get(text_encoder_name(config)).tokenizer_of(texts, text_settings(config))
     except ModelError as error:
         raise BenchmarkError(str(error)) from None
 
@@ -64,27 +63,8 @@ def require_texts(network: Network, texts: Sequence[str]) -> None:
         raise BenchmarkError(str(error)) from None
 
 
-def require_encoders(config: Config) -> None:
-    """Check a recipe's encoders before any data is read.
-
-    Raises:
-        UsageError: there is none of that name.
-        BenchmarkError: pretrained weights cannot be had.
-    """
-    model = config.model
-    for key, check in (
-        ("model.text_encoder", lambda: text_encoders.get(text_encoder_name(model)).require(_text(model))),
-        ("model.image_encoder", lambda: image_encoder(model.image_encoder, pretrained=model.pretrained or None)),
-    ):
-        try:
-            check()
-        except RegistryError as error:
-            raise UsageError(f"{key}: {error}") from None
-        except ModelError as error:
-            raise BenchmarkError(str(error)) from None
-
-
-def _text(config: ModelConfig) -> TextSettings:
+def text_settings(config: ModelConfig) -> TextSettings:
+    """What the recipe says about its text encoder."""
     return TextSettings(
         text_width=config.text_width,
         state_width=config.state_width,
@@ -102,7 +82,7 @@ def _built(composer: str, config: ModelConfig, tokenizer: TokenizerState, *, spa
             pretrained=config.pretrained,
             text_encoder_name=text_encoder_name(config),
             tokenizer=tokenizer,
-            text=_text(config),
+            text=text_settings(config),
             embedding_width=config.embedding_width,
         )
     except ModelError as error:

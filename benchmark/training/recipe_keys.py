@@ -13,3 +13,7 @@ def text_weights(config: ModelConfig) -> str:
 
 def loss_name(config: TrainingConfig) -> str:
     return str(getattr(config, "loss", "sample_similarity"))
+
+
+def muon_lr(config: TrainingConfig) -> float:
+    return float(getattr(config, "muon_lr", 0.0) or config.matrix_rate)
