@@ -50,7 +50,7 @@ class Words(click.ParamType[Any]):
 )
 @click.version_option(package_name="css-bench", prog_name="css-gen")
 @click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
-def main(debug: bool) -> None:  # noqa: ARG001  the group reads it
+def main(debug: bool) -> None:
     """Render the CSS dataset for composed image retrieval, and look after it.
 
     \b

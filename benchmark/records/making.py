@@ -128,7 +128,7 @@ def stored_file(path: Path) -> StoredFile:
 
 def _curve(trained: Trained) -> tuple[CurvePoint, ...]:
     """Mean losses of equal stretches of steps, and the validations between them."""
-    losses, recalls = trained.losses, dict(trained.looks)
+    losses, recalls = trained.losses, dict(trained.validations)
     width = -(-len(losses) // _MOST_CURVE_POINTS)
     points = {
         min(start + width, len(losses)): _mean(losses[start : start + width]) for start in range(0, len(losses), width)

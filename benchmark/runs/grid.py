@@ -11,13 +11,12 @@ from benchmark import tasks as datasets
 from benchmark.datasets.splits import Dataset
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.recipe.identity import Run
-from benchmark.recipe.schema import Recipe
 from benchmark.recipe.spelling import unknown
 from benchmark.records.code_version import composer_sha256
 from benchmark.records.store import RunRecord, StoredRecord
 from benchmark.runs.earlier import earlier_record, held, outdated
 from benchmark.runs.single_run import Bench, make_record, run_folder
-from benchmark.training.model import require_encoders
+from benchmark.training.parts import require_parts
 from models.registry import get
 
 
@@ -53,7 +52,7 @@ def require_known(composers: Sequence[str], tasks: Sequence[str], bench: Bench) 
     for task in tasks:
         datasets.get(task)
     for recipe in {bench.recipe(task) for task in tasks}:
-        _require_parts(recipe)
+        require_parts(recipe)
     require_writable(bench)
 
 
@@ -129,16 +128,6 @@ def failure_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return f"{type(error).__name__}: {error}"
-
-
-def _require_parts(recipe: Recipe) -> None:
-    require_encoders(recipe)
-    if recipe.training.optimiser not in _OPTIMISERS:
-        raise UsageError(f"training.optimiser: {unknown('optimiser', recipe.training.optimiser, _OPTIMISERS)}")
-
-
-_OPTIMISERS = ("adamw", "muon", "sgd")
-"""To be replaced by the registry of the training's optimisers when there is one."""
 
 
 def require_writable(bench: Bench) -> None:

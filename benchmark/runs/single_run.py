@@ -114,7 +114,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
                 accelerator=accelerator,
                 checkpoint_path=folder / CHECKPOINT_NAME,
                 report=show,
-                look=validate if validation else None,
+                validate=validate if validation else None,
                 runtime=runtime,
             )
         before = perf_counter()

@@ -178,7 +178,8 @@ def _warm_up() -> None:
 
 
 def _subclasses(kind: type) -> Iterator[Any]:
-    for each in kind.__subclasses__():
+    below: list[type[Any]] = kind.__subclasses__()
+    for each in below:
         yield each
         yield from _subclasses(each)
 

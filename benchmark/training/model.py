@@ -4,19 +4,16 @@ from collections.abc import Sequence
 
 import torch
 
-from benchmark.errors import BenchmarkError, UsageError
-from benchmark.recipe.schema import ModelRecipe as ModelConfig
-from benchmark.recipe.schema import Recipe
-from benchmark.training.recipe_keys import text_encoder_name, text_weights
+from benchmark.errors import BenchmarkError
+from benchmark.recipe.schema import ModelRecipe
 from models import text_encoders
-from models.errors import ModelError, RegistryError
-from models.image_encoders import image_encoder
+from models.errors import ModelError
 from models.network import Network, build_network
 from models.text_encoders import TextSettings
 from models.text_encoders.base import TokenizerState
 
 
-def new_network(composer: str, config: ModelConfig, texts: Sequence[str], *, spatial: bool, seed: int) -> Network:
+def new_network(composer: str, config: ModelRecipe, texts: Sequence[str], *, spatial: bool, seed: int) -> Network:
     """A network whose weights depend on the seed alone; torch's own random state stays as it is.
 
     Args:
@@ -31,24 +28,24 @@ def new_network(composer: str, config: ModelConfig, texts: Sequence[str], *, spa
         return _built(composer, config, tokenizer, spatial=spatial)
 
 
-def empty_network(composer: str, config: ModelConfig, tokenizer: TokenizerState, *, spatial: bool) -> Network:
+def empty_network(composer: str, config: ModelRecipe, tokenizer: TokenizerState, *, spatial: bool) -> Network:
     """A network for stored weights to be loaded into. No file but the checkpoint is needed for it.
 
     Raises:
         BenchmarkError: a name is unknown here, or the tokenizer's state is invalid.
     """
-    without_files = {"pretrained": ""} | ({"text_weights": ""} if text_weights(config) else {})
+    without_files = {"pretrained": ""} | ({"text_weights": ""} if config.text_weights else {})
     return _built(composer, config.model_copy(update=without_files), tokenizer, spatial=spatial)
 
 
-def tokenizer_of(config: ModelConfig, texts: Sequence[str]) -> TokenizerState:
+def tokenizer_of(config: ModelRecipe, texts: Sequence[str]) -> TokenizerState:
     """The tokenizer's state for these training texts.
 
     Raises:
         BenchmarkError: the text encoder is unknown, or it cannot read a text or its file.
     """
     try:
-        return text_encoders.get(text_encoder_name(config)).tokenizer_of(texts, _text(config))
+        return text_encoders.get(config.text_encoder).tokenizer_of(texts, text_settings(config))
     except ModelError as error:
         raise BenchmarkError(str(error)) from None
 
@@ -65,45 +62,26 @@ def require_texts(network: Network, texts: Sequence[str]) -> None:
         raise BenchmarkError(str(error)) from None
 
 
-def require_encoders(config: Recipe) -> None:
-    """Check a recipe's encoders before any data is read.
-
-    Raises:
-        UsageError: there is none of that name.
-        BenchmarkError: pretrained weights cannot be had.
-    """
-    model = config.model
-    for key, check in (
-        ("model.text_encoder", lambda: text_encoders.get(text_encoder_name(model)).require(_text(model))),
-        ("model.image_encoder", lambda: image_encoder(model.image_encoder, pretrained=model.pretrained or None)),
-    ):
-        try:
-            check()
-        except RegistryError as error:
-            raise UsageError(f"{key}: {error}") from None
-        except ModelError as error:
-            raise BenchmarkError(str(error)) from None
-
-
-def _text(config: ModelConfig) -> TextSettings:
+def text_settings(config: ModelRecipe) -> TextSettings:
+    """What the recipe says about its text encoder."""
     return TextSettings(
         text_width=config.text_width,
         state_width=config.state_width,
         dropout=config.dropout,
-        weights=text_weights(config),
+        weights=config.text_weights,
     )
 
 
-def _built(composer: str, config: ModelConfig, tokenizer: TokenizerState, *, spatial: bool) -> Network:
+def _built(composer: str, config: ModelRecipe, tokenizer: TokenizerState, *, spatial: bool) -> Network:
     try:
         return build_network(
             composer,
             spatial=spatial,
             image_encoder_name=config.image_encoder,
             pretrained=config.pretrained,
-            text_encoder_name=text_encoder_name(config),
+            text_encoder_name=config.text_encoder,
             tokenizer=tokenizer,
-            text=_text(config),
+            text=text_settings(config),
             embedding_width=config.embedding_width,
         )
     except ModelError as error:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from benchmark.recipe.config import Config
 from click.testing import CliRunner, Result
 
 import benchmark
 from benchmark.cli.main import main
 from benchmark.recipe import config
-from benchmark.recipe.config import Config
 from benchmark.submissions import sandbox
 from benchmark.submissions.sandbox import SandboxTier
 from tests.benchmark.submissions.sources import source

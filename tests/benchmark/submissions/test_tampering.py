@@ -7,11 +7,11 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from benchmark.recipe.config import Config, TrainingConfig
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from benchmark.recipe.config import Config, TrainingConfig
 from benchmark.submissions import child
 from benchmark.submissions.tampering import changed, snapshot
 from benchmark.training.step import make_optimiser

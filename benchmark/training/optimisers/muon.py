@@ -4,11 +4,29 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from benchmark.recipe.schema import TrainingRecipe
+from benchmark.training.optimisers.groups import layer_weights, parameter_groups
+from benchmark.training.optimisers.registry import register
+from models.network import Network
 
 ITERATIONS = 5
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 """The quintic that its authors found to bring singular values to about one in five iterations."""
+
+
+@register("muon")
+def muon(network: Network, config: TrainingRecipe) -> torch.optim.Optimizer:
+    """Muon for the linear and convolution layers of image encoder and composer, AdamW for everything else."""
+    groups = parameter_groups(
+        network,
+        config,
+        decayed=layer_weights(network),
+        orthogonal=layer_weights(network.image_encoder, network.composer, kinds=(nn.Linear, nn.Conv2d)),
+        orthogonal_rate=config.muon_lr,
+    )
+    return Muon(groups, lr=config.learning_rate, fused=True)
 
 
 class Muon(torch.optim.AdamW):
@@ -19,7 +37,7 @@ class Muon(torch.optim.AdamW):
 
         m = 0.95 m + 0.05 g;   W = (1 - lr decay) W - lr sqrt(max(1, rows / columns)) orthogonal(0.95 m + 0.05 g)
 
-    Other groups are AdamW's. On CSS this takes fewer steps than AdamW alone, which counts where a step is slow.
+    Other groups are AdamW's. On CSS this takes fewer steps than AdamW alone, which matters where a step is slow.
 
     torch.optim.Muon is not used: it refuses convolutions, and it multiplies in bfloat16, which few CPUs know.
     """
@@ -28,6 +46,11 @@ class Muon(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Take one step; `closure`, if there is one, computes the gradients first, and its result is returned."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
             if not group.get("orthogonal"):
                 continue
@@ -35,7 +58,8 @@ class Muon(torch.optim.AdamW):
                 if weight.grad is not None:
                     self._move(weight, weight.grad, rate=group["lr"], decay=group["weight_decay"])
                     weight.grad = None  # AdamW leaves alone what has no gradient
-        return super().step(closure)
+        super().step()
+        return loss
 
     def _move(self, weight: Tensor, gradient: Tensor, *, rate: float, decay: float) -> None:
         state = self.state[weight]

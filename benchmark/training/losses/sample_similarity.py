@@ -3,11 +3,15 @@
     L = 1 / (M B) * sum_i sum_m -log( exp k(q_i, t_i) / sum over t_j in N_im of exp k(q_i, t_j) )
 
 N_im holds the positive t_i and K - 1 negatives, which are targets of other queries of the batch. The kernel k is the
-dot product; the network hands over embeddings that are L2-normalised and scaled. K = 2 with every other target once is
-the soft triplet loss (M = B - 1), K = B the softmax over the batch (M = 1).
+dot product of embeddings that are L2-normalised and scaled.
+
+The paper uses two cases: K = 2 with M = B - 1, its soft triplet loss, where each query meets every other target once;
+and K = B with M = 1, the softmax over the batch. `training.group_size=2` alone is neither: with the default
+`training.repeats=1` each query meets one random other target. The paper's loss is `training.group_size=2` together
+with `training.repeats=all`.
 
 Departures from the released code: its soft triplet loss compares squared distances of 3 random triplets an anchor. On
-embeddings of one length that is the same kernel but for a constant and a factor of 2, which the scale absorbs.
+embeddings of one length that is the same kernel up to a constant and a factor of 2, which the scale absorbs.
 """
 
 from math import comb
@@ -15,6 +19,24 @@ from math import comb
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from benchmark.recipe.schema import TrainingRecipe
+from benchmark.training.losses.registry import register
+
+
+@register("sample_similarity")
+def recipe_loss(
+    query: Tensor, target: Tensor, *, positive_mask: Tensor, generator: torch.Generator, config: TrainingRecipe
+) -> Tensor:
+    """The loss for the recipe's K (`training.group_size`) and M (`training.repeats`); see `registry.Loss`."""
+    return sample_similarity_loss(
+        query,
+        target,
+        group_size=config.group,
+        repeats=config.groups,
+        generator=generator,
+        positive_mask=positive_mask,
+    )
 
 
 def sample_similarity_loss(
@@ -39,8 +61,8 @@ def sample_similarity_loss(
         repeats: M, from 1 to the number of different groups, C(B - 1, K - 1).
         generator: draws the groups, on its own device.
         positive_mask: bool (B, B), true where target j is another right answer to query i. Such a target never counts
-            as a negative: its term is left out of the sum, so a group may get smaller. This is ours, not the paper's:
-            with several modifications of one source beside each other in a batch, equal targets are common.
+            as a negative: its term is left out of the sum, so a group may get smaller. The paper has no such mask; it
+            is here because equal targets are common where a batch holds several modifications of one source.
 
     Returns:
         The loss, a float32 scalar.
