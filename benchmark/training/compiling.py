@@ -24,8 +24,8 @@ def compiler_advice() -> Iterator[None]:
             raise
         why = str(cause).strip().partition("\n")[0]
         raise BenchmarkError(
-            f"torch.compile needs a compiler that works here ({why}); install one (on Linux, g++ and Python's headers), name "
-            "it in the environment variable CXX, or train without compile"
+            f"torch.compile needs a compiler that works here ({why}); install one (on Linux, g++ and Python's "
+            "headers), name it in the environment variable CXX, or train without compile"
         ) from error
 
 
