@@ -1,4 +1,4 @@
-"""A recipe's network: new for training, or empty for stored weights."""
+"""Build a recipe's network: new for training, or empty for stored weights."""
 
 from collections.abc import Sequence
 
@@ -64,7 +64,7 @@ def require_texts(network: Network, texts: Sequence[str]) -> None:
 
 
 def text_settings(config: ModelConfig) -> TextSettings:
-    """What the recipe says about its text encoder."""
+    """The recipe's settings for its text encoder."""
     return TextSettings(
         text_width=config.text_width,
         state_width=config.state_width,
