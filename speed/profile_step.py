@@ -35,10 +35,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark import tasks as datasets
 from benchmark.datasets.splits import hold_out
 from benchmark.device import choose_device, kept_for_gradient, make_accelerator, reproducible
-from benchmark.recipe.config import override, preset
-from benchmark.runs.single_run import Run, new_network
-from benchmark.training.checkpoint import Identity
+from benchmark.recipe.changes import override
+from benchmark.recipe.identity import Run
+from benchmark.recipe.label import label
+from benchmark.recipe.presets import preset
+from benchmark.runs.single_run import new_network
 from benchmark.training.progress import SilentRuns
+from benchmark.training.samplers import make_sampler
 from benchmark.training.step import Session
 from css_gen.storage.atomic import write_atomically
 
@@ -154,15 +157,15 @@ def profiled(options: argparse.Namespace) -> dict[str, Any]:
     device = torch.device(choose_device(options.device))
     config = override(preset(options.preset), options.assignments)
     place = Path(options.data)
-    dataset = datasets.info("css").open(
+    dataset = datasets.get("css").open(
         place, image_size=config.data.image_size, reporter=SilentRuns(), skip_broken=False
     )
     training, _ = hold_out(dataset.train, config.evaluation.held_out)
-    network = new_network(Run(options.composer, "css", 0), config, training, spatial=True)
-    identity = Identity(options.composer, "css", dataset.fingerprint, True, 0, config)
+    run = Run("css", options.composer, config, 0, dataset.fingerprint, True)
+    network = new_network(run, training)
     groups, modifications = config.training.sources, config.training.modifications
-    sampler = dataset.sampler(training, groups=groups, modifications=modifications, seed=0)
-    session = Session(network, training, sampler, identity, make_accelerator(str(device), config.training.precision))
+    sampler = make_sampler(training, groups=groups, modifications=modifications, seed=0)
+    session = Session(network, training, sampler, run, make_accelerator(str(device), config.training.precision))
     for step in range(WARMUP):
         session.step(step)
     _wait(device)
@@ -172,7 +175,7 @@ def profiled(options: argparse.Namespace) -> dict[str, Any]:
     _wait(device)
     milliseconds = 1000 * (time.perf_counter() - started) / options.steps
     timed = {
-        "what": f"{options.composer}, preset {config.preset}, {config.training.batch} queries a step",
+        "what": f"{options.composer}, preset {label(config)}, {config.training.batch} queries a step",
         "device": str(device),
         "threads": torch.get_num_threads(),
         "milliseconds_a_step": milliseconds,

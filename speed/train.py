@@ -37,13 +37,16 @@ from torch import Tensor, nn
 
 import css_gen.dataset
 from benchmark.device import choose_device, make_accelerator, peak_memory_mib, reproducible, start_measuring_memory
-from benchmark.recipe.config import Config, override, preset
+from benchmark.recipe.changes import override
+from benchmark.recipe.identity import Run
+from benchmark.recipe.presets import preset
+from benchmark.recipe.schema import Recipe
 from benchmark.records.environment import current_environment
-from benchmark.runs.single_run import Run, new_network
+from benchmark.runs.single_run import new_network
 from benchmark.scoring.ranking import rank_targets
 from benchmark.tasks.css import Css
-from benchmark.training.checkpoint import Identity
 from benchmark.training.progress import SilentRuns
+from benchmark.training.samplers import make_sampler
 from benchmark.training.step import Session
 from css_gen.storage.atomic import write_atomically
 
@@ -53,7 +56,7 @@ YARDSTICK, EIGHT, STANDARD = "google_tirg_step", "ours_8_modifications_a_source"
 DISTRIBUTIONS = ("css-bench", "torch", "torchvision", "numpy", "accelerate")
 
 
-def recipe(name: str) -> Config:
+def recipe(name: str) -> Recipe:
     """That of one of our contestants."""
     size = (f"data.image_size={SIZE}", "training.steps=1000000")
     if name == STANDARD:
@@ -63,14 +66,14 @@ def recipe(name: str) -> Config:
     return override(preset("paper"), (*size, *batch))
 
 
-def our_steps(root: Path, device: str, config: Config) -> Iterator[None]:
+def our_steps(root: Path, device: str, config: Recipe) -> Iterator[None]:
     """Yields after each of our steps."""
     dataset = Css("css", root, source_view="3d", image_size=SIZE, reporter=SilentRuns())
-    network = new_network(Run("tirg", "css", 0), config, dataset.train, spatial=True)
-    identity = Identity("tirg", "css", dataset.fingerprint, True, 0, config)
+    run = Run("css", "tirg", config, 0, dataset.fingerprint, True)
+    network = new_network(run, dataset.train)
     groups, modifications = config.training.sources, config.training.modifications
-    sampler = dataset.sampler(dataset.train, groups=groups, modifications=modifications, seed=0)
-    session = Session(network, dataset.train, sampler, identity, make_accelerator(device, config.training.precision))
+    sampler = make_sampler(dataset.train, groups=groups, modifications=modifications, seed=0)
+    session = Session(network, dataset.train, sampler, run, make_accelerator(device, config.training.precision))
     for step in itertools.count():
         session.step(step)
         yield

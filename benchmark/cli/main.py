@@ -3,225 +3,102 @@
 Nothing heavy is imported before a command runs, so that `--help` answers at once.
 """
 
-import os
-import sys
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from benchmark.cli.compare import compare
 from benchmark.cli.data import data
-from benchmark.cli.options import FOLDER, LEADERBOARDS, PLACES, SEEDS, by_name
+from benchmark.cli.options import LEADERBOARDS
+from benchmark.cli.results import print_results
+from benchmark.cli.run import run
 from benchmark.cli.search import search
 from benchmark.cli.submission import check, new, submit
 from benchmark.cli.verify import verify
-from benchmark.errors import BenchmarkError, UsageError
+from css_gen.cli_errors import Commands
+from css_gen.entry import PACKAGES
 
 if TYPE_CHECKING:
-    from benchmark.recipe.config import Config
-    from benchmark.runs.grid import Finished
-    from benchmark.training.progress import RunReporter
-
-INTERRUPTED = 130
+    from benchmark.recipe.schema import Recipe
 
 
-class Commands(click.Group):
-    """Ends every known error in one line, and every unknown one too unless --debug asks for its traceback."""
-
-    def main(self, args: Any = None, *others: Any, **options: Any) -> Any:
-        words = list(sys.argv[1:] if args is None else args)
-        debug = "--debug" in words
-        words = ["--debug"] * debug + [word for word in words if word != "--debug"]
-        options["standalone_mode"] = False
-        try:
-            code = super().main(words, *others, **options)
-        except (click.exceptions.Abort, KeyboardInterrupt):
-            code = _failed("interrupted; the same command goes on where it stopped", INTERRUPTED)
-        except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message(), err=True)
-            code = error.exit_code
-        except click.UsageError as error:
-            help_command = f"{error.ctx.command_path if error.ctx else 'tirg-bench'} --help"
-            code = _failed(f"{error.format_message().rstrip('.')} (see {help_command})", error.exit_code)
-        except click.ClickException as error:
-            code = _failed(error.format_message(), error.exit_code)
-        except BenchmarkError as error:
-            if debug:
-                traceback.print_exc()
-            code = _failed(str(error), 2 if isinstance(error, UsageError) else 1)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 1
-        except Exception as error:
-            if debug:
-                traceback.print_exc()
-            code = _failed(f"unexpected {type(error).__name__}: {error}; rerun with --debug for the traceback", 1)
-        sys.exit(code or 0)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            from benchmark.recipe.config import unknown
-
-            raise click.UsageError(unknown("command", args[0], self.commands), ctx)
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Commands,
+    program="tirg-bench",
+    packages=PACKAGES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(package_name="css-bench", prog_name="tirg-bench")
-@click.option("--debug", is_flag=True, help="Show tracebacks; may stand anywhere.")
+@click.option("--debug", is_flag=True, help="Show tracebacks; accepted anywhere on the line.")
 def main(debug: bool) -> None:
     """Train the composers of composed image retrieval on one recipe, and rank them.
 
     \b
-    tirg-bench run --all                        everything: every composer on every dataset that is there
+    tirg-bench run --all                        every composer on every dataset that is there
     tirg-bench run --composer tirg --set training.steps=500
-    tirg-bench list                             what there is to run
-    tirg-bench compare tirg concat              whether two rows of a table really differ
-    tirg-bench new my_composer.py               a composer of yours; then `check` and `submit` it
+    tirg-bench list                             composers, datasets, presets, and the keys of recipes
+    tirg-bench compare tirg concat              whether two rows of a table differ significantly
+    tirg-bench new my_composer.py               start a composer of your own; then `check` and `submit` it
     tirg-bench verify                           whether records and tables can be believed
     """
 
 
-@main.command()
-@click.option("--all", "everything", is_flag=True, help="Every composer on every dataset that is there.")
-@click.option("--composer", "composers", multiple=True, metavar="NAME", help="A composer; may be given several times.")
-@click.option(
-    "--dataset", "dataset_names", multiple=True, metavar="NAME",
-    help="A dataset; may be given several times.  [default: all that are there]",
-)  # fmt: skip
-@click.option("--preset", metavar="NAME", help="The recipe.  [default: standard on a GPU, else quick]")
-@click.option("--seed", "seed", type=click.IntRange(min=0), help="One seed.  [default: 0]")
-@click.option("--seeds", type=SEEDS, help="How many seeds, counted from 0, or which: 3 is 0,1,2.")
-@click.option(
-    "--set", "assignments", multiple=True, metavar="KEY=VALUE",
-    help="Change a part of the recipe, such as training.steps=500; `tirg-bench list` shows all parts.",
-)  # fmt: skip
-@PLACES
-@click.option("--skip-broken", is_flag=True, help="Leave out broken images and queries; the record says how many.")
-@click.option("--pretrained", metavar="torchvision|FILE", help="Start the image encoder from these weights.")
-@click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
-@LEADERBOARDS
-@click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Checkpoints, models and curves.")
-@click.option(
-    "--checkpoint-seconds", type=click.FloatRange(min=0), default=20, show_default=True,
-    help="Time between two checkpoints of a run.",
-)  # fmt: skip
-@click.pass_context
-def run(
-    context: click.Context,
-    everything: bool, composers: tuple[str, ...], dataset_names: tuple[str, ...], preset: str | None, seed: int | None,
-    seeds: tuple[int, ...] | None, assignments: tuple[str, ...], places: tuple[tuple[str, Path], ...],
-    skip_broken: bool, pretrained: str | None, device: str | None, out: Path, runs: Path, checkpoint_seconds: float,
-) -> None:  # fmt: skip
-    """Train and score composers; the tables are written anew after each run.
-
-    What has a valid record of the same recipe is skipped, and an interrupted run goes on where it stopped. If the CSS
-    dataset is not there it is rendered first.
-    """
-    from benchmark import tasks as datasets
-    from benchmark.recipe import config
-    from benchmark.training.progress import RunTerminal
-
-    if everything == bool(composers):
-        raise click.UsageError("say what to run: either --all, or --composer NAME")
-    if seed is not None and seeds is not None:
-        raise click.UsageError("--seed and --seeds exclude each other")
-    given = by_name(places)
-    if preset is not None:
-        config.preset(preset)
-    wanted = dataset_names or datasets.present_or_made(given)
-
-    import models
-    from benchmark.device import choose_device
-    from benchmark.leaderboard.files import write_leaderboards
-    from benchmark.runs import grid as runner
-    from benchmark.runs.single_run import Bench
-
-    device = choose_device(device)
-    base = config.preset(preset or config.default_preset(device))
-
-    def recipe(dataset: str) -> "Config":
-        weights = config.pretrained(pretrained, dataset) if pretrained else ()
-        return config.override(config.adapted(base, dataset), (*weights, *assignments))
-
-    reporter = RunTerminal()
-    bench = Bench(
-        config=recipe("css"),
-        recipes={name: recipe(name) for name in wanted},
-        device=device,
-        reporter=reporter,
-        places=given,
-        skip_broken=skip_broken,
-        leaderboards=out,
-        runs=runs,
-        seconds_between_checkpoints=checkpoint_seconds,
-    )
-    todo = runner.grid(composers or models.names(), wanted, seeds or (seed or 0,))
-    runner.require_writable(bench)
-    _render_missing(wanted, given, reporter)
-    finished = []
-    for one in runner.run_all(todo, bench):
-        finished.append(one)
-        if one.is_new and one.record and bench.is_on_leaderboard:
-            write_leaderboards(bench.records, out)
-        if one.traceback and context.find_root().params["debug"]:
-            click.echo(one.traceback, err=True)
-    _print_results(finished, bench.records, out if bench.is_on_leaderboard else None)
-
-
 @main.command("list")
 def list_() -> None:
-    """What there is to run: composers, datasets, presets and the parts of their recipes."""
+    """List composers, datasets, presets and the keys of recipes."""
     from rich.console import Console
     from rich.table import Table
 
     import models
     from benchmark import tasks as datasets
-    from benchmark.recipe import config
+    from benchmark.recipe.presets import PRESETS, preset_about
+    from benchmark.recipe.schema import Recipe
     from models.registry import get
 
     cards = [get(name).info for name in models.names()]
-    presets = [config.preset(name) for name in config.preset_names()]
     contents: dict[str, list[tuple[str, ...]]] = {
         "Composers": [("Name", "Year", "Paper"), *((card.name, str(card.year), card.paper) for card in cards)],
         "Datasets": [
             ("Name", "What", "Where"),
-            *((name, datasets.info(name).title, _where(name)) for name in datasets.names()),
+            *((name, datasets.get(name).about, _where(name)) for name in datasets.names()),
         ],
-        "Presets": [("Name", "What"), *((each.preset, config.preset_about(each.preset)) for each in presets)],
+        "Presets": [("Name", "What"), *((name, preset_about(name)) for name in PRESETS)],
         "Recipes (--set KEY=VALUE)": [
-            ("Key", *(each.preset for each in presets)),
-            *((key, *(_value(each, key) for each in presets)) for key in config.keys()),  # noqa: SIM118  no dict
+            ("Key", *PRESETS),
+            *((key, *(_value(each, key) for each in PRESETS.values())) for key in Recipe.keys()),  # noqa: SIM118
         ],
     }
     console = Console(highlight=False)
     for title, (columns, *rows) in contents.items():
-        table = Table(*columns[:-1], title=title, title_justify="left", box=None)
-        table.add_column(columns[-1], no_wrap=title == "Datasets")
+        table = Table(title=title, title_justify="left", box=None)
+        for place, column in enumerate(columns):
+            is_whole = column == "Key" or (title == "Datasets" and place == len(columns) - 1)
+            table.add_column(column, no_wrap=is_whole, overflow="fold")
         for row in rows:
             table.add_row(*row)
         console.print(table)
         console.print()
+    console.print(
+        "The paper's soft triplet loss is training.group_size=2 with training.repeats=all;\n"
+        "training.group_size=2 alone compares each query with one other target."
+    )
 
 
 @main.command()
 @LEADERBOARDS
 @click.option("--html", is_flag=True, help="Write a static site of pages and pictures into OUT/site, too.")
-@PLACES
-def leaderboard(out: Path, html: bool, places: tuple[tuple[str, Path], ...]) -> None:
-    """Write the tables anew from the records, and print them."""
+def leaderboard(out: Path, html: bool) -> None:
+    """Write the tables from the records, and print them."""
     if html:
         from benchmark.leaderboard.site import write_site
 
-        write_site(out / "records", out, dict(places))
+        write_site(out / "records", out)
         click.echo(f"the site is {out / 'site' / 'index.html'}")
-    _print_results([], out / "records", out)
+    print_results([], out / "records", out)
 
 
+main.add_command(run)
 main.add_command(data)
 main.add_command(compare)
 main.add_command(verify)
@@ -231,10 +108,10 @@ main.add_command(check)
 main.add_command(submit)
 
 
-def _value(recipe: "Config", key: str) -> str:
-    part, _, name = key.partition(".")
-    value = getattr(getattr(recipe, part), name)
-    return f"{value:g}" if isinstance(value, float) else str(value) or "-"
+def _value(recipe: "Recipe", key: str) -> str:
+    from benchmark.recipe.label import written
+
+    return written(recipe.value(key)) or "-"
 
 
 def _where(dataset: str) -> str:
@@ -244,45 +121,7 @@ def _where(dataset: str) -> str:
     place = datasets.locate(dataset, {})
     if place.exists():
         return str(place)
-    return f"{place} (absent: {'`run` makes it' if datasets.info(dataset).make else 'yours to get'})"
-
-
-def _render_missing(dataset_names: tuple[str, ...], places: dict[str, Path], reporter: "RunReporter") -> None:
-    """Make the datasets that are wanted, absent from their usual place, and ours to make."""
-    from benchmark import tasks as datasets
-
-    for name in dataset_names:
-        datasets.make_if_absent(name, places, reporter)
-
-
-def _print_results(finished: "list[Finished]", records: Path, out: Path | None) -> None:
-    """The boards, the failures below them, and where the tables lie; exits with 1 if anything went wrong."""
-    from rich.console import Console
-
-    from benchmark.leaderboard.files import build, load_records, print_table, write_leaderboards
-
-    failures = {str(one.run): one.failure for one in finished if one.failure}
-    problems: tuple[str, ...] = ()
-    if records.is_dir():
-        if out is not None:
-            problems = write_leaderboards(records, out).problems
-        stored, _ = load_records(records)
-        Console(highlight=False).print(print_table(build(stored), failures))
-    elif not finished:
-        raise BenchmarkError(f"{records}: there are no records yet; `tirg-bench run` makes them")
-    if out is not None and records.is_dir():
-        click.echo(f"the tables lie in {out}")
-    for problem in problems:
-        click.echo(f"tirg-bench: left out: {problem}", err=True)
-    for name, failure in failures.items():
-        click.echo(f"tirg-bench: failed: {name}: {failure}", err=True)
-    if problems or failures:
-        raise click.exceptions.Exit(1)
-
-
-def _failed(message: str, code: int) -> int:
-    click.echo(f"tirg-bench: error: {' '.join(message.split())}", err=True)
-    return code
+    return f"{place} (absent: {'`run` makes it' if datasets.get(dataset).make else 'yours to get'})"
 
 
 if __name__ == "__main__":

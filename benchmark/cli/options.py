@@ -1,5 +1,6 @@
-"""What several commands take: where datasets lie, and where leaderboards do."""
+"""Options shared by several commands."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,12 +9,17 @@ import click
 from benchmark.errors import UsageError
 
 if TYPE_CHECKING:
+    from benchmark.recipe.runtime import Runtime
     from benchmark.submissions.sandbox import SandboxTier
 
 FOLDER = click.Path(path_type=Path)
 LEADERBOARDS = click.option(
     "--out", type=FOLDER, default=Path("leaderboards"), show_default=True, help="The folder of records and tables."
 )
+
+
+MOST_SEEDS = 1_000
+LARGEST_SEED = 2**32 - 1
 
 
 class Seeds(click.ParamType[Any]):
@@ -28,13 +34,17 @@ class Seeds(click.ParamType[Any]):
         if isinstance(value, tuple):
             return value
         parts = [part.strip() for part in str(value).split(",") if part.strip()]
-        if not parts or not all(part.isdigit() for part in parts):
+        if not parts or not all(re.fullmatch(r"[0-9]{1,10}", part) for part in parts):
             self.fail(f"{value!r} is neither a number of seeds nor a list such as 0,1,2", param, ctx)
-        seeds = tuple(map(int, parts))
-        if "," not in str(value):
-            seeds = tuple(range(seeds[0]))
+        numbers = [int(part) for part in parts]
+        is_list = "," in str(value)
+        if (len(numbers) if is_list else numbers[0]) > MOST_SEEDS:
+            self.fail(f"{value!r}: expected at most {MOST_SEEDS:,} seeds", param, ctx)
+        seeds = tuple(numbers) if is_list else tuple(range(numbers[0]))
         if not seeds or len(set(seeds)) < len(seeds):
             self.fail(f"{value!r} names no seed, or one of them twice", param, ctx)
+        if max(seeds) > LARGEST_SEED:
+            self.fail(f"{value!r}: expected seeds of at most {LARGEST_SEED}", param, ctx)
         return seeds
 
 
@@ -59,7 +69,7 @@ class Names(click.ParamType[Any]):
 
 
 class Place(click.ParamType[Any]):
-    """NAME=PATH: where a dataset lies."""
+    """NAME=PATH: the folder of a dataset."""
 
     name = "NAME=PATH"
 
@@ -73,26 +83,58 @@ class Place(click.ParamType[Any]):
 
 
 PLACES = click.option(
-    "--data", "places", multiple=True, type=Place(), help="Where a dataset lies, if not in data/NAME."
+    "--data", "places", multiple=True, type=Place(), help="The folder of a dataset, if not data/NAME."
 )
 
 
 def by_name(places: tuple[tuple[str, Path], ...]) -> dict[str, Path]:
-    """The folders by dataset name. Raises UsageError for a name that no dataset has."""
+    """The folders by the names of `tasks.folders`. Raises UsageError for a name that no dataset has."""
     from benchmark import tasks as datasets
 
-    datasets.require_known(name for name, _ in places)
-    return dict(places)
+    return datasets.by_folder(places)
+
+
+DEVICE = click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
+BATCH_SIZE = click.option(
+    "--batch-size", type=click.IntRange(min=1, max=2**24), default=512, show_default=True,
+    help="Images or queries encoded at once when scoring; lower it if memory runs out.",
+)  # fmt: skip
+VALIDATE_EVERY = click.option(
+    "--validate-every", type=click.IntRange(min=0), metavar="N",
+    help="Validate on the held-out part every N steps; 0 disables validation.  [default: 5 times in a run]",
+)  # fmt: skip
+THREADS = click.option(
+    "--threads", type=click.IntRange(min=1, max=4096), metavar="N",
+    help="CPU threads; a seed gives the same result only with the same number.  [default: OMP_NUM_THREADS, else all "
+    "cores that torch may use]",
+)  # fmt: skip
+COMPILE = click.option("--compile", "compiled", is_flag=True, help="Compile the network with torch.compile.")
+
+
+def make_runtime(
+    *, device: str, threads: int | None, batch_size: int, validate_every: int | None, compiled: bool, **others: Any
+) -> "Runtime":
+    """The runtime of these options; `others` are further fields of it."""
+    from benchmark.recipe.runtime import Runtime, available_threads
+
+    return Runtime(
+        device=device,
+        threads=threads or available_threads(),
+        batch_size=batch_size,
+        validate_every=validate_every,
+        compile=compiled,
+        **others,
+    )
 
 
 SANDBOX = click.option(
     "--sandbox", type=click.Choice(["auto", "bubblewrap", "process"]), default="auto", show_default=True,
-    help="What holds a submission's process; auto is bubblewrap where it works.",
+    help="Sandbox for submitted code; `auto` uses bubblewrap if available.",
 )  # fmt: skip
 
 TIME_LIMIT = click.option(
     "--time-limit", type=click.FloatRange(min=1), default=14_400, show_default=True,
-    help="Seconds that one process of a submission may take; no sign of life for 300 ends it, too.",
+    help="Seconds that one process of a submission may take; it is also stopped after 300 s without output.",
 )  # fmt: skip
 MEMORY_LIMIT = click.option(
     "--memory-limit", type=click.IntRange(min=512), default=8_192, show_default=True,
@@ -101,7 +143,7 @@ MEMORY_LIMIT = click.option(
 
 
 def sandbox_tier(asked: str) -> "SandboxTier":
-    """What holds submissions here; says so to the person.
+    """The sandbox of submitted code on this machine; prints which one it is.
 
     Raises:
         UsageError: bubblewrap was asked for and does not work here.

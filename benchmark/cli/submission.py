@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING
 import click
 
 from benchmark.cli.options import (
+    BATCH_SIZE,
+    COMPILE,
+    DEVICE,
     FOLDER,
     LEADERBOARDS,
     MEMORY_LIMIT,
     PLACES,
     SANDBOX,
     SEEDS,
+    THREADS,
     TIME_LIMIT,
     Names,
     by_name,
+    make_runtime,
     sandbox_tier,
 )
 from benchmark.errors import BenchmarkError, UsageError
@@ -94,7 +99,10 @@ def check(composer: str, sandbox: str) -> None:
 @click.option("--seeds", type=SEEDS, default="3", show_default=True, help="How many seeds, or which: 3 is 0,1,2.")
 @click.option("--preset", metavar="NAME", help="The leaderboard's recipe.  [default: standard on a GPU, else quick]")
 @PLACES
-@click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
+@DEVICE
+@THREADS
+@BATCH_SIZE
+@COMPILE
 @LEADERBOARDS
 @click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Models and curves.")
 @click.option("--replace", is_flag=True, help="Remove the rows of an earlier version of the same name.")
@@ -103,7 +111,8 @@ def check(composer: str, sandbox: str) -> None:
 @SANDBOX
 def submit(
     composer: str, author: str, url: str, names: tuple[str, ...], seeds: tuple[int, ...], preset: str | None,
-    places: tuple[tuple[str, Path], ...], device: str | None, out: Path, runs: Path, replace: bool,
+    places: tuple[tuple[str, Path], ...], device: str | None, threads: int | None, batch_size: int, compiled: bool,
+    out: Path, runs: Path, replace: bool,
     time_limit: float, memory_limit: int, sandbox: str,
 ) -> None:  # fmt: skip
     """Check, train and score a composer, and add its rows, its source and its pages to the leaderboards.
@@ -116,26 +125,29 @@ def submit(
     from benchmark.device import choose_device
     from benchmark.leaderboard.files import load_records, write_leaderboards
     from benchmark.leaderboard.site import write_site
-    from benchmark.recipe import config
+    from benchmark.recipe import presets
     from benchmark.runs import grid as runner
+    from benchmark.runs.recipes import recipe_on
     from benchmark.runs.single_run import Bench
     from benchmark.submissions import candidates
     from benchmark.submissions import submit as submission
     from benchmark.training.progress import RunTerminal
 
     given = by_name(places)
+    names = tuple(datasets.get(name).name for name in names)
     for name in names:
-        if not datasets.info(name).make and not datasets.locate(name, given).exists():
+        if not datasets.get(name).make and not datasets.locate(name, given).exists():
             raise UsageError(f"--dataset {name}: there is no folder {datasets.locate(name, given)}")
     candidate = candidates.find(composer)
     submission.require_valid(author, url)
     device = choose_device(device)
-    base = config.preset(preset or config.default_preset(device))
+    preset = preset or presets.default_preset(device)
+    runtime = make_runtime(device=device, threads=threads, batch_size=batch_size, validate_every=0, compiled=compiled)
     reporter = RunTerminal()
     bench = Bench(
-        config=base,
-        recipes={name: config.adapted(base, name) for name in names},
-        device=device,
+        base=presets.preset(preset),
+        recipes={name: recipe_on(name, preset) for name in names},
+        runtime=runtime,
         reporter=reporter,
         places=given,
         leaderboards=out,
@@ -159,8 +171,8 @@ def submit(
         datasets.make_if_absent(name, given, reporter)
     submission.submit(request, checked)
     written = write_leaderboards(bench.records, out)
-    write_site(bench.records, out, given)
-    _show_rows(load_records(bench.records)[0], checked.card.name, base.preset, names)
+    write_site(bench.records, out)
+    _show_rows(load_records(bench.records)[0], checked.card.name, preset, names)
     click.echo(f"the tables lie in {out}, the pages begin at {out / 'site' / 'index.html'}")
     for problem in written.problems:
         click.echo(f"tirg-bench: left out: {problem}", err=True)
@@ -175,13 +187,13 @@ def _show(finding: "Finding") -> None:
 
 def _show_rows(stored: "list[StoredRecord]", composer: str, preset: str, protocols: tuple[str, ...]) -> None:
     """The composer's row on each board, with the row above and the one below, and whether they differ."""
-    from benchmark.leaderboard.boards import ALL, build, comparable
+    from benchmark.leaderboard.boards import ALL, build, comparable, label_of
     from benchmark.leaderboard.comparison import compare
 
     for runs in comparable(stored):
         about = runs[0].record
         of = {name: [run for run in runs if run.record.composer.name == name] for name in _composers(runs)}
-        if about.preset != preset or about.protocol not in protocols or composer not in of:
+        if label_of(about) != preset or about.protocol not in protocols or composer not in of:
             continue
         rows = build(runs)[0].rows
         place = next(index for index, row in enumerate(rows) if row.composer.name == composer)

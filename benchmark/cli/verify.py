@@ -1,4 +1,4 @@
-"""tirg-bench verify: check records and tables as far as the files at hand allow."""
+"""tirg-bench verify: check records and tables as far as the files that are there allow."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmark.cli.options import FOLDER, LEADERBOARDS, MEMORY_LIMIT, PLACES, SANDBOX, TIME_LIMIT, by_name, sandbox_tier
+from benchmark.cli.options import (
+    BATCH_SIZE,
+    DEVICE,
+    FOLDER,
+    LEADERBOARDS,
+    MEMORY_LIMIT,
+    PLACES,
+    SANDBOX,
+    THREADS,
+    TIME_LIMIT,
+    by_name,
+    make_runtime,
+    sandbox_tier,
+)
 from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
@@ -18,24 +31,27 @@ if TYPE_CHECKING:
 @click.argument("records", nargs=-1, type=FOLDER)
 @LEADERBOARDS
 @PLACES
-@click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
+@DEVICE
+@THREADS
+@BATCH_SIZE
 @click.option("--quick", is_flag=True, help="Do not score checkpoints again.")
+@click.option("--retrain", is_flag=True, help="Train again, and check that the result is within the spread of seeds.")
+@click.option("--note", is_flag=True, help="Write verification notes beside the records, and update the tables.")
 @click.option(
-    "--retrain", is_flag=True, help="Train again, and see whether the result lies within the spread of seeds."
+    "--runs", type=FOLDER, default=Path("runs"), show_default=True, help="The folder that --retrain works in."
 )
-@click.option("--note", is_flag=True, help="Note the result beside the records, and write the tables anew with it.")
-@click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Where --retrain works.")
 @SANDBOX
 @TIME_LIMIT
 @MEMORY_LIMIT
 def verify(
-    records: tuple[Path, ...], out: Path, places: tuple[tuple[str, Path], ...], device: str | None, quick: bool,
+    records: tuple[Path, ...], out: Path, places: tuple[tuple[str, Path], ...], device: str | None, threads: int | None,
+    batch_size: int, quick: bool,
     retrain: bool, note: bool, runs: Path, sandbox: str, time_limit: float, memory_limit: int,
 ) -> None:  # fmt: skip
     """Check RECORDS, or all records and the tables: numbers from ranks, ranks from checkpoints, tables from records.
 
-    A record is "re-scored" if its checkpoint and its dataset are at hand and give its Recall again, "retrained" if
-    --retrain gave it again, else "self-reported": its numbers and its ranks agree, and nothing else is known.
+    Each record gets a level. self-reported: its numbers match its stored ranks. re-scored: its checkpoint reproduced
+    its Recall, on the split that it was scored on. retrained: training again did, within the spread of seeds.
     """
     from collections import Counter
 
@@ -51,7 +67,9 @@ def verify(
     if not root.is_dir() and not records:
         raise BenchmarkError(f"{root}: there are no records yet; `tirg-bench run` makes them")
     if note and (elsewhere := [path for path in records if not path.resolve().is_relative_to(root.resolve())]):
-        raise UsageError(f"{elsewhere[0]}: --note writes tables anew, and this record is none of {root}; say --out")
+        raise UsageError(
+            f"{elsewhere[0]}: --note updates the tables, and this record is not in {root}; name its folder with --out"
+        )
     if absent := [path for path in records if not path.is_file() or path.suffix != ".json"]:
         raise UsageError(f"{absent[0]}: there is no such record; name the .json files, or none for all of them")
     stored, problems = _read(records) if records else load_records(root)
@@ -62,7 +80,9 @@ def verify(
     else:
         hand = AtHand(
             places=given,
-            device=choose_device(device),
+            runtime=make_runtime(
+                device=choose_device(device), threads=threads, batch_size=batch_size, validate_every=0, compiled=False
+            ),
             reporter=RunTerminal(),
             runs=runs,
             tier=sandbox_tier(sandbox) if any(run.record.submission for run in stored) else None,
@@ -82,9 +102,7 @@ def verify(
         finally:
             if noted:
                 write_leaderboards(root, out)
-                click.echo(
-                    f"{noted} noted beside their records; the tables in {out} show it, `leaderboard --html` the pages"
-                )
+                click.echo(f"wrote {noted} verification note{'' if noted == 1 else 's'}; tables in {out} updated")
     tiers = Counter(str(each.tier) for each in found)
     are = "record is" if len(found) == 1 else "records are"
     click.echo(", ".join([f"{len(found)} {are} sound", *(f"{count} {tier}" for tier, count in tiers.items())]))
@@ -95,7 +113,7 @@ def verify(
 
 
 def _read(paths: Sequence[Path]) -> tuple[list["StoredRecord"], list[str]]:
-    """The records at those paths that agree with themselves, and a line for every one that does not."""
+    """The records at those paths that are internally consistent, and a line for every one that is not."""
     from benchmark.records.store import read_stored
 
     stored, problems = [], []
@@ -108,7 +126,7 @@ def _read(paths: Sequence[Path]) -> tuple[list["StoredRecord"], list[str]]:
 
 
 def _note(verified: "Verified") -> bool:
-    """Write a result beside its record, if it says more than what is written there already; whether it did."""
+    """Write a result beside its record, unless one that is as strong is there; return whether it did."""
     from benchmark.records.tier import write_tier
 
     if verified.tier is None or verified.recall_at_1 is None:

@@ -60,7 +60,7 @@ def decode(path: Path, size: int, *, resampling: Image.Resampling = Image.Resamp
             scale = max(1, short // size)
             image.draft("RGB", (-(-width // scale), -(-height // scale)))
             image.load()
-            return np.asarray(_cropped(image.convert("RGB"), size, resampling))
+            return np.asarray(cropped(image.convert("RGB"), size, resampling))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BrokenImage(f"is too large: more than {MOST_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
@@ -69,7 +69,8 @@ def decode(path: Path, size: int, *, resampling: Image.Resampling = Image.Resamp
         raise BrokenImage(f"is truncated or damaged ({error})") from None
 
 
-def _cropped(image: Image.Image, size: int, resampling: Image.Resampling) -> Image.Image:
+def cropped(image: Image.Image, size: int, resampling: Image.Resampling) -> Image.Image:
+    """Scale an image until its short side is `size`, and crop it to the middle."""
     width, height = image.size
     short = min(width, height)
     left, top = (width - short) / 2, (height - short) / 2

@@ -1,7 +1,5 @@
 """Records to ranked numbers: runs that may share a table become a Board, the seeds of one composer become its Row."""
 
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +8,19 @@ from typing import TypeVar
 
 import numpy as np
 
+from benchmark import tasks
 from benchmark.leaderboard.comparison import different_pairs, group_letters
+from benchmark.leaderboard.provenance import Origin, notes_on, origin_of
 from benchmark.leaderboard.statistics import Interval, mean_and_deviation, recall_intervals
-from benchmark.records.store import ComposerCard, DatasetCard, ParameterCounts, StoredRecord, Tier
-from benchmark.scoring.recall import KS, slice_masks
-from benchmark.tasks.published import Published, published_recall
+from benchmark.recipe.schema import Recipe
+from benchmark.records.store import ComposerCard, DatasetCard, ParameterCounts, RunRecord, StoredRecord, Tier
+from benchmark.runs.recipes import label_on
+from benchmark.scoring.metrics import SliceMetrics, slice_masks
+from benchmark.scoring.recall import KS
+from benchmark.tasks import Published
 
 ALL = "all"
-"""The name of the slice that is no slice: every query."""
+"""Name of the slice that contains every query."""
 
 SIGNIFICANT = 0.05
 _INTERVAL_SEED = 0
@@ -31,9 +34,10 @@ class Score:
 
     Attributes:
         queries: how many there are.
-        mean, deviation: by K, empty without queries; the unbiased standard deviation is None for one seed.
+        mean, deviation: by K; the unbiased standard deviation is None for one seed.
         intervals: by K, 95% of the mean; empty under 30 queries.
-        chance: by K, of a random order of the gallery; empty without queries.
+        chance: by K, of a random order of the gallery.
+        scores: mean by name of every metric that all its records hold, as in `scoring.metrics`.
     """
 
     queries: int
@@ -41,6 +45,7 @@ class Score:
     deviation: Mapping[int, float | None]
     intervals: Mapping[int, Interval]
     chance: Mapping[int, float]
+    scores: Mapping[str, float]
 
     @property
     def interval(self) -> Interval | None:
@@ -61,6 +66,9 @@ class Row:
         tier: the weakest of its records'.
         author: who submitted it; "" for a composer of ours.
         parts: mean recall by part of the meaning, such as "noun", and K; empty where the task has no parts.
+        notes: in what its runs differ from most others of the board: code, torch, device, threads, other work.
+        is_timed_alike: whether its times may be compared with those of the board's other rows: measured on the same
+            device with as many threads, and without other work.
     """
 
     rank: int
@@ -76,6 +84,8 @@ class Row:
     tier: Tier
     author: str
     parts: Mapping[str, Mapping[int, float]]
+    notes: tuple[str, ...] = ()
+    is_timed_alike: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,9 @@ class Board:
     """One table: rows that differ in the composer alone.
 
     Attributes:
-        recipe: the first digits of the configuration's hash.
+        preset: what the recipe is called: a preset, or one with the keys that were changed.
+        recipe: the first digits of the recipe's hash.
+        origin: code, torch and machine of most of its runs.
         slices: values by attribute, in the order of the tables.
         rows: best first, at least one.
     """
@@ -92,6 +104,7 @@ class Board:
     preset: str
     recipe: str
     dataset: DatasetCard
+    origin: Origin
     slices: Mapping[str, tuple[str, ...]]
     rows: tuple[Row, ...]
 
@@ -105,13 +118,22 @@ def build(stored: Iterable[StoredRecord]) -> tuple[Board, ...]:
     return tuple(_board(runs) for runs in comparable(stored))
 
 
+def label_of(record: RunRecord) -> str:
+    """What the recipe of a record is called; a recipe of another version keeps the name that it had."""
+    try:
+        recipe = Recipe.from_content(record.configuration)
+    except ValueError:
+        return record.preset
+    return label_on(record.protocol, recipe)
+
+
 def comparable(stored: Iterable[StoredRecord]) -> list[list[StoredRecord]]:
     """The records that may share a board, together: by protocol, then the recipe that trains longest first."""
     runs = sorted(stored, key=lambda run: (run.record.composer.name, run.record.seed))
-    groups: dict[tuple[str, str, str, str], list[StoredRecord]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[StoredRecord]] = defaultdict(list)
     for run in runs:
         record = run.record
-        groups[record.protocol, record.preset, _recipe(record.configuration), record.dataset.fingerprint].append(run)
+        groups[record.protocol, record.recipe_hash, record.dataset.fingerprint].append(run)
     longest_first = sorted(
         groups.items(),
         key=lambda item: (item[0][0], -max(run.record.training.queries_seen for run in item[1]), item[0]),
@@ -147,14 +169,27 @@ def _board(runs: Sequence[StoredRecord]) -> Board:
     names = [row.composer.name for row in unranked]
     outcomes_of = {name: [run.outcomes for run in by_composer[name]] for name in names}
     letters = group_letters(names, different_pairs(outcomes_of, level=SIGNIFICANT, seed=_INTERVAL_SEED))
-    rows = [replace(row, rank=1 + places.index(_order(row)), group=letters[row.composer.name]) for row in unranked]
     record, outcomes = runs[0].record, runs[0].outcomes
+    origin = origin_of([run.record for run in runs])
+    rows = []
+    for row in unranked:
+        notes = notes_on([run.record for run in by_composer[row.composer.name]], origin)
+        rows.append(
+            replace(
+                row,
+                rank=1 + places.index(_order(row)),
+                group=letters[row.composer.name],
+                notes=notes.texts,
+                is_timed_alike=notes.is_timed_alike,
+            )
+        )
     return Board(
         protocol=record.protocol,
-        preset=record.preset,
-        recipe=_recipe(record.configuration),
+        preset=label_of(record),
+        recipe=record.recipe_hash[:8],
         dataset=record.dataset,
-        slices={name: tuple(masks) for name, masks in slice_masks(outcomes.attributes).items()},
+        origin=origin,
+        slices={name: tuple(masks) for name, masks in slice_masks(outcomes.attributes, _slice_order(runs[0])).items()},
         rows=tuple(rows),
     )
 
@@ -163,6 +198,7 @@ def _board(runs: Sequence[StoredRecord]) -> Board:
 def _row(runs: Sequence[StoredRecord]) -> Row:
     """The row of one composer, not yet ranked."""
     records = [run.record for run in runs]
+    task = tasks.find(records[0].protocol)
     return Row(
         rank=0,
         group="",
@@ -173,7 +209,7 @@ def _row(runs: Sequence[StoredRecord]) -> Row:
         queries_per_second=mean_and_deviation([record.training.queries_per_second for record in records])[0],
         wall_seconds=mean_and_deviation([record.training.wall_seconds for record in records])[0],
         device=", ".join(sorted({record.environment.device for record in records})),
-        published=published_recall(records[0].protocol, records[0].composer.name),
+        published=task.published_of(records[0].composer.name) if task else None,
         tier=min((run.tier for run in runs), key=lambda tier: tier.strength),
         author=records[0].submission.author if records[0].submission else "",
         parts={
@@ -186,13 +222,12 @@ def _row(runs: Sequence[StoredRecord]) -> Row:
 def _scores(runs: Sequence[StoredRecord]) -> dict[str, Score]:
     outcomes = runs[0].outcomes
     masks = {ALL: np.ones(len(outcomes), dtype=np.bool_)}
-    metrics = {ALL: [(run.record.metrics.recall, run.record.metrics.chance) for run in runs]}
-    for attribute, values in slice_masks(outcomes.attributes).items():
+    metrics: dict[str, Sequence[SliceMetrics]] = {ALL: [run.record.metrics for run in runs]}
+    for attribute, values in slice_masks(outcomes.attributes, _slice_order(runs[0])).items():
         for value, mask in values.items():
             name = f"{attribute}={value}"
             masks[name] = mask
-            slices = [run.record.metrics.slices[attribute][value] for run in runs]
-            metrics[name] = [(part.recall or {}, part.chance or {}) for part in slices]
+            metrics[name] = [run.record.metrics.slices[attribute][value] for run in runs]
     ranks, subsets = np.stack([run.outcomes.ranks for run in runs]), np.stack(list(masks.values()))
     intervals = {
         k: recall_intervals(ranks <= k, subsets, outcomes.sources, rng=np.random.default_rng(_INTERVAL_SEED))
@@ -201,21 +236,27 @@ def _scores(runs: Sequence[StoredRecord]) -> dict[str, Score]:
     scores = {}
     for index, (name, mask) in enumerate(masks.items()):
         found = {k: intervals[k][index] for k in KS}
-        recalls = [recall for recall, _ in metrics[name]]
-        spread = {k: mean_and_deviation([recall[k] for recall in recalls]) for k in (KS if mask.any() else ())}
+        spread = {k: mean_and_deviation([part.recall[k] for part in metrics[name]]) for k in KS}
         scores[name] = Score(
             queries=int(mask.sum()),
             mean={k: mean for k, (mean, _) in spread.items()},
             deviation={k: deviation for k, (_, deviation) in spread.items()},
             intervals={k: interval for k, interval in found.items() if interval},
-            chance=metrics[name][0][1],
+            chance=metrics[name][0].chance,
+            scores=_mean_scores(metrics[name]),
         )
     return scores
 
 
+def _mean_scores(runs: Sequence[SliceMetrics]) -> dict[str, float]:
+    held = [name for name in runs[0].scores if all(name in run.scores for run in runs)]
+    return {name: mean_and_deviation([run.scores[name] for run in runs])[0] for name in held}
+
+
+def _slice_order(run: StoredRecord) -> dict[str, tuple[str, ...]]:
+    task = tasks.find(run.record.protocol)
+    return task.slice_order if task else {}
+
+
 def _order(row: Row) -> tuple[float, ...]:
     return tuple(-row.scores[ALL].mean[k] for k in KS)
-
-
-def _recipe(configuration: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:8]

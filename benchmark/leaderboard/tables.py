@@ -12,26 +12,12 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.leaderboard.boards import ALL, Board, Score
+from benchmark import tasks
+from benchmark.leaderboard.boards import ALL, Board, Row, Score
 from benchmark.scoring.recall import KS
-from benchmark.tasks.published import SOURCES, later_methods, published_table
+from benchmark.tasks import SOURCES, Task
 from models.registry import get
 
-_TITLES = {
-    "css": "CSS: 3D query, 3D gallery",
-    "css-2d3d": "CSS: 2D query, 3D gallery",
-    "fashion200k": "Fashion200k",
-    "mit-states": "MIT-States",
-    "css-original": "CSS, the original images: 3D query, 3D gallery",
-}
-_HEADINGS = {
-    "kind": "kind of modification",
-    "combination": "shape-colour combination, seen in training or novel",
-    "objects": "number of objects in the source scene",
-}
-_RENDERED_ANEW = ("css", "css-2d3d")
-OF_OWNERS = ("fashion200k", "mit-states", "css-original")
-"""Tasks whose data only their owners give: they have a page before anybody has run them."""
 _WIDEST_WITH_INTERVALS = 4
 _NOTHING = "-"
 
@@ -46,22 +32,29 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
         lstrip_blocks=True,
         autoescape=False,
     )
+    task = tasks.find(protocol)
+    slices = task.slices if task else {}
     papers = {row.composer.name: row for board in boards for row in board.rows}
     return (
         environment.get_template("leaderboard.md.jinja")
         .render(
-            title=_TITLES.get(protocol, _plain(protocol)),
-            anew=protocol in _RENDERED_ANEW,
-            of_owners=protocol in OF_OWNERS,
-            published=_published_table(protocol),
+            title=task.title if task else _plain(protocol),
+            anew=task is not None and task.is_rendered,
+            of_owners=task is not None and not task.is_rendered,
+            published=_published_table(task),
             ks=", ".join(map(str, KS)),
             sections=[
                 {
                     "board": board,
+                    "preset": _plain(board.preset),
+                    "machine": _plain(str(board.origin.machine)),
                     "ranking": _ranking_table(board),
                     "cost": _cost_table(board),
                     "parts": _parts_table(board),
-                    "slices": [(_HEADINGS.get(name, _plain(name)), _slice_table(board, name)) for name in board.slices],
+                    "slices": [
+                        (slices[name].heading if name in slices else _plain(name), _slice_table(board, name))
+                        for name in board.slices
+                    ],
                 }
                 for board in boards
             ],
@@ -70,7 +63,11 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
                 for card, row in ((papers[name].composer, papers[name]) for name in sorted(papers))
             ],
             sources=SOURCES,
-            later=[(_plain(row.composer), row.recall[1], row.source) for row in later_methods(protocol)],
+            later=[
+                (_plain(row.method), row.recall[1], row.source)
+                for row in (task.later if task else ())
+                if 1 in row.recall
+            ],
         )
         .rstrip("\n")
         + "\n"
@@ -78,7 +75,8 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
 
 
 def _ranking_table(board: Board) -> str:
-    published = "Original" if board.protocol in _RENDERED_ANEW else "Published"
+    task = tasks.find(board.protocol)
+    published = "Original" if task and task.is_rendered else "Published"
     header = ["#", "Composer", "R@1", "95% interval", "Group", *(f"R@{k}" for k in KS[1:]), "Seeds", published]
     lines = []
     for row in board.rows:
@@ -92,12 +90,12 @@ def _ranking_table(board: Board) -> str:
     return _table(header, lines, left=(1,))
 
 
-def _published_table(protocol: str) -> str:
-    """What the paper reports for a task, without our columns."""
-    rows = published_table(protocol)
+def _published_table(task: Task | None) -> str:
+    """What the TIRG paper reports for a task, best Recall@1 first; empty where it reports nothing."""
+    rows = sorted(task.published if task else (), key=lambda row: -row.recall[1])
     header = ["Composer", *(f"R@{k}" for k in KS), "Source"]
     lines = [
-        [_plain(get(row.composer).info.title), *(str(row.recall.get(k, _NOTHING)) for k in KS), row.source]
+        [_plain(get(row.method).info.title), *(str(row.recall.get(k, _NOTHING)) for k in KS), row.source]
         for row in rows
     ]
     return _table(header, lines, left=(0,)) if rows else ""
@@ -114,21 +112,27 @@ def _parts_table(board: Board) -> str:
 
 
 def _cost_table(board: Board) -> str:
-    header = ["Composer", "Year", "Parameters", "Composer's own", "Queries/s", "Time", "Checked", "Device"]
+    header = ["Composer", "Year", "Parameters", "Composer's own", "Queries/s", "Time", "Checked", "Device", "Note"]
     lines = [
         [
             _plain(row.composer.title),
             str(row.composer.year),
             _millions(row.parameters.total),
             _millions(row.parameters.composer),
-            f"{row.queries_per_second:.0f}",
-            duration(row.wall_seconds),
+            _timed(f"{row.queries_per_second:.0f}", row),
+            _timed(duration(row.wall_seconds), row),
             str(row.tier),
             _plain(row.device),
+            _plain("; ".join(row.notes)),
         ]
         for row in board.rows
     ]
-    return _table(header, lines, left=(0, 6, 7))
+    return _table(header, lines, left=(0, 6, 7, 8))
+
+
+def _timed(text: str, row: Row) -> str:
+    """A time; in brackets if it does not compare with those of the other rows."""
+    return text if row.is_timed_alike else f"({text})"
 
 
 def _slice_table(board: Board, attribute: str) -> str:
@@ -167,7 +171,7 @@ def csv_table(boards: Sequence[Board]) -> str:
         "url",
     ]
     header += ["tier", "author", "seeds", "parameters", "composer_parameters", "queries_per_second", "wall_seconds"]
-    header += ["device"]
+    header += ["device", "timed_alike", "notes"]
     header += ["published_recall_1", "published_source", "slice", "queries"]
     header += [f"recall_{k}{part}" for k in KS for part in ("", "_deviation", "_low", "_high", "_chance")]
     writer.writerow(header)
@@ -191,6 +195,8 @@ def csv_table(boards: Sequence[Board]) -> str:
                 row.queries_per_second,
                 row.wall_seconds,
                 row.device,
+                row.is_timed_alike,
+                "; ".join(row.notes),
             ]
             about += [known.recall[1], known.source] if known else [None, None]
             for name, score in row.scores.items():
@@ -281,7 +287,7 @@ def _terminal_table(board: Board) -> Table:
         score = row.scores[ALL]
         cells = [str(row.rank), row.composer.title, _mean(score, 1).replace(" ", ""), _interval(score)]
         cells += [*(_mean(score, k, with_deviation=False) for k in KS[1:]), str(len(row.seeds))]
-        table.add_row(*map(Text, [*cells, _clock(row.wall_seconds)]))
+        table.add_row(*map(Text, [*cells, _timed(_clock(row.wall_seconds), row)]))
     chance = board.rows[0].scores[ALL].chance
     levels = [_chance(chance[1]), "", *(_chance(chance[k]) for k in KS[1:])]
     table.add_row("", *(Text(cell, style="dim") for cell in ("chance", *levels)))

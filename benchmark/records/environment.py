@@ -1,20 +1,29 @@
-"""The machine and the code that a run was made with."""
+"""The machine and the code that a run was made with, and whether other work ran beside it."""
 
 import os
 import platform
 import subprocess
 from pathlib import Path
+from time import perf_counter
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+import psutil
+from pydantic import BaseModel, ConfigDict, Field
+
+from benchmark.recipe.runtime import Runtime
 
 
 class Environment(BaseModel):
-    """Where a run was made. `cuda` is None on a CPU.
+    """Where a run was made.
 
-    `code_commit` and `dirty` are as `checkout` gives them.
+    Attributes:
+        cuda: None on a CPU.
+        code_commit, dirty: as `checkout` gives them.
+        code_version: of the sources that every run of the task depends on (`code_version.code_version`).
+        other_cores: how many cores other processes kept busy meanwhile (`OtherWork`); None if that is unknown.
     """
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
     python: str
     torch: str
@@ -25,17 +34,47 @@ class Environment(BaseModel):
     platform: str
     code_commit: str | None
     dirty: bool | None
+    code_version: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    runtime: Runtime
+    other_cores: Annotated[float, Field(ge=0)] | None
 
 
-def current_environment(device: str) -> Environment:
-    """Describe this machine.
+class OtherWork:
+    """Measures how many cores other processes keep busy, on average, from when it is made.
 
-    Args:
-        device: what the run computes on, as torch names it: "cpu", "cuda", "cuda:1".
+    That is the CPU time of the whole machine (psutil.cpu_times: user, nice, system, interrupts, and what a hypervisor
+    gave to other guests), less the time of this process and of the children that it has waited for, by wall time. It
+    says nothing of a GPU. A run that was resumed is measured in its last process alone.
     """
+
+    def __init__(self) -> None:
+        self._started, self._busy, self._own = perf_counter(), _busy_seconds(), _own_seconds()
+
+    def cores(self) -> float | None:
+        """None where the system does not count."""
+        busy = _busy_seconds() - self._busy
+        wall = perf_counter() - self._started
+        if busy <= 0 or wall <= 0:
+            return None
+        return round(max(0.0, busy - (_own_seconds() - self._own)) / wall, 2)
+
+
+def _busy_seconds() -> float:
+    times = psutil.cpu_times()
+    return float(sum(getattr(times, name, 0.0) for name in ("user", "nice", "system", "irq", "softirq", "steal")))
+
+
+def _own_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def current_environment(runtime: Runtime, *, code_version: str, other_cores: float | None) -> Environment:
+    """Describe this machine, its software and how a run used them."""
     import numpy
     import torch
 
+    device = runtime.device
     on_gpu = torch.device(device).type == "cuda"
     commit, dirty = checkout(Path(__file__).resolve())
     return Environment(
@@ -48,6 +87,9 @@ def current_environment(device: str) -> Environment:
         platform=f"{platform.system()} {platform.machine()}",
         code_commit=commit,
         dirty=dirty,
+        code_version=code_version,
+        runtime=runtime,
+        other_cores=other_cores,
     )
 
 
@@ -63,9 +105,9 @@ def cpu_name() -> str:
 def checkout(file: Path) -> tuple[str | None, bool | None]:
     """Commit of the checkout that tracks this file, and whether a tracked Python file differs from it.
 
-    An installed package may lie inside somebody else's repository; git tracking the file is what makes it ours. Where
-    it does not, CSS_BENCH_COMMIT may say which commit was copied there: its hash, and a "+" behind it if files were
-    changed before; both are None without it.
+    An installed package may be inside somebody else's repository, so git has to track the file. Where it does not,
+    CSS_BENCH_COMMIT may say which commit was copied there: its hash, and a "+" behind it if files were changed before;
+    both are None without it.
     """
     try:
         _git(file.parent, "ls-files", "--error-unmatch", file.name)

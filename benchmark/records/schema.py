@@ -1,16 +1,19 @@
-"""The format of a record: what one run says, as types that refuse what does not fit."""
+"""The format of a record: what one run reports, as types that refuse what does not fit."""
 
 import datetime
 import hashlib
 import json
+from pathlib import PurePath
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from benchmark.recipe.identity import RunIdentity
+from benchmark.recipe.schema import hash_of
 from benchmark.records.environment import Environment
-from benchmark.scoring.recall import Metrics
+from benchmark.scoring.metrics import Metrics
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$")]
 # No control characters, and no start that a spreadsheet would take for a formula.
@@ -39,7 +42,8 @@ class DatasetCard(_Part):
     """The data a run was scored on.
 
     `gallery` and `queries` are numbers of images and of test queries. `skipped` images were broken and left out, with
-    the queries on them; `skipped_sha256` is of the list of their names.
+    the queries on them; `skipped_sha256` is of the list of their names. `rendering` is the configuration that css-gen
+    renders the data from, under the names of its options; None for data that cannot be rendered.
     """
 
     name: Name
@@ -48,6 +52,7 @@ class DatasetCard(_Part):
     queries: Annotated[int, Field(ge=1)]
     skipped: Count = 0
     skipped_sha256: Digest | None = None
+    rendering: dict[str, JsonValue] | None = None
 
 
 class TrainingFacts(_Part):
@@ -91,11 +96,11 @@ class StoredFile(_Part):
 
 
 class Submission(_Part):
-    """Whose composer a run trained, where it is not one of `models/`.
+    """Who submitted the composer of a run, where it is not one of `models/`.
 
     Attributes:
-        source_sha256: of its code, which lies beside the records.
-        sandbox: what held its process: "bubblewrap", or "process" for limits and an audit hook alone.
+        source_sha256: of its code, which is kept beside the records.
+        sandbox: of its process: "bubblewrap", or "process" for limits and an audit hook alone.
     """
 
     author: Line
@@ -105,19 +110,25 @@ class Submission(_Part):
 
 
 class RunRecord(_Part):
-    """A finished run. Make one with `record.new_record`.
+    """A finished run. Make one with `making.new_record`.
 
-    `configuration` is the recipe alone, without composer, protocol and seed: rows of a table share it.
-    `checkpoint.path` may be relative to anywhere; `ranks.path` is relative to the record.
+    Attributes:
+        preset: what the recipe was called when the run was made. Tables compute the label again, from the recipe.
+        configuration: the recipe's content (`Recipe.content`): its version, and what differs from the defaults.
+        composer_sha256: of the file that defines the composer.
+        is_local: whether that is a file that was named on the command line, neither in `models/` nor submitted.
+        checkpoint: its path may be relative to anywhere.
+        ranks: its path is relative to the record.
     """
 
-    format_version: Literal[1]
+    format_version: Literal[2]
     protocol: Name
     composer: ComposerCard
-    preset: Name
+    preset: Line
     seed: Count
     configuration: dict[str, JsonValue]
-    configuration_hash: Digest
+    composer_sha256: Digest
+    is_local: bool = False
     dataset: DatasetCard
     metrics: Metrics
     training: TrainingFacts
@@ -132,20 +143,28 @@ class RunRecord(_Part):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        expected = configuration_hash(
-            self.configuration,
-            protocol=self.protocol,
-            composer=self.composer.name,
-            dataset_fingerprint=self.dataset.fingerprint,
-        )
-        if self.configuration_hash != expected:
-            raise ValueError("configuration_hash does not belong to this configuration, composer and dataset")
-        if self.ranks.path != file_name(self.preset, self.seed, "parquet"):
-            raise ValueError(f"ranks.path is not {file_name(self.preset, self.seed, 'parquet')}")
+        if self.ranks.path != (name := f"{self.place.name}.parquet"):
+            raise ValueError(f"ranks.path is not {name}")
+        if self.submission and self.submission.source_sha256 != self.composer_sha256:
+            raise ValueError("submission.source_sha256 is not composer_sha256")
         return self
 
+    @property
+    def recipe_hash(self) -> str:
+        return hash_of(self.configuration)
+
+    @property
+    def identity(self) -> RunIdentity:
+        return RunIdentity(self.protocol, self.composer.name, self.recipe_hash, self.seed, self.dataset.fingerprint)
+
+    @property
+    def place(self) -> PurePath:
+        """Its path below `records/`, without an ending."""
+        return self.identity.place(self.preset)
+
     def reproducible(self) -> dict[str, Any]:
-        """What the same code, recipe and seed give again to the last digit on the same machine: no times, no hosts."""
+        """All but times and hosts: the same code, recipe, seed and number of threads give it again on the same machine,
+        to the last digit."""
         return self.model_dump(
             mode="json",
             exclude={
@@ -155,31 +174,6 @@ class RunRecord(_Part):
                 "training": {"queries_per_second", "wall_seconds", "evaluation_seconds", "peak_memory_mib"},
             },
         )
-
-
-def configuration_hash(
-    configuration: dict[str, JsonValue], *, protocol: str, composer: str, dataset_fingerprint: str
-) -> str:
-    """SHA-256 of everything that decides a run but the seed: equal hashes need no second run.
-
-    Raises:
-        ValueError: the configuration holds NaN or infinity.
-    """
-    return sha256(
-        canonical(
-            {
-                "protocol": protocol,
-                "composer": composer,
-                "dataset": dataset_fingerprint,
-                "configuration": configuration,
-            }
-        )
-    )
-
-
-def file_name(preset: str, seed: int, suffix: str) -> str:
-    """The name of a run's file with that suffix."""
-    return f"{preset}-s{seed}.{suffix}"
 
 
 def canonical(values: Any) -> bytes:

@@ -1,19 +1,17 @@
-"""One run as data: a typed JSON file of numbers, and beside it a Parquet file of what became of every query.
+"""Records on disk: a typed JSON file of numbers, and beside it a Parquet file of what became of every query.
 
-    records/<protocol>/<composer>/<preset>-s<seed>.json
-    records/<protocol>/<composer>/<preset>-s<seed>.parquet
+    records/<task>/<composer>/<preset>-<recipe>-s<seed>-<fingerprint>.json, and .parquet (see `recipe.identity`)
 
 Whatever a table shows can be computed again from the second file, and `validate_record` does. The first ends in a
 checksum of its own content, which catches an edit by hand, not a forger: only scoring the checkpoint again does that.
 """
 
-import datetime
 import json
 from math import isclose
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple, NoReturn
 
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 
 import models
 from benchmark.errors import BenchmarkError
@@ -31,12 +29,12 @@ from benchmark.records.schema import (
     Submission,
     TrainingFacts,
     canonical,
-    configuration_hash,
-    file_name,
     sha256,
 )
+from benchmark.records.tier import SUFFIX as TIER_SUFFIX
 from benchmark.records.tier import Tier, tier_of
-from benchmark.scoring.recall import Outcomes, metrics_of
+from benchmark.scoring.metrics import metrics_of
+from benchmark.scoring.recall import Outcomes
 from css_gen.storage.atomic import write_atomically
 
 __all__ = [
@@ -54,19 +52,16 @@ __all__ = [
     "Submission",
     "Tier",
     "TrainingFacts",
-    "configuration_hash",
     "load_outcomes",
     "load_record",
-    "new_record",
     "read_stored",
-    "record_path",
     "save_record",
     "submitted_source",
     "validate_record",
 ]
 
 SUBMISSIONS = "submissions"
-"""The folder beside `records/` that holds the code of submitted composers: NAME/NAME.py."""
+"""The folder beside `records/` with the code of submitted composers: NAME/NAME.py."""
 
 _LARGEST_FILE = 64 * 2**20
 
@@ -81,80 +76,41 @@ class StoredRecord(NamedTuple):
     file_sha256: str = ""
 
 
-def new_record(
-    outcomes: Outcomes,
-    *,
-    protocol: str,
-    composer: ComposerCard,
-    preset: str,
-    seed: int,
-    configuration: dict[str, JsonValue],
-    dataset: DatasetCard,
-    training: TrainingFacts,
-    parameters: ParameterCounts,
-    curve: tuple[CurvePoint, ...],
-    examples: tuple[Example, ...] = (),
-    environment: Environment,
-    checkpoint: StoredFile | None,
-    created: datetime.date,
-    submission: Submission | None = None,
-) -> RunRecord:
-    """A record whose scores and hashes are computed here, so that they cannot be wrong.
-
-    Raises:
-        ValueError: there are no queries, or a value breaks the format (pydantic's ValidationError).
-    """
-    return RunRecord(
-        format_version=FORMAT_VERSION,
-        protocol=protocol,
-        composer=composer,
-        preset=preset,
-        seed=seed,
-        configuration=configuration,
-        configuration_hash=configuration_hash(
-            configuration, protocol=protocol, composer=composer.name, dataset_fingerprint=dataset.fingerprint
-        ),
-        dataset=dataset,
-        metrics=metrics_of(outcomes),
-        training=training,
-        parameters=parameters,
-        curve=curve,
-        examples=examples,
-        environment=environment,
-        checkpoint=checkpoint,
-        ranks=StoredFile(path=file_name(preset, seed, "parquet"), sha256=sha256(encode(outcomes))),
-        created=created,
-        submission=submission,
-    )
-
-
-def record_path(root: Path, *, protocol: str, composer: str, preset: str, seed: int) -> Path:
-    """Where under `root` the record of that run lies, or would lie."""
-    return root / protocol / composer / file_name(preset, seed, "json")
-
-
-def save_record(record: RunRecord, outcomes: Outcomes, root: Path) -> Path:
+def save_record(record: RunRecord, outcomes: Outcomes, root: Path, *, replace: bool = False) -> Path:
     """Write a record and its outcomes under `root`, the record last, and return its path.
+
+    Args:
+        replace: whether another record of the same run may be replaced.
 
     Raises:
         ValueError: the record was not made from these outcomes.
-        BenchmarkError: the folder cannot be written.
+        BenchmarkError: the folder cannot be written, or holds another record of this run.
     """
     content = encode(outcomes)
     if sha256(content) != record.ranks.sha256:
         raise ValueError("these are not the outcomes that the record was made from")
-    path = record_path(
-        root, protocol=record.protocol, composer=record.composer.name, preset=record.preset, seed=record.seed
-    )
+    path = root / f"{record.place}.json"
     values = record.model_dump(mode="json")
     sealed = values | {"sha256": sha256(canonical(values))}
+    text = (json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
     try:
+        earlier = record.identity.find(root)
+        if earlier and not replace and not (earlier == path and path.read_bytes() == text):
+            raise BenchmarkError(f"{earlier}: there is a record of this run already; --replace replaces it")
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path.parent / record.ranks.path, content)
-        write_atomically(path, (json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+        write_atomically(path, text)
+        if earlier and earlier != path:
+            remove_record(earlier)
     except OSError as error:
         raise BenchmarkError(f"{path}: the record cannot be written ({error.strerror}); check the folder") from None
     return path
+
+
+def remove_record(path: Path) -> None:
+    """Remove a record with what is kept beside it. Raises OSError."""
+    for suffix in (".json", ".parquet", TIER_SUFFIX):
+        path.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def load_record(path: Path) -> RunRecord:
@@ -185,7 +141,7 @@ def load_outcomes(path: Path, record: RunRecord) -> Outcomes:
     """Read what became of each query of the record at `path`.
 
     Raises:
-        BenchmarkError: the file is missing, is not the one that the record was made from, or is no such table.
+        BenchmarkError: the file is missing, is not the one that the record was made from, or has another content.
     """
     file = path.parent / record.ranks.path
     content = _read(file)
@@ -198,33 +154,32 @@ def load_outcomes(path: Path, record: RunRecord) -> Outcomes:
 
 
 def read_stored(path: Path) -> StoredRecord:
-    """A record that agrees with itself: see `validate_record` for what is checked.
+    """Load a record and check that it is internally consistent; `validate_record` lists what is checked.
 
     Raises:
-        BenchmarkError: it does not; the message names the file and the first disagreement.
+        BenchmarkError: it is not; the message names the file and the first disagreement.
     """
     file_sha256 = sha256(_read(path))
     record = load_record(path)
-    home = record_path(
-        Path(), protocol=record.protocol, composer=record.composer.name, preset=record.preset, seed=record.seed
-    )
+    home = PurePath(f"{record.place}.json")
     if path.resolve().parts[-3:] != home.parts:
         raise BenchmarkError(f"{path}: is the record of another run; its place is {home} among the records")
     outcomes = load_outcomes(path, record)
     _require_source(path, record)
     gallery = record.dataset.gallery
-    if outcomes.candidates.max() > gallery or outcomes.first.max() >= gallery:
+    if outcomes.candidates.max() > gallery or outcomes.top1.max() >= gallery:
         raise BenchmarkError(f"{path}: its ranks are from a gallery of more than {gallery} images; run it again")
     for example in record.examples:
         if example.query >= record.dataset.queries or max(example.top, default=0) >= gallery:
             raise BenchmarkError(f"{path}: an example names a query or an image that there is not; run it again")
-    if difference := _difference("metrics", record.metrics.model_dump(), metrics_of(outcomes).model_dump()):
+    computed = metrics_of(outcomes, only=record.metrics.scores)
+    if difference := _difference("metrics", record.metrics.model_dump(), computed.model_dump()):
         raise BenchmarkError(f"{path}: {difference}; the record was edited or is broken, run it again")
     return StoredRecord(record, outcomes, path, tier_of(path), file_sha256)
 
 
 def submitted_source(path: Path, composer: str) -> Path:
-    """Where the code of a submitted composer lies whose record is at `path`."""
+    """The file with the code of a submitted composer whose record is at `path`."""
     return path.resolve().parents[3] / SUBMISSIONS / composer / f"{composer}.py"
 
 
@@ -240,10 +195,10 @@ def _require_source(path: Path, record: RunRecord) -> None:
 
 
 def validate_record(path: Path) -> list[str]:
-    """What is wrong with a record, one line for a person each; empty if nothing is.
+    """Say what is wrong with a record, one line each; empty if nothing is.
 
-    Checked: format, checksum, its place among the records, the hashes of its configuration, its ranks and the code of a
-    submission, and every score, which is computed again from the ranks.
+    Checked: format, checksum, its place among the records (which names the hash of its recipe), the hashes of its ranks
+    and of the code of a submission, and every score, which is computed again from the ranks.
     """
     try:
         read_stored(path)
@@ -269,7 +224,7 @@ def _difference(name: str, said: Any, computed: Any) -> str | None:
 def _read(path: Path) -> bytes:
     try:
         if path.stat().st_size > _LARGEST_FILE:
-            raise BenchmarkError(f"{path}: is larger than {_LARGEST_FILE // 2**20} MiB, so no record; remove it")
+            raise BenchmarkError(f"{path}: is larger than {_LARGEST_FILE // 2**20} MiB, so not a record; remove it")
         return path.read_bytes()
     except OSError as error:
         raise BenchmarkError(f"{path}: cannot be read ({error.strerror})") from None

@@ -1,6 +1,6 @@
-"""How far somebody has checked a record: a small file beside it, which names the very record by its hash.
+"""How far somebody has checked a record: a small file beside it, which names the record by its hash.
 
-It is a claim of whoever put it there, as the record is: `tirg-bench verify` makes it, and can be run again.
+Like the record, it is a claim of whoever added it; `tirg-bench verify` writes it, and anybody can run that again.
 """
 
 import datetime
@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from benchmark.errors import BenchmarkError
 from css_gen.storage.atomic import write_atomically
 
-_SUFFIX = ".verified"
+SUFFIX = ".verified"
+"""Of the file beside a record that says how far it was checked."""
 
 
 class Tier(StrEnum):
@@ -41,26 +42,26 @@ class _Verified(BaseModel):
 
 
 def tier_of(record: Path) -> Tier:
-    """Of the record at that path; what was said of another state of the file does not count.
+    """How far the record at that path was checked; a note about another state of the file does not count.
 
     Raises:
         BenchmarkError: the file beside it is damaged.
     """
-    path = record.with_suffix(_SUFFIX)
+    path = record.with_suffix(SUFFIX)
     try:
         said = _Verified.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return Tier.SELF_REPORTED
     except (OSError, ValidationError):
-        raise BenchmarkError(f"{path}: is no result of `tirg-bench verify`; remove it") from None
+        raise BenchmarkError(f"{path}: not a valid `tirg-bench verify` result; delete it") from None
     return said.tier if said.record_sha256 == _hash(record) else Tier.SELF_REPORTED
 
 
 def write_tier(record: Path, tier: Tier, *, record_sha256: str, recall_at_1: float) -> bool:
-    """Note what was found, unless as much is noted already; whether something was written.
+    """Note what was found, unless as much is noted already; return whether something was written.
 
     Args:
-        record_sha256: of the file that was checked. If another stands there by now, the note does not count.
+        record_sha256: of the file that was checked. If it was replaced meanwhile, the note does not count.
 
     Raises:
         BenchmarkError: it cannot be written.
@@ -70,9 +71,9 @@ def write_tier(record: Path, tier: Tier, *, record_sha256: str, recall_at_1: flo
             return False
         today = datetime.datetime.now(datetime.UTC).date()
         said = _Verified(tier=tier, record_sha256=record_sha256, recall_at_1=recall_at_1, checked=today)
-        write_atomically(record.with_suffix(_SUFFIX), (said.model_dump_json(indent=2) + "\n").encode())
+        write_atomically(record.with_suffix(SUFFIX), (said.model_dump_json(indent=2) + "\n").encode())
     except OSError as error:
-        raise BenchmarkError(f"{record}: what was found cannot be noted beside it ({error.strerror})") from None
+        raise BenchmarkError(f"{record}: the verification note cannot be written ({error.strerror})") from None
     return True
 
 

@@ -1,28 +1,36 @@
-"""A grid of runs: what is there is skipped, what was interrupted goes on, what fails does not stop the rest."""
+"""A grid of runs: those with a record are skipped, interrupted ones resume, and a failure does not stop the rest."""
 
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 import models
 from benchmark import tasks as datasets
-from benchmark.recipe.config import unknown
 from benchmark.datasets.splits import Dataset
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.records.finished_run import recipe_of
-from benchmark.records.store import RunRecord, StoredRecord, configuration_hash, read_stored, record_path
-from benchmark.runs.single_run import Bench, Run, make_record, run_folder
+from benchmark.recipe.identity import Run
+from benchmark.recipe.spelling import unknown
+from benchmark.records.code_version import composer_sha256
+from benchmark.records.store import RunRecord, StoredRecord
+from benchmark.runs.earlier import earlier_record, held, outdated
+from benchmark.runs.single_run import Bench, make_record, run_folder
 from benchmark.training.parts import require_parts
+from models.registry import get
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Runs in their order, and the open datasets by the name of the task."""
+
+    runs: tuple[Run, ...]
+    datasets: Mapping[str, Dataset]
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What became of a run: its record, which may be from before, or why there is none."""
+    """The outcome of a run: its record, which may be from before, or why there is none."""
 
     run: Run
     record: RunRecord | None
@@ -31,95 +39,100 @@ class Finished:
     is_new: bool = True
 
 
-def grid(composers: Sequence[str], dataset_names: Sequence[str], seeds: Sequence[int]) -> list[Run]:
-    """Every combination, seed by seed, so that a whole board stands early.
+def require_known(composers: Sequence[str], tasks: Sequence[str], bench: Bench) -> None:
+    """See that everything that has a name exists, and that folders can be written to, before any data is read.
 
     Raises:
-        UsageError: a composer or dataset is unknown; the message offers the nearest.
+        UsageError: a composer, a task or a part of a recipe is unknown; the message offers the nearest.
+        BenchmarkError: a folder cannot be written to, or pretrained weights cannot be read.
     """
     for composer in composers:
         if composer not in models.names():
             raise UsageError(unknown("composer", composer, models.names()))
-    for name in dataset_names:
-        datasets.info(name)
-    return [Run(composer, name, seed) for seed, name, composer in product(seeds, dataset_names, composers)]
+    for task in tasks:
+        datasets.get(task)
+    for recipe in {bench.recipe(task) for task in tasks}:
+        require_parts(recipe)
+    require_writable(bench)
 
 
-def run_all(runs: Sequence[Run], bench: Bench) -> Iterator[Finished]:
-    """Make each run that has no valid record of the same configuration yet. One that fails does not stop the rest.
+def plan(composers: Sequence[str], tasks: Sequence[str], seeds: Sequence[int], bench: Bench) -> Plan:
+    """Open the datasets and list every combination, seed by seed, so that a whole board is there early.
 
     Raises:
-        BenchmarkError: before any run, if a dataset cannot be opened, a folder cannot be written to, or the image
-            encoder or its pretrained weights cannot be had.
+        UsageError: as `require_known`.
+        BenchmarkError: as `require_known`, or a dataset cannot be opened.
     """
-    require_writable(bench)
-    for config in {bench.recipe(run.dataset) for run in runs}:
-        require_parts(config)
-    opened: dict[str, Dataset] = {}
-    for run in runs:
-        if run.dataset not in opened:
-            place = datasets.locate(run.dataset, bench.places)
-            opened[run.dataset] = datasets.info(run.dataset).open(
-                place,
-                image_size=bench.recipe(run.dataset).data.image_size,
-                reporter=bench.reporter,
-                skip_broken=bench.skip_broken,
-            )
-    for number, run in enumerate(runs, start=1):
-        yield _finish(run, opened[run.dataset], bench, f"[{number}/{len(runs)}] {run}")
+    require_known(composers, tasks, bench)
+    opened = {task: open_task(task, bench) for task in tasks}
+    runs = (
+        Run(task, composer, bench.recipe(task), seed, opened[task].fingerprint, opened[task].spatial)
+        for seed, task, composer in product(seeds, tasks, composers)
+    )
+    return Plan(tuple(runs), opened)
+
+
+def open_task(task: str, bench: Bench) -> Dataset:
+    """Open the dataset of a task. Raises BenchmarkError if it cannot be opened."""
+    place, size = datasets.locate(task, bench.places), bench.recipe(task).data.image_size
+    opener = datasets.get(task).open
+    return opener(place, image_size=size, reporter=bench.reporter, skip_broken=bench.skip_broken)
+
+
+def run_all(planned: Plan, bench: Bench) -> Iterator[Finished]:
+    """Make each run that has no record yet. One that fails does not stop the rest.
+
+    A damaged record is a failure, and one that was made by other code is kept and reported: `bench.replace` makes both
+    again. Nothing else is ever replaced.
+    """
+    for number, run in enumerate(planned.runs, start=1):
+        yield _finish(run, planned.datasets[run.task], bench, f"[{number}/{len(planned.runs)}] {run}")
 
 
 def _finish(run: Run, dataset: Dataset, bench: Bench, title: str) -> Finished:
-    if stored := valid_record(run, dataset, bench, bench.records):
-        record = stored.record
-        bench.reporter.message(f"{title}: has a record, R@1 {record.metrics.recall[1]:.1f}")
-        return Finished(run, record, is_new=False)
-    folder = run_folder(run, bench)
     try:
-        with held(folder):
-            record = make_record(run, dataset, bench, title)
+        if stored := _still_good(run, bench, title):
+            return Finished(run, stored.record, is_new=False)
+        with held(run_folder(run, bench.runs)):
+            return Finished(run, make_record(run, dataset, bench, title))
     except Exception as error:
-        what = str(error) if isinstance(error, BenchmarkError) else f"{type(error).__name__}: {error}"
-        failure = " ".join(what.split())
+        failure = " ".join(failure_of(error).split())
         bench.reporter.message(f"{title}: FAILED, {failure}")
         return Finished(run, None, failure, traceback.format_exc())
-    return Finished(run, record)
 
 
-def valid_record(run: Run, dataset: Dataset, bench: Bench, records: Path) -> StoredRecord | None:
-    """The record of this very run under `records`, if it is there and agrees with itself."""
-    config = bench.recipe(run.dataset)
-    path = record_path(records, protocol=run.dataset, composer=run.composer, preset=config.preset, seed=run.seed)
-    if not path.exists():
-        return None
+def _still_good(run: Run, bench: Bench, title: str) -> StoredRecord | None:
+    """The record of this very run, unless it is to be made again."""
     try:
-        stored = read_stored(path)
+        stored = earlier_record(run.identity, bench.records)
     except BenchmarkError as error:
-        bench.reporter.message(f"{error}; it is made anew")
+        if not bench.replace:
+            raise BenchmarkError(f"{error}; --replace makes it again") from None
+        bench.reporter.message(f"{title}: replaces a record ({error})")
         return None
-    wanted = configuration_hash(
-        recipe_of(config),
-        protocol=run.dataset,
-        composer=run.composer,
-        dataset_fingerprint=dataset.fingerprint,
-    )
-    return stored if stored.record.configuration_hash == wanted else None
+    if stored is None:
+        return None
+    what = outdated(stored.record, composer_sha256(get(run.composer)))
+    if what and bench.replace:
+        bench.reporter.message(f"{title}: replaces a record of {what}")
+        return None
+    of = f" of {what}; --replace makes it again" if what else ""
+    bench.reporter.message(f"{title}: has a record{of}, R@1 {stored.record.metrics.recall[1]:.1f}")
+    return stored
 
 
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Keep others from making the same run at the same time."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise BenchmarkError(f"another tirg-bench is at work in {folder}; wait for it, or use --runs") from None
+def failure_of(error: Exception) -> str:
+    """What went wrong, for the user; errors of the operating system with the file that they are about."""
+    if isinstance(error, BenchmarkError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {error}"
 
 
 def require_writable(bench: Bench) -> None:
     """Raises BenchmarkError if records, tables or runs cannot be written."""
-    tables = [(bench.leaderboards, "--out")] if bench.is_on_leaderboard else []
+    tables: list[tuple[Path, str]] = [(bench.leaderboards, "--out")] if bench.is_on_leaderboard else []
     for folder, option in (*tables, (bench.records, "--out"), (bench.runs, "--runs")):
         probe = folder / ".writable"
         try:
@@ -127,7 +140,7 @@ def require_writable(bench: Bench) -> None:
             probe.touch()
             probe.unlink(missing_ok=True)
         except OSError as error:
-            why = error.strerror or "it is no folder"
+            why = error.strerror or "not a folder"
             raise BenchmarkError(
                 f"{folder} cannot be written to ({why}); choose another folder with {option}"
             ) from None

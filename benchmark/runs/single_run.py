@@ -1,147 +1,145 @@
-"""One run: a composer on a protocol with a seed, from the data to its record."""
+"""One run: a composer on a task with a seed, from the data to its record."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
-from benchmark.training.checkpoint import Checkpoint, Identity, model_tensors
-from benchmark.recipe.config import Config
+import torch
+
 from benchmark.datasets.splits import Dataset, Split, hold_out, with_own_images
 from benchmark.device import make_accelerator, peak_memory_mib, reproducible, start_measuring_memory
 from benchmark.errors import UsageError
+from benchmark.recipe.identity import Run
+from benchmark.recipe.runtime import Runtime
+from benchmark.recipe.schema import Recipe
+from benchmark.records.code_version import code_version, composer_sha256, is_local
+from benchmark.records.environment import OtherWork, current_environment
+from benchmark.records.making import FinishedRun, composer_card, dataset_card, new_record, stored_file
+from benchmark.records.store import RunRecord, save_record
+from benchmark.runs.recipes import label_on
 from benchmark.scoring.evaluation import evaluate
-from benchmark.records.finished_run import FinishedRun, card_of, record_of
-from models.network import Network
+from benchmark.scoring.recall import recall_at_k
+from benchmark.training.checkpoint import Checkpoint, model_tensors
+from benchmark.training.loop import steps_done, train
 from benchmark.training.model import new_network as network_of
 from benchmark.training.model import require_texts
-from benchmark.training.progress import Curves, Progress, RunReporter
-from benchmark.scoring.recall import recall_at_k
-from benchmark.records.store import RunRecord, save_record
-from benchmark.training.loop import SECONDS_BETWEEN_CHECKPOINTS, steps_done, train
+from benchmark.training.progress import Curves, Progress, Report, RunReporter
+from benchmark.training.samplers import make_sampler
 from css_gen.storage.atomic import PARTIAL_SUFFIX
+from models.network import Network
 from models.registry import get
 
 CHECKPOINT_NAME = "training.safetensors"
 MODEL_NAME = "model.safetensors"
 
 
-@dataclass(frozen=True)
-class Run:
-    composer: str
-    dataset: str
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.composer} on {self.dataset}, seed {self.seed}"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Where runs find and leave things.
+    """The settings that runs share: recipes, runtime, and where they find and leave things.
 
     Attributes:
-        config: the recipe of all runs but those on the datasets that `recipes` names.
+        base: the recipe of all runs but those on the tasks that `recipes` names.
         places: folders of datasets that are not in `data/`, by folder name.
         leaderboards: records go to `records/` in it.
         runs: a folder for each run's checkpoint, model and curves.
-        device: as torch names it.
         skip_broken: whether images and queries that are broken are left out.
+        replace: whether a record that is damaged, or was made by other code, is made again.
     """
 
-    config: Config
-    device: str
+    base: Recipe
+    runtime: Runtime
     reporter: RunReporter
-    recipes: dict[str, Config] = field(default_factory=dict)
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
     places: dict[str, Path] = field(default_factory=dict)
     skip_broken: bool = False
+    replace: bool = False
     leaderboards: Path = Path("leaderboards")
     runs: Path = Path("runs")
-    seconds_between_checkpoints: float = SECONDS_BETWEEN_CHECKPOINTS
 
-    def recipe(self, dataset: str) -> Config:
-        return self.recipes.get(dataset, self.config)
+    def recipe(self, task: str) -> Recipe:
+        return self.recipes.get(task, self.base)
+
+    @property
+    def device(self) -> str:
+        return self.runtime.device
 
     @property
     def is_on_leaderboard(self) -> bool:
         """What is scored on the validation part chooses a recipe, and is never ranked."""
-        return self.config.evaluation.split == "test"
+        return self.base.evaluation.split == "test"
 
     @property
     def records(self) -> Path:
         return (self.leaderboards if self.is_on_leaderboard else self.runs) / "records"
 
 
-def run_folder(run: Run, bench: Bench) -> Path:
-    """Where a run keeps its checkpoint, its model and its curves."""
-    return bench.runs / run.dataset / run.composer / f"{bench.recipe(run.dataset).preset}-s{run.seed}"
+def run_folder(run: Run, runs: Path) -> Path:
+    """Where below `runs` a run keeps its checkpoint, its model and its curves."""
+    return runs / run.identity.place(label_on(run.task, run.recipe))
 
 
 def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunRecord:
     """Train, score, and write the model and the record."""
-    started = perf_counter()
-    config, folder = bench.recipe(run.dataset), run_folder(run, bench)
-    start_measuring_memory(bench.device)
-    training, looked_at, scored = parts_of(dataset, config)
-    network = new_network(run, config, training, spatial=dataset.spatial)
-    require_texts(network, scored.texts)
-    identity = Identity(run.composer, run.dataset, dataset.fingerprint, dataset.spatial, run.seed, config)
-    accelerator = make_accelerator(bench.device, config.training.precision)
-    chunk = config.evaluation.chunk
+    started, other_work = perf_counter(), OtherWork()
+    recipe, runtime, folder = run.recipe, bench.runtime, run_folder(run, bench.runs)
+    version = code_version(run.task)
+    start_measuring_memory(runtime.device)
+    training, validation, scored = parts_of(dataset, recipe)
+    accelerator = make_accelerator(runtime.device, recipe.training.precision)
+    with threads(runtime.threads), reproducible(runtime.device):
+        network = new_network(run, training)
+        require_texts(network, scored.texts)
 
-    def look() -> float:
-        assert looked_at is not None
-        return recall_at_k(evaluate(network, looked_at, accelerator=accelerator, chunk=chunk).outcomes.ranks)[1]
+        def validate() -> float:
+            assert validation is not None
+            found = evaluate(network, validation, accelerator=accelerator, batch_size=runtime.batch_size)
+            return recall_at_k(found.outcomes.ranks)[1]
 
-    done = steps_done(folder / CHECKPOINT_NAME, identity)
-    if done:
-        bench.reporter.message(f"{title}: goes on after step {done}, from {folder / CHECKPOINT_NAME}")
-    with reproducible(bench.device), bench.reporter.training(title, config.training.steps) as report:
-        curves = Curves(folder, from_step=done)
-        try:
-
-            def show(progress: Progress) -> None:
-                report(progress)
-                curves.add(progress)
-
+        done = steps_done(folder / CHECKPOINT_NAME, run)
+        if done:
+            bench.reporter.message(f"{title}: resumes after step {done}, from {folder / CHECKPOINT_NAME}")
+        with reported(bench.reporter, title, recipe.training.steps, folder, done) as show:
             trained = train(
                 network,
                 training,
-                dataset.sampler(
+                make_sampler(
                     training,
-                    groups=config.training.sources,
-                    modifications=config.training.modifications,
+                    groups=recipe.training.sources,
+                    modifications=recipe.training.modifications,
                     seed=run.seed,
                 ),
-                identity,
+                run,
                 accelerator=accelerator,
                 checkpoint_path=folder / CHECKPOINT_NAME,
                 report=show,
-                validate=look if looked_at else None,
-                seconds_between_checkpoints=bench.seconds_between_checkpoints,
+                validate=validate if validation else None,
+                runtime=runtime,
             )
-        finally:
-            curves.close()
         before = perf_counter()
-        evaluation = evaluate(network, scored, accelerator=accelerator, chunk=chunk)
+        evaluation = evaluate(network, scored, accelerator=accelerator, batch_size=runtime.batch_size)
         scoring = perf_counter() - before
     model = folder / MODEL_NAME
-    Checkpoint(identity, network.text_encoder.tokenizer, config.training.steps, 0.0, model_tensors(network)).write(model)
+    Checkpoint(run, network.text_encoder.tokenizer, recipe.training.steps, 0.0, model_tensors(network)).write(model)
+    composer = get(run.composer)
     finished = FinishedRun(
-        composer=card_of(get(run.composer).info),
-        seed=run.seed,
-        config=config,
-        dataset=dataset,
-        scored=scored,
+        run=run,
+        preset=label_on(run.task, recipe),
+        composer=composer_card(composer.info),
+        composer_sha256=composer_sha256(composer),
+        is_local=is_local(composer),
+        dataset=dataset_card(dataset, scored),
         trained=trained,
         parameters=network.parameter_counts(),
-        model=model,
+        checkpoint=stored_file(model),
         wall_seconds=trained.seconds_before + perf_counter() - started,
         scoring_seconds=scoring,
-        peak_memory_mib=peak_memory_mib(bench.device),
-        device=bench.device,
+        peak_memory_mib=peak_memory_mib(runtime.device),
+        environment=current_environment(runtime, code_version=version, other_cores=other_work.cores()),
     )
-    record = record_of(finished, evaluation)
-    save_record(record, evaluation.outcomes, bench.records)
+    record = new_record(finished, evaluation)
+    save_record(record, evaluation.outcomes, bench.records, replace=bench.replace)
     for done_with in (folder / CHECKPOINT_NAME, *folder.glob(f".*{PARTIAL_SUFFIX}")):
         done_with.unlink(missing_ok=True)
     recall = record.metrics.recall
@@ -152,16 +150,47 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
     return record
 
 
-def new_network(run: Run, config: Config, training: Split, *, spatial: bool) -> Network:
-    """A network with weights that depend on the seed alone."""
-    return network_of(run.composer, config.model, training.texts, spatial=spatial, seed=run.seed)
+@contextmanager
+def reported(reporter: RunReporter, title: str, steps: int, folder: Path, done: int) -> Iterator[Report]:
+    """Show the progress of a training and log it to TensorBoard; `done` steps were taken before."""
+    with reporter.training(title, steps) as report:
+        curves = Curves(folder, from_step=done)
+
+        def show(progress: Progress) -> None:
+            report(progress)
+            curves.add(progress)
+
+        try:
+            yield show
+        finally:
+            curves.close()
 
 
-def parts_of(dataset: Dataset, config: Config) -> tuple[Split, Split | None, Split]:
-    """What is trained on, what is looked at meanwhile, what is scored in the end."""
-    training, held_out = hold_out(dataset.train, config.evaluation.held_out)
-    if config.evaluation.split == "test":
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Have torch compute with that many threads on the CPU: their number changes the last digits of a result."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def new_network(run: Run, training: Split) -> Network:
+    """A network whose weights depend on the seed alone."""
+    return network_of(run.composer, run.recipe.model, training.texts, spatial=run.spatial, seed=run.seed)
+
+
+def parts_of(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split | None, Split]:
+    """The splits to train on, to validate on (None for no validation), and to score in the end.
+
+    Raises:
+        UsageError: the recipe scores the validation part, and the dataset is too small to have one.
+    """
+    training, held_out = hold_out(dataset.train, recipe.evaluation.held_out)
+    if recipe.evaluation.split == "test":
         return training, with_own_images(held_out) if held_out else None, dataset.test
     if held_out is None:
-        raise UsageError("evaluation.split=validation needs a held-out part: raise evaluation.held_out")
+        raise UsageError("evaluation.split=validation: no source is held out of training; raise evaluation.held_out")
     return training, with_own_images(held_out), held_out

@@ -1,4 +1,4 @@
-"""A trained network and a split to Outcomes: every image and every source is encoded once, in chunks."""
+"""A trained network and a split to Outcomes: every image and every source is encoded once, in batches."""
 
 from typing import NamedTuple
 
@@ -7,9 +7,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.datasets.batches import Rows
 from benchmark.datasets.image_store import ImageStore
-from benchmark.datasets.splits import Pixels, Split
+from benchmark.datasets.splits import Pixels, Rows, Split
 from benchmark.device import memory_advice
 from benchmark.scoring.ranking import Ranking, rank_targets
 from benchmark.scoring.recall import Integers, Outcomes
@@ -25,19 +24,19 @@ class Evaluation(NamedTuple):
     top: Integers
 
 
-def evaluate(network: Network, split: Split, *, accelerator: Accelerator, chunk: int) -> Evaluation:
+def evaluate(network: Network, split: Split, *, accelerator: Accelerator, batch_size: int) -> Evaluation:
     """Rank the split's gallery for each of its queries.
 
     Args:
-        chunk: images or queries encoded at once; memory beyond the embeddings depends on it alone.
+        batch_size: images or queries encoded at once; memory beyond the embeddings depends on it alone.
 
     Raises:
         BenchmarkError: memory ran out.
         ValueError: an embedding is not finite.
     """
-    with memory_advice("while scoring", f"evaluation.chunk (now {chunk})", accelerator.mixed_precision):
-        query = embed_queries(network, split, accelerator=accelerator, chunk=chunk)
-        gallery = embed_gallery(network, split.gallery, accelerator=accelerator, chunk=chunk)
+    with memory_advice("while scoring", f"--batch-size (now {batch_size})", accelerator.mixed_precision):
+        query = embed_queries(network, split, accelerator=accelerator, batch_size=batch_size)
+        gallery = embed_gallery(network, split.gallery, accelerator=accelerator, batch_size=batch_size)
         return rank(query, gallery, split)
 
 
@@ -48,19 +47,24 @@ def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
         ValueError: an embedding is not finite.
     """
     queries = split.queries
+    galleries: tuple[Tensor, Tensor] | None = None
+    if split.galleries is not None:
+        galleries = torch.from_numpy(split.galleries[queries.targets]), torch.from_numpy(split.galleries)
 
     def ranked(labels: Rows, top_k: int) -> Ranking:
-        own, wanted, there = (torch.from_numpy(rows) for rows in (queries.own, labels[queries.targets], labels))
-        return rank_targets(query, gallery, own, wanted, there, top_k=top_k)
+        excluded, wanted, there = (
+            torch.from_numpy(rows) for rows in (queries.source_images, labels[queries.targets], labels)
+        )
+        return rank_targets(query, gallery, excluded, wanted, there, top_k=top_k, galleries=galleries)
 
     ranking = ranked(split.labels, _SHOWN)
     part_ranks = {name: ranked(labels, 0).ranks.numpy() for name, labels in split.parts.items()}
     outcomes = Outcomes(
         ranks=ranking.ranks.numpy(),
-        correct=ranking.correct.numpy(),
+        relevant=ranking.relevant.numpy(),
         candidates=ranking.candidates.numpy(),
         sources=queries.sources,
-        first=ranking.top[:, 0].numpy(),
+        top1=ranking.top[:, 0].numpy(),
         attributes=queries.attributes,
         part_ranks=part_ranks,
     )
@@ -68,30 +72,30 @@ def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
 
 
 @torch.inference_mode()
-def embed_gallery(network: Network, pixels: Pixels, *, accelerator: Accelerator, chunk: int) -> Tensor:
+def embed_gallery(network: Network, pixels: Pixels, *, accelerator: Accelerator, batch_size: int) -> Tensor:
     """Embeddings (N, D) of all images, of length one, on the device."""
     network.eval()
     parts = []
-    for start in range(0, len(pixels), chunk):
-        images = ImageStore(pixels[start : start + chunk], accelerator.device).everything()
+    for start in range(0, len(pixels), batch_size):
+        images = ImageStore(pixels[start : start + batch_size], accelerator.device).everything()
         with accelerator.autocast():
             parts.append(network.embed_images(network.encode_images(images)) / network.scale)
     return torch.cat(parts).float()
 
 
 @torch.inference_mode()
-def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, chunk: int) -> Tensor:
+def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, batch_size: int) -> Tensor:
     """Embeddings (Q, D) of all queries, of length one, on the device.
 
-    Queries are taken in the order of their sources: a source image is encoded once, or twice where a chunk ends.
+    Queries are taken in the order of their sources: a source image is encoded once, or twice where a batch ends.
     """
     network.eval()
     device, queries = accelerator.device, split.queries
     ids, mask = (part.to(device) for part in network.text_encoder.tokenize(split.texts))
     order: Rows = np.argsort(queries.sources, kind="stable")
     embeddings: Tensor | None = None
-    for start in range(0, len(order), chunk):
-        rows = order[start : start + chunk]
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
         sources, place = np.unique(queries.sources[rows], return_inverse=True)
         texts = torch.from_numpy(split.text_rows[rows]).to(device)
         images = ImageStore(split.sources[sources], device).everything()

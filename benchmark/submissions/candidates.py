@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from benchmark.errors import UsageError
-from benchmark.recipe.config import unknown
+from benchmark.recipe.spelling import unknown
 from benchmark.submissions.messages import Candidate
 
 GROUP = "tirg_bench.composers"

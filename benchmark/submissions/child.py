@@ -4,11 +4,13 @@ It confines itself, loads the submission's code, does the one task of its job, a
 that was its standard output; what the submission prints goes to its standard error.
 """
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmark.submissions.messages import Answered, Confined, Done, Failure, Finding, Job, Message, Step, TrainingDone
 
@@ -38,9 +40,10 @@ def main() -> None:
         _TASKS[job.task](job, say)
     except BaseException as error:
         problem = confinement.explain(error, job, is_out_of_memory)
-    if hook.refused and hook.refused[0] not in problem:
-        problem = hook.refused[0]
-    if not problem and (names := changed(before)):
+    # Errors may be consequences of these two, so these are named first.
+    if hook.refused:
+        problem = problem if hook.refused[0] in problem else hook.refused[0]
+    elif names := changed(before):
         problem = f"it changed {', '.join(names[:3])}, which it may only use"
     say(Failure(message=problem) if problem else Done())
     # Threads and exit handlers of the submission get no further say.
@@ -61,7 +64,7 @@ def _check(job: Job, say: Say) -> None:
 
 def _train(job: Job, say: Say) -> None:
     from benchmark.device import make_accelerator, peak_memory_mib, reproducible
-    from benchmark.runs.single_run import Run, new_network
+    from benchmark.runs.single_run import new_network
     from benchmark.submissions.exchange import MODEL, STATE, TRAINING, read_training
     from benchmark.submissions.loading import load
     from benchmark.training.checkpoint import Checkpoint, model_tensors
@@ -85,19 +88,18 @@ def _train(job: Job, say: Say) -> None:
         )
 
     with reproducible(job.device):
-        run = Run(identity.composer, identity.dataset, identity.seed)
-        network = new_network(run, identity.config, split, spatial=identity.spatial)
+        network = new_network(identity, split)
         trained = train(
             network,
             split,
             batches,
             identity,
-            accelerator=make_accelerator(job.device, identity.config.training.precision),
+            accelerator=make_accelerator(job.device, identity.recipe.training.precision),
             checkpoint_path=scratch / STATE,
             report=report,
         )
     tensors = model_tensors(network)
-    tokenizer, steps = network.text_encoder.tokenizer, identity.config.training.steps
+    tokenizer, steps = network.text_encoder.tokenizer, identity.recipe.training.steps
     Checkpoint(identity, tokenizer, steps, 0.0, tensors).write(scratch / MODEL)
     say(
         TrainingDone(
@@ -122,9 +124,9 @@ def _compose(job: Job, say: Say) -> None:
     _, loaded = load(job.candidate)
     say(loaded)
     checkpoint = Checkpoint.read(asked / MODEL)
-    accelerator = make_accelerator(job.device, checkpoint.identity.config.training.precision)
+    accelerator = make_accelerator(job.device, checkpoint.run.recipe.training.precision)
     network = checkpoint.network()
-    network.arrange(accelerator.device, checkpoint.identity.config.data.image_size)
+    network.arrange(accelerator.device, checkpoint.run.recipe.data.image_size)
     composer = network.composer.eval()
     (scratch / ANSWERED).mkdir(exist_ok=True)
     with torch.inference_mode():
@@ -161,20 +163,25 @@ def _speaker() -> Say:
 
 
 def _warm_up() -> None:
-    """Import all that a task uses, and let torch wrap the optimisers' step, which it does at their first use.
+    """Import all that a task uses, and let torch wrap every optimiser's step, which it does at its first use.
 
     Both would look like changes made by the submission.
     """
     import torch
 
-    from benchmark.training.optimisers.muon import Muon
-
     for name in _USED:
         importlib.import_module(f"benchmark.{name}")
     weight = torch.nn.Parameter(torch.zeros(2, 2))
-    for kind in (torch.optim.AdamW, torch.optim.SGD):
-        kind([weight], lr=0.1)
-    Muon([{"params": [weight], "factor": 1.0, "weight_decay": 0.0, "orthogonal": True}], lr=0.1)
+    for kind in _subclasses(torch.optim.Optimizer):
+        with contextlib.suppress(TypeError, ValueError):  # one that wants other arguments is none of a recipe's
+            kind([weight], lr=0.1)
+
+
+def _subclasses(kind: type) -> Iterator[Any]:
+    below: list[type[Any]] = kind.__subclasses__()
+    for each in below:
+        yield each
+        yield from _subclasses(each)
 
 
 if __name__ == "__main__":

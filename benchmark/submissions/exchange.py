@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from benchmark.datasets.batches import Batch, Rows, Sampler
-from benchmark.datasets.splits import Queries, Split
+from benchmark.datasets.splits import Queries, Rows, Split
 from benchmark.errors import BenchmarkError
-from benchmark.training.checkpoint import Identity
+from benchmark.recipe.identity import Run
+from benchmark.training.samplers import Batch, Sampler
 from css_gen.storage.atomic import write_atomically, written_atomically
 from models.base import TextFeatures
 
@@ -55,7 +55,7 @@ class RecordedBatches:
         return Batch(*(part[step] for part in self._parts))
 
 
-def write_training(folder: Path, training: Split, sampler: Sampler, identity: Identity) -> None:
+def write_training(folder: Path, training: Split, sampler: Sampler, identity: Run) -> None:
     """Everything that training needs, and no more: images, texts, labels, batches, recipe.
 
     Raises:
@@ -67,14 +67,14 @@ def write_training(folder: Path, training: Split, sampler: Sampler, identity: Id
         arrays["sources"] = training.sources
     for name, array in arrays.items():
         _save_array(folder / f"{name}.npy", array)
-    batches = [sampler.batch(step) for step in range(identity.config.training.steps)]
+    batches = [sampler.batch(step) for step in range(identity.recipe.training.steps)]
     for name in ("sources", "group", "texts", "targets"):
         _save_array(folder / f"batch-{name}.npy", np.stack([getattr(batch, name) for batch in batches]))
     write_atomically(folder / "texts.json", json.dumps(training.texts).encode())
     write_atomically(folder / "identity.json", json.dumps(identity.to_json()).encode())
 
 
-def read_training(folder: Path) -> tuple[Split, RecordedBatches, Identity]:
+def read_training(folder: Path) -> tuple[Split, RecordedBatches, Run]:
     """What `write_training` wrote. The split has no queries: the batches name all that is needed of them."""
     gallery = np.load(folder / "gallery.npy", mmap_mode="r")
     own_sources = folder / "sources.npy"
@@ -87,7 +87,7 @@ def read_training(folder: Path) -> tuple[Split, RecordedBatches, Identity]:
         further_texts=tuple(json.loads((folder / "texts.json").read_text())),
     )
     parts = (np.load(folder / f"batch-{name}.npy") for name in ("sources", "group", "texts", "targets"))
-    identity = Identity.from_json(json.loads((folder / "identity.json").read_text()))
+    identity = Run.from_json(json.loads((folder / "identity.json").read_text()))
     return split, RecordedBatches(*parts), identity
 
 

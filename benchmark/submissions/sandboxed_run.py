@@ -8,17 +8,19 @@ from typing import Literal
 
 import torch
 
-from benchmark.datasets.splits import Dataset, Split
+from benchmark.datasets.splits import Split
 from benchmark.errors import BenchmarkError
+from benchmark.recipe.identity import Run
+from benchmark.recipe.runtime import Runtime
 from benchmark.scoring.evaluation import Evaluation
 from benchmark.submissions import sandbox, scratch
 from benchmark.submissions.exchange import ANSWERED, ASKED, MODEL, STATE, TRAINING, AnswerError, write_training
 from benchmark.submissions.messages import Candidate, Finding, Job, Loaded, Message, Step, TrainingDone
 from benchmark.submissions.sandbox import Limits, SandboxTier, SubmissionError
 from benchmark.submissions.scoring import read_model, score
-from benchmark.training.checkpoint import Identity
 from benchmark.training.model import tokenizer_of
 from benchmark.training.progress import Curves, Progress, RunReporter
+from benchmark.training.samplers import make_sampler
 
 CHECK_LIMITS = Limits(seconds=120, silent_seconds=60)
 _LONGEST_SILENCE = 300.0
@@ -35,10 +37,14 @@ class Box:
 
     candidate: Candidate
     tier: SandboxTier
-    device: str
+    runtime: Runtime
     reporter: RunReporter
     seconds: float
     memory_mib: int
+
+    @property
+    def device(self) -> str:
+        return self.runtime.device
 
     @property
     def limits(self) -> Limits:
@@ -72,14 +78,14 @@ def check(
     return loaded[0]
 
 
-def train(box: Box, dataset: Dataset, training: Split, identity: Identity, *, folder: Path, title: str) -> TrainingDone:
+def train(box: Box, training: Split, identity: Run, *, folder: Path, title: str) -> TrainingDone:
     """Train in the sandbox, going on where an earlier process stopped. The model is `folder/model.safetensors`.
 
     Raises:
         SubmissionError: it failed, or was stopped.
     """
-    config = identity.config.training
-    sampler = dataset.sampler(training, groups=config.sources, modifications=config.modifications, seed=identity.seed)
+    config = identity.recipe.training
+    sampler = make_sampler(training, groups=config.sources, modifications=config.modifications, seed=identity.seed)
     write_training(folder / TRAINING, training, sampler, identity)
     done: list[TrainingDone] = []
     with box.reporter.training(title, config.steps) as report, _curves(folder) as curves:
@@ -109,7 +115,7 @@ def train(box: Box, dataset: Dataset, training: Split, identity: Identity, *, fo
         if not done or len(done[0].losses) != config.steps:
             raise AnswerError(f"it did not train for {config.steps} steps")
         network, own = read_model(place / MODEL, identity)
-        if network.text_encoder.tokenizer != tokenizer_of(identity.config.model, training.texts):
+        if network.text_encoder.tokenizer != tokenizer_of(identity.recipe.model, training.texts):
             raise AnswerError("its model does not have the tokenizer of the training texts")
         if done[0].own_parameters > own:
             raise AnswerError(f"it says that it has {done[0].own_parameters} parameters, its model has {own}")
@@ -117,7 +123,7 @@ def train(box: Box, dataset: Dataset, training: Split, identity: Identity, *, fo
     return done[0]
 
 
-def answer(box: Box, split: Split, identity: Identity, *, folder: Path) -> Evaluation:
+def answer(box: Box, split: Split, identity: Run, *, folder: Path) -> Evaluation:
     """Have the composer of `folder/model.safetensors` answer the split's queries, and score them here.
 
     Raises:
@@ -135,7 +141,7 @@ def answer(box: Box, split: Split, identity: Identity, *, folder: Path) -> Evalu
     try:
         with _blamed_on(box):
             network, _ = read_model(folder / MODEL, identity)
-            return score(network, split, identity=identity, device=box.device, folder=folder, compose=compose)
+            return score(network, split, identity=identity, runtime=box.runtime, folder=folder, compose=compose)
     finally:
         # Nobody's training is to read what the test queries were.
         scratch.remove(folder / ASKED)

@@ -11,11 +11,12 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.datasets.batches import Rows
 from benchmark.datasets.image_store import ImageStore
-from benchmark.datasets.splits import Split
+from benchmark.datasets.splits import Rows, Split
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError
+from benchmark.recipe.identity import Run
+from benchmark.recipe.runtime import Runtime
 from benchmark.scoring.evaluation import Evaluation, embed_gallery, rank
 from benchmark.submissions.exchange import (
     ASKED,
@@ -25,7 +26,7 @@ from benchmark.submissions.exchange import (
     require_file,
     write_question,
 )
-from benchmark.training.checkpoint import Checkpoint, Identity, load_model
+from benchmark.training.checkpoint import Checkpoint, load_model
 from benchmark.training.model import empty_network
 from models.base import TextFeatures
 from models.network import Network, take_rows
@@ -39,7 +40,7 @@ Question = tuple[Tensor, TextFeatures]
 """Features of the images and texts of some queries."""
 
 
-def read_model(path: Path, identity: Identity) -> tuple[Network, int]:
+def read_model(path: Path, identity: Run) -> tuple[Network, int]:
     """Encoders and head of the model that a submission's process wrote, and how many numbers its composer has.
 
     An idle composer stands in the place of its own.
@@ -50,11 +51,11 @@ def read_model(path: Path, identity: Identity) -> tuple[Network, int]:
     require_file(path, LARGEST_MODEL)
     try:
         checkpoint = Checkpoint.read(path)
-        if checkpoint.identity != identity:
-            raise AnswerError(f"its model is not that of {identity}, seed {identity.seed}")
+        if checkpoint.run != identity:
+            raise AnswerError(f"its model is not that of {identity}")
         if not all(value.isfinite().all() for value in checkpoint.tensors.values()):
             raise AnswerError("its trained model holds NaN or infinity")
-        network = empty_network(_IDLE, identity.config.model, checkpoint.tokenizer, spatial=identity.spatial)
+        network = empty_network(_IDLE, identity.recipe.model, checkpoint.tokenizer, spatial=identity.spatial)
         own = {name: value for name, value in checkpoint.tensors.items() if name.startswith(_COMPOSER)}
         load_model(network, {name: value for name, value in checkpoint.tensors.items() if name not in own})
     except AnswerError:
@@ -65,7 +66,7 @@ def read_model(path: Path, identity: Identity) -> tuple[Network, int]:
 
 
 def score(
-    network: Network, split: Split, *, identity: Identity, device: str, folder: Path, compose: Callable[[], Path]
+    network: Network, split: Split, *, identity: Run, runtime: Runtime, folder: Path, compose: Callable[[], Path]
 ) -> Evaluation:
     """Rank the split's gallery for each query.
 
@@ -80,12 +81,13 @@ def score(
     Raises:
         AnswerError: an answer is missing, broken, or not the same the second time.
     """
-    config = identity.config
-    accelerator = make_accelerator(device, config.training.precision)
+    config = identity.recipe
+    size = runtime.batch_size
+    accelerator = make_accelerator(runtime.device, config.training.precision)
     network.arrange(accelerator.device, config.data.image_size)
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(identity.seed, spawn_key=(3,))))
     order = rng.permutation(len(split.queries))
-    chunks = [order[start : start + config.evaluation.chunk] for start in range(0, len(order), config.evaluation.chunk)]
+    chunks = [order[start : start + size] for start in range(0, len(order), size)]
     twice = rng.choice(order, min(len(order), _ASKED_TWICE), replace=False)
     (folder / ASKED).mkdir(parents=True, exist_ok=True)
     again: dict[int, Question] = {}
@@ -111,7 +113,7 @@ def score(
     _require_same(
         torch.stack([first[query] for query in twice.tolist()]), second, _TOLERANCES[config.training.precision]
     )
-    gallery = embed_gallery(network, split.gallery, accelerator=accelerator, chunk=config.evaluation.chunk)
+    gallery = embed_gallery(network, split.gallery, accelerator=accelerator, batch_size=size)
     return rank(embedded.to(accelerator.device), gallery, split)
 
 

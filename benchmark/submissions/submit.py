@@ -9,13 +9,14 @@ from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 import models
-from benchmark import tasks as datasets
 from benchmark.datasets.splits import Dataset
 from benchmark.errors import BenchmarkError, UsageError
+from benchmark.recipe.identity import Run
 from benchmark.records.schema import Line, Url, sha256
 from benchmark.records.store import SUBMISSIONS, StoredRecord, Submission, save_record
-from benchmark.runs.grid import held, valid_record
-from benchmark.runs.single_run import Bench, Run
+from benchmark.runs.earlier import earlier_record, held, outdated
+from benchmark.runs.grid import open_task
+from benchmark.runs.single_run import Bench
 from benchmark.submissions.messages import Candidate, Finding
 from benchmark.submissions.sandbox import SandboxTier, SubmissionError
 from benchmark.submissions.sandboxed_run import Box, check
@@ -122,7 +123,7 @@ def _runs(request: Request, entry: Entry) -> Iterator[StoredRecord]:
     box = Box(
         candidate=entry.candidate,
         tier=request.tier,
-        device=bench.device,
+        runtime=bench.runtime,
         reporter=bench.reporter,
         seconds=request.seconds,
         memory_mib=request.memory_mib,
@@ -130,20 +131,21 @@ def _runs(request: Request, entry: Entry) -> Iterator[StoredRecord]:
     numbers = count(1)
     total = len(request.dataset_names) * len(request.seeds)
     for name in request.dataset_names:
-        place = datasets.locate(name, bench.places)
-        size = bench.recipe(name).data.image_size
-        dataset = datasets.info(name).open(
-            place, image_size=size, reporter=bench.reporter, skip_broken=bench.skip_broken
-        )
+        dataset = open_task(name, bench)
         for seed in request.seeds:
-            run = Run(entry.card.name, name, seed)
+            run = Run(name, entry.card.name, bench.recipe(name), seed, dataset.fingerprint, dataset.spatial)
             yield _run(run, dataset, box, bench, entry, f"[{next(numbers)}/{total}] {run}")
 
 
 def _run(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry, title: str) -> StoredRecord:
     """The record of this very run from before, else a new one."""
-    found = valid_record(run, dataset, bench, entry.home / "records")
-    if found is None:
+    try:
+        found = earlier_record(run.identity, entry.home / "records")
+    except BenchmarkError as error:
+        # In the folder of this version's runs, not yet on the leaderboards.
+        bench.reporter.message(f"{error}; it is made again")
+        found = None
+    if found is None or outdated(found.record, entry.about.source_sha256):
         return make_record(run, dataset, box, bench, entry, title)
     bench.reporter.message(f"{title}: was made before, R@1 {found.record.metrics.recall[1]:.1f}")
     held_by = found.record.submission.sandbox if found.record.submission else entry.about.sandbox
@@ -163,6 +165,8 @@ def _publish(stored: list[StoredRecord], entry: Entry, leaderboards: Path, *, re
                 for path in (leaderboards / "records").glob(f"*/{name}/*"):
                     path.unlink()
             keep_source(entry.source, name, leaderboards)
-            return [save_record(each.record, each.outcomes, leaderboards / "records") for each in stored]
+            return [
+                save_record(each.record, each.outcomes, leaderboards / "records", replace=replaces) for each in stored
+            ]
     except OSError as error:
         raise BenchmarkError(f"{leaderboards}: cannot be written to ({error.strerror}); check the folder") from None

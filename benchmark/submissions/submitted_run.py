@@ -5,14 +5,17 @@ from pathlib import Path
 from time import perf_counter
 
 from benchmark.datasets.splits import Dataset
-from benchmark.records.finished_run import FinishedRun, record_of
+from benchmark.recipe.identity import Run
+from benchmark.records.code_version import code_version
+from benchmark.records.environment import OtherWork, current_environment
+from benchmark.records.making import FinishedRun, dataset_card, new_record, stored_file
 from benchmark.records.store import SUBMISSIONS, ComposerCard, StoredRecord, Submission, read_stored, save_record
-from benchmark.runs.single_run import Bench, Run, parts_of, run_folder
+from benchmark.runs.recipes import label_on
+from benchmark.runs.single_run import Bench, parts_of, run_folder, threads
 from benchmark.submissions.exchange import MODEL
 from benchmark.submissions.messages import Candidate
 from benchmark.submissions.sandboxed_run import Box, answer, tidy, train
 from benchmark.submissions.scoring import read_model
-from benchmark.training.checkpoint import Identity
 from benchmark.training.loop import Trained
 from css_gen.storage.atomic import write_atomically
 
@@ -47,34 +50,35 @@ def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry
     Raises:
         SubmissionError: its process failed, was stopped, or gave no model or no answers.
     """
-    started = perf_counter()
-    config = bench.recipe(run.dataset)
-    training, _, scored = parts_of(dataset, config)
-    identity = Identity(run.composer, run.dataset, dataset.fingerprint, dataset.spatial, run.seed, config)
-    folder = entry.home / run_folder(run, bench).relative_to(bench.runs)
+    started, other_work = perf_counter(), OtherWork()
+    training, _, scored = parts_of(dataset, run.recipe)
+    folder = run_folder(run, entry.home)
     folder.mkdir(parents=True, exist_ok=True)
-    done = train(box, dataset, training, identity, folder=folder, title=title)
-    before = perf_counter()
-    shared = read_model(folder / MODEL, identity)[0].parameter_counts()[0]
-    evaluation = answer(box, scored, identity, folder=folder)
+    with threads(bench.runtime.threads):
+        done = train(box, training, run, folder=folder, title=title)
+        before = perf_counter()
+        shared = read_model(folder / MODEL, run)[0].parameter_counts()[0]
+        evaluation = answer(box, scored, run, folder=folder)
     now = perf_counter()
     finished = FinishedRun(
+        run=run,
+        preset=label_on(run.task, run.recipe),
         composer=entry.card,
-        seed=run.seed,
-        config=config,
-        dataset=dataset,
-        scored=scored,
+        composer_sha256=entry.about.source_sha256,
+        dataset=dataset_card(dataset, scored),
         trained=Trained(done.seconds, done.seconds_before, done.losses, ()),
         parameters=(shared + done.own_parameters, done.own_parameters),
-        model=folder / MODEL,
+        checkpoint=stored_file(folder / MODEL),
         wall_seconds=done.seconds_before + now - started,
         scoring_seconds=now - before,
         peak_memory_mib=done.peak_memory_mib,
-        device=bench.device,
+        environment=current_environment(
+            bench.runtime, code_version=code_version(run.task), other_cores=other_work.cores()
+        ),
         submission=entry.about,
     )
-    record = record_of(finished, evaluation)
-    path = save_record(record, evaluation.outcomes, entry.home / "records")
+    record = new_record(finished, evaluation)
+    path = save_record(record, evaluation.outcomes, entry.home / "records", replace=True)
     tidy(folder)
     recall = record.metrics.recall
     bench.reporter.message(f"{title}: R@1 {recall[1]:.1f}, R@10 {recall[10]:.1f}, {record.training.wall_seconds:.0f} s")

@@ -1,12 +1,12 @@
-"""A run on disk: one safetensors file, whose header holds a JSON text of all that is not a tensor. Nothing is pickled.
+"""A run on disk: one safetensors file, whose header holds as JSON all that is not a tensor. Nothing is pickled.
 
 A single file, renamed into place, cannot be half of one state and half of another.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import torch
 from pydantic import ValidationError
@@ -15,56 +15,30 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from benchmark.errors import BenchmarkError
-from benchmark.recipe.config import Config
+from benchmark.recipe.identity import Run
 from benchmark.training.model import empty_network
 from css_gen.storage.atomic import write_atomically
 from models.network import Network
 from models.text_encoders.base import TokenizerState
 
-_FORMAT = "css-bench checkpoint 1"
+_FORMAT = "css-bench checkpoint 2"
 _KEY = "css_bench"
 """The header has this one entry, because the order of several is not fixed and the file's hash would change with it."""
 
 
 @dataclass(frozen=True)
-class Identity:
-    """Which run a checkpoint belongs to; two runs of equal identity on one machine are equal.
-
-    Attributes:
-        spatial: the composer's mode.
-        fingerprint: of the dataset.
-    """
-
-    composer: str
-    dataset: str
-    fingerprint: str
-    spatial: bool
-    seed: int
-    config: Config
-
-    def __str__(self) -> str:
-        return f"{self.composer} on {self.dataset}"
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "config": self.config.model_dump(mode="json")}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
-        return cls(**{**values, "config": Config.model_validate(values["config"])})
-
-
-@dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds.
+    """The contents of a file.
 
     Attributes:
+        run: which run it belongs to; two runs that are equal, on one machine with one number of threads, train alike.
         steps: how many are done. Random states and the sampler's place need no more than this: all they draw in a step
             is a function of (seed, step).
         seconds: spent on them, 0 in a finished model's file, so that equal models are equal files.
         tensors: "model.*" and, while training, "optimiser.*" and "curve.*".
     """
 
-    identity: Identity
+    run: Run
     tokenizer: TokenizerState
     steps: int
     seconds: float
@@ -74,7 +48,7 @@ class Checkpoint:
         """Raises OSError as `open` does; the path then holds what it held before."""
         text = {
             "format": _FORMAT,
-            "identity": self.identity.to_json(),
+            "run": self.run.to_json(),
             "tokenizer": self.tokenizer,
             "steps": self.steps,
             "seconds": self.seconds,
@@ -90,14 +64,14 @@ class Checkpoint:
                 if text["format"] != _FORMAT:
                     raise ValueError(f"its format is {text['format']!r}, expected {_FORMAT!r}")
                 return cls(
-                    identity=Identity.from_json(text["identity"]),
+                    run=Run.from_json(text["run"]),
                     tokenizer=text["tokenizer"],
                     steps=int(text["steps"]),
                     seconds=float(text["seconds"]),
                     tensors={name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118  not a dict
                 )
         except FileNotFoundError:
-            raise BenchmarkError(f"{path}: there is no such checkpoint; `tirg-bench run` makes it") from None
+            raise BenchmarkError(f"{path}: there is no such checkpoint; `tirg-bench run` writes it") from None
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, ValidationError) as error:
             why = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise BenchmarkError(f"{path} is not a checkpoint of tirg-bench or is damaged ({why}); delete it") from None
@@ -108,11 +82,11 @@ class Checkpoint:
         Raises:
             BenchmarkError: its composer or an encoder is not registered here, or it holds no valid tokenizer.
         """
-        identity = self.identity
+        run = self.run
         try:
-            network = empty_network(identity.composer, identity.config.model, self.tokenizer, spatial=identity.spatial)
+            network = empty_network(run.composer, run.recipe.model, self.tokenizer, spatial=run.spatial)
         except BenchmarkError as error:
-            raise BenchmarkError(f"the checkpoint's model cannot be made: {error}") from None
+            raise BenchmarkError(f"the checkpoint's model cannot be built: {error}") from None
         load_model(network, self.tensors)
         return network.eval()
 

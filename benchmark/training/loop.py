@@ -9,24 +9,18 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.datasets.batches import Sampler
 from benchmark.datasets.splits import Split
 from benchmark.device import memory_advice
 from benchmark.errors import BenchmarkError
-from benchmark.training.checkpoint import (
-    Checkpoint,
-    Identity,
-    load_model,
-    load_optimiser,
-    model_tensors,
-    optimiser_tensors,
-)
+from benchmark.recipe.identity import Run
+from benchmark.recipe.runtime import Runtime
+from benchmark.training.checkpoint import Checkpoint, load_model, load_optimiser, model_tensors, optimiser_tensors
 from benchmark.training.progress import Progress
+from benchmark.training.samplers import Sampler
 from benchmark.training.step import Session
 from models.network import Network
 
 STEPS_BETWEEN_REPORTS = 10
-SECONDS_BETWEEN_CHECKPOINTS = 20.0
 
 
 @dataclass(frozen=True)
@@ -50,42 +44,44 @@ def train(
     network: Network,
     split: Split,
     sampler: Sampler,
-    identity: Identity,
+    identity: Run,
     *,
     accelerator: Accelerator,
     checkpoint_path: Path,
     report: Callable[[Progress], None],
     validate: Callable[[], float] | None = None,
-    seconds_between_checkpoints: float = SECONDS_BETWEEN_CHECKPOINTS,
+    runtime: Runtime | None = None,
 ) -> Trained:
     """Train a network in place, resuming from the checkpoint if there is one of the same identity.
 
     Args:
         split: the training images, texts and labels.
-        identity: the run's; holds its configuration and seed.
+        identity: the run's; holds its recipe and seed.
         checkpoint_path: where the state is kept during training; the caller removes it afterwards.
         report: called every few steps. Between two calls nothing waits for the device.
-        validate: computes Recall@1 on the validation part, in percent; called every `evaluation.every` steps.
+        validate: computes Recall@1 on the validation part, in percent; called as often as `runtime` says.
+        runtime: how often to validate and to write a checkpoint, and whether to compile; None for the defaults.
 
     Raises:
         BenchmarkError: the loss is not finite (the message names the step; the last checkpoint, from before it, stays),
             or memory ran out (the message names the options to lower).
     """
-    config = identity.config.training
-    image_size = f"data.image_size (now {identity.config.data.image_size})"
+    config = identity.recipe.training
+    runtime = runtime or Runtime()
+    image_size = f"data.image_size (now {identity.recipe.data.image_size})"
     with memory_advice(f"while {identity} was moved to the device", image_size, config.precision):
-        session = Session(network, split, sampler, identity, accelerator)
+        session = Session(network, split, sampler, identity, accelerator, compiled=runtime.compile)
     before = _resume(checkpoint_path, session)
     seconds, losses, validations = before.seconds, list(before.losses), list(before.validations)
     waiting: list[Tensor] = []
-    every = identity.config.evaluation.every
+    every = runtime.validation_interval(config.steps)
     saved = started = begun = time.perf_counter()
     for step in range(len(losses), config.steps):
         waiting.append(session.step(step))
         now = step + 1
         is_last = now == config.steps
         is_validation = validate is not None and every > 0 and now % every == 0
-        is_due = time.perf_counter() - saved > seconds_between_checkpoints
+        is_due = time.perf_counter() - saved > runtime.checkpoint_seconds
         if not (is_last or is_validation or is_due or now % STEPS_BETWEEN_REPORTS == 0):
             continue
         losses += _finite(waiting, now, identity)
@@ -128,14 +124,14 @@ def _save(path: Path, session: Session, state: Trained) -> None:
     Checkpoint(identity, network.text_encoder.tokenizer, steps, state.seconds, tensors).write(path)
 
 
-def steps_done(path: Path, identity: Identity) -> int:
+def steps_done(path: Path, identity: Run) -> int:
     """The step from which training would resume: how many the checkpoint has, or 0 if it is of another run.
 
     Raises:
         BenchmarkError: the file is damaged.
     """
     checkpoint = Checkpoint.read(path) if path.exists() else None
-    return checkpoint.steps if checkpoint and checkpoint.identity == identity else 0
+    return checkpoint.steps if checkpoint and checkpoint.run == identity else 0
 
 
 def _resume(path: Path, session: Session) -> Trained:
@@ -144,7 +140,7 @@ def _resume(path: Path, session: Session) -> Trained:
     if not path.exists():
         return nothing
     checkpoint = Checkpoint.read(path)
-    if checkpoint.identity != session.identity or checkpoint.tokenizer != session.network.text_encoder.tokenizer:
+    if checkpoint.run != session.identity or checkpoint.tokenizer != session.network.text_encoder.tokenizer:
         return nothing
     load_model(session.network, checkpoint.tensors)
     load_optimiser(session.optimiser, checkpoint.tensors)
@@ -154,7 +150,7 @@ def _resume(path: Path, session: Session) -> Trained:
     return Trained(done, done, tuple(losses), tuple((int(step), recall) for step, recall in validations))
 
 
-def _finite(losses: list[Tensor], now: int, identity: Identity) -> list[float]:
+def _finite(losses: list[Tensor], now: int, identity: Run) -> list[float]:
     """The losses of the steps up to `now`, waiting for the device."""
     values = torch.stack(losses).cpu()
     broken = (~values.isfinite()).nonzero()
@@ -165,8 +161,8 @@ def _finite(losses: list[Tensor], now: int, identity: Identity) -> list[float]:
     return found
 
 
-def _not_finite(what: str, identity: Identity) -> str:
+def _not_finite(what: str, identity: Run) -> str:
     return (
         f"{what}: training of {identity} stopped; the last checkpoint from before it "
-        f"is kept; lower training.learning_rate (now {identity.config.training.learning_rate:g})"
+        f"is kept; lower training.learning_rate (now {identity.recipe.training.learning_rate:g})"
     )

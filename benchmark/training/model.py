@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from benchmark.errors import BenchmarkError
-from benchmark.recipe.config import ModelConfig
-from benchmark.training.recipe_keys import text_encoder_name, text_weights
+from benchmark.recipe.schema import ModelRecipe
 from models import text_encoders
 from models.errors import ModelError
 from models.network import Network, build_network
@@ -14,7 +13,7 @@ from models.text_encoders import TextSettings
 from models.text_encoders.base import TokenizerState
 
 
-def new_network(composer: str, config: ModelConfig, texts: Sequence[str], *, spatial: bool, seed: int) -> Network:
+def new_network(composer: str, config: ModelRecipe, texts: Sequence[str], *, spatial: bool, seed: int) -> Network:
     """A network whose weights depend on the seed alone; torch's own random state stays as it is.
 
     Args:
@@ -29,24 +28,24 @@ def new_network(composer: str, config: ModelConfig, texts: Sequence[str], *, spa
         return _built(composer, config, tokenizer, spatial=spatial)
 
 
-def empty_network(composer: str, config: ModelConfig, tokenizer: TokenizerState, *, spatial: bool) -> Network:
+def empty_network(composer: str, config: ModelRecipe, tokenizer: TokenizerState, *, spatial: bool) -> Network:
     """A network for stored weights to be loaded into. No file but the checkpoint is needed for it.
 
     Raises:
         BenchmarkError: a name is unknown here, or the tokenizer's state is invalid.
     """
-    without_files = {"pretrained": ""} | ({"text_weights": ""} if text_weights(config) else {})
-    return _built(composer, config.model_copy(update=without_files), tokenizer, spatial=spatial)
+    without_files = config.model_copy(update={"pretrained": "", "text_weights": ""})
+    return _built(composer, without_files, tokenizer, spatial=spatial)
 
 
-def tokenizer_of(config: ModelConfig, texts: Sequence[str]) -> TokenizerState:
+def tokenizer_of(config: ModelRecipe, texts: Sequence[str]) -> TokenizerState:
     """The tokenizer's state for these training texts.
 
     Raises:
         BenchmarkError: the text encoder is unknown, or it cannot read a text or its file.
     """
     try:
-        return text_encoders.get(text_encoder_name(config)).tokenizer_of(texts, text_settings(config))
+        return text_encoders.get(config.text_encoder).tokenizer_of(texts, text_settings(config))
     except ModelError as error:
         raise BenchmarkError(str(error)) from None
 
@@ -63,24 +62,24 @@ def require_texts(network: Network, texts: Sequence[str]) -> None:
         raise BenchmarkError(str(error)) from None
 
 
-def text_settings(config: ModelConfig) -> TextSettings:
+def text_settings(config: ModelRecipe) -> TextSettings:
     """The recipe's settings for its text encoder."""
     return TextSettings(
         text_width=config.text_width,
         state_width=config.state_width,
         dropout=config.dropout,
-        weights=text_weights(config),
+        weights=config.text_weights,
     )
 
 
-def _built(composer: str, config: ModelConfig, tokenizer: TokenizerState, *, spatial: bool) -> Network:
+def _built(composer: str, config: ModelRecipe, tokenizer: TokenizerState, *, spatial: bool) -> Network:
     try:
         return build_network(
             composer,
             spatial=spatial,
             image_encoder_name=config.image_encoder,
             pretrained=config.pretrained,
-            text_encoder_name=text_encoder_name(config),
+            text_encoder_name=config.text_encoder,
             tokenizer=tokenizer,
             text=text_settings(config),
             embedding_width=config.embedding_width,

@@ -3,16 +3,15 @@
 from collections.abc import Callable
 
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.recipe.config import Config
+from benchmark.recipe.schema import Recipe
 from benchmark.training import losses, optimisers
 from benchmark.training.model import text_settings
-from benchmark.training.recipe_keys import loss_name, text_encoder_name
 from models import text_encoders
 from models.errors import ModelError, RegistryError
 from models.image_encoders import image_encoder
 
 
-def require_parts(config: Config) -> None:
+def require_parts(config: Recipe) -> None:
     """Check that a recipe's encoders, loss and optimiser exist, and that the encoders' weights can be read.
 
     Raises:
@@ -21,9 +20,9 @@ def require_parts(config: Config) -> None:
     """
     model, training = config.model, config.training
     checks: dict[str, Callable[[], object]] = {
-        "training.loss": lambda: losses.get(loss_name(training)),
+        "training.loss": lambda: losses.get(training.loss),
         "training.optimiser": lambda: optimisers.get(training.optimiser),
-        "model.text_encoder": lambda: text_encoders.get(text_encoder_name(model)).require(text_settings(model)),
+        "model.text_encoder": lambda: text_encoders.get(model.text_encoder).require(text_settings(model)),
         "model.image_encoder": lambda: image_encoder(model.image_encoder, pretrained=model.pretrained or None),
     }
     for key, check in checks.items():

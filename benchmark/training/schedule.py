@@ -2,10 +2,10 @@
 
 import math
 
-from benchmark.recipe.config import TrainingConfig
+from benchmark.recipe.schema import TrainingRecipe
 
 
-def schedule(config: TrainingConfig, step: int) -> float:
+def schedule(config: TrainingRecipe, step: int) -> float:
     """The learning rate of a step, 0 to `steps` - 1, as a share of its peak."""
     warmup = round(config.warmup * config.steps)
     if step < warmup:

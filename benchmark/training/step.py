@@ -7,15 +7,15 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.datasets.batches import Sampler
 from benchmark.datasets.image_store import ImageStore
 from benchmark.datasets.splits import Split
 from benchmark.device import keep_freed_memory, memory_advice
-from benchmark.training.checkpoint import Identity
+from benchmark.recipe.identity import Run
 from benchmark.training.compiling import compiler_advice
 from benchmark.training.losses import batch_loss
 from benchmark.training.optimisers import make_optimiser
 from benchmark.training.randomness import Purpose, stream_seed
+from benchmark.training.samplers import Sampler
 from benchmark.training.schedule import schedule
 from models.network import Network
 
@@ -28,24 +28,32 @@ class Session:
 
     Args:
         split: the training images, texts and labels.
-        identity: the run's; holds its configuration and seed.
+        identity: the run's; holds its recipe and seed.
+        compiled: whether torch.compile makes the network's code.
     """
 
     def __init__(
-        self, network: Network, split: Split, sampler: Sampler, identity: Identity, accelerator: Accelerator
+        self,
+        network: Network,
+        split: Split,
+        sampler: Sampler,
+        identity: Run,
+        accelerator: Accelerator,
+        *,
+        compiled: bool = False,
     ) -> None:
         self.network = network
         self.identity = identity
-        self.config = identity.config.training
+        self.config = identity.recipe.training
         self._accelerator = accelerator
         self._sampler = sampler
         self._device = device = accelerator.device
         if device.type == "cpu":
             keep_freed_memory()
-        network.arrange(device, identity.config.data.image_size)
+        network.arrange(device, identity.recipe.data.image_size)
         network.train()
         self.optimiser = make_optimiser(network, self.config)
-        self._model: Callable[..., tuple[Tensor, Tensor]] = torch.compile(network) if self.config.compile else network
+        self._model: Callable[..., tuple[Tensor, Tensor]] = torch.compile(network) if compiled else network
         self._gallery = ImageStore(split.gallery, device)
         self._sources = self._gallery if split.sources is split.gallery else ImageStore(split.sources, device)
         self._labels = torch.from_numpy(split.labels).to(device)
@@ -58,7 +66,7 @@ class Session:
             BenchmarkError: memory ran out (the message names the options to lower), or the network is to be compiled
                 and there is no compiler that works.
         """
-        config = self.identity.config
+        config = self.identity.recipe
         options = f"training.sources (now {self.config.sources}) or data.image_size (now {config.data.image_size})"
         with memory_advice(f"at step {step + 1} of {self.identity}", options, self.config.precision), compiler_advice():
             return self._step(step)

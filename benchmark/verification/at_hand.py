@@ -1,14 +1,14 @@
-"""What there is to verify a record with: data, a device, a folder to work in, and what holds submitted code."""
+"""The data, the device and the folders that records are verified with, and the sandbox of submitted code."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from benchmark import tasks as datasets
 from benchmark.datasets.splits import Dataset
 from benchmark.errors import UsageError
-from benchmark.recipe.config import RECIPE_VERSION, Config
+from benchmark.recipe.identity import Run
+from benchmark.recipe.runtime import Runtime
+from benchmark.recipe.schema import Recipe
 from benchmark.records.store import StoredRecord, submitted_source
 from benchmark.submissions.messages import Candidate
 from benchmark.submissions.sandbox import SandboxTier
@@ -23,14 +23,15 @@ class NotAtHandError(Exception):
 @dataclass(frozen=True, kw_only=True)
 class AtHand:
     """Attributes:
-    places: folders of datasets by name, for those that do not lie in `data/`.
-    runs: where retraining leaves its runs.
-    tier: what holds submitted code; None where there is none to be run.
+    places: folders of datasets by name, for those that are not in `data/`.
+    runtime: of scoring and training again.
+    runs: where retraining keeps its runs.
+    tier: the sandbox of submitted code; None if there is none to be run.
     seconds: the longest that one process of a submission may take.
     """
 
     places: dict[str, Path]
-    device: str
+    runtime: Runtime
     reporter: RunReporter
     runs: Path
     tier: SandboxTier | None
@@ -39,19 +40,19 @@ class AtHand:
     _opened: dict[tuple[str, int], Dataset] = field(default_factory=dict)
 
     def dataset_of(self, stored: StoredRecord, image_size: int) -> Dataset:
-        """The very data that a record was made on.
+        """The data that a record was made on.
 
         Raises:
-            NotAtHandError: it is absent, or what lies in its place is other data.
+            NotAtHandError: it is absent, or there is other data in its place.
         """
         record = stored.record
         protocol = record.protocol
         try:
             place = datasets.locate(protocol, self.places)
             if not place.exists():
-                raise NotAtHandError(f"the dataset is not at hand ({place})")
+                raise NotAtHandError(f"there is no dataset in {place}")
             if (protocol, image_size) not in self._opened:
-                opened = datasets.info(protocol).open(
+                opened = datasets.get(protocol).open(
                     place, image_size=image_size, reporter=self.reporter, skip_broken=True
                 )
                 self._opened[protocol, image_size] = opened
@@ -60,11 +61,11 @@ class AtHand:
         dataset = self._opened[protocol, image_size]
         if dataset.fingerprint != record.dataset.fingerprint:
             other = f"{dataset.fingerprint[:8]}, not {record.dataset.fingerprint[:8]}"
-            raise NotAtHandError(f"the dataset at hand is {other}")
+            raise NotAtHandError(f"the dataset in {datasets.locate(protocol, self.places)} is {other}")
         return dataset
 
     def box_of(self, stored: StoredRecord) -> Box:
-        """A submission's code, as it lies beside its records, and what holds it.
+        """A submission's code, as it is kept beside its records, and its sandbox.
 
         Raises:
             NotAtHandError: no code is to be run here.
@@ -76,25 +77,32 @@ class AtHand:
         return Box(
             candidate=Candidate(shown=file.name, file=str(file), name=name),
             tier=self.tier,
-            device=self.device,
+            runtime=self.runtime,
             reporter=self.reporter,
             seconds=self.seconds,
             memory_mib=self.memory_mib,
         )
 
 
-def config_of(stored: StoredRecord) -> Config:
-    """The recipe that a record was made with.
+def run_of(stored: StoredRecord, *, spatial: bool) -> Run:
+    """The run of a record, with the recipe that it was made with.
+
+    Args:
+        spatial: as the task's dataset says.
 
     Raises:
         NotAtHandError: this version of the code trains with other recipes.
     """
     record = stored.record
-    version = record.configuration.get("recipe_version")
-    if version != RECIPE_VERSION:
-        raise NotAtHandError(f"its recipe is of version {version}, this is version {RECIPE_VERSION}")
-    values = {name: value for name, value in record.configuration.items() if name != "recipe_version"}
+    identity = record.identity
+    return Run(
+        identity.task, identity.composer, recipe_of(stored), identity.seed, identity.fingerprint, spatial=spatial
+    )
+
+
+def recipe_of(stored: StoredRecord) -> Recipe:
+    """The recipe that a record was made with. Raises NotAtHandError if this version of the code has other recipes."""
     try:
-        return Config.model_validate({"preset": record.preset, **values})
-    except ValidationError as error:
-        raise NotAtHandError(f"its recipe is not one of this version ({error.errors()[0]['msg']})") from None
+        return Recipe.from_content(stored.record.configuration)
+    except ValueError as error:
+        raise NotAtHandError(f"{error}".partition("\n")[0]) from None

@@ -1,6 +1,7 @@
-"""A record's ranks from its checkpoint."""
+"""Score the checkpoint of a record again, and compare."""
 
 import shutil
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,13 +9,15 @@ from tempfile import TemporaryDirectory
 from benchmark.datasets.splits import Split
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError
-from benchmark.records.finished_run import recipe_of
+from benchmark.recipe.identity import Run
+from benchmark.recipe.runtime import Runtime
 from benchmark.records.store import RunRecord, StoredRecord
+from benchmark.runs.single_run import parts_of, threads
 from benchmark.scoring.evaluation import Evaluation, evaluate
 from benchmark.scoring.recall import KS, recall_at_k
 from benchmark.submissions.exchange import MODEL
 from benchmark.submissions.sandboxed_run import Box, answer
-from benchmark.training.checkpoint import Checkpoint, Identity
+from benchmark.training.checkpoint import Checkpoint
 from benchmark.verification.at_hand import AtHand, NotAtHandError
 
 TOLERANCE = 0.25
@@ -25,7 +28,9 @@ FLIPS = 2.0
 
 
 def rescore(stored: StoredRecord, hand: AtHand) -> float:
-    """Recall@1 in percent that the checkpoint of a record gives. A submission's composer runs in its own process.
+    """Recall@1 in percent that the checkpoint of a record gives, on the split that the record was scored on.
+
+    A submission's composer runs in its own process.
 
     Raises:
         NotAtHandError: the checkpoint or the dataset is not there.
@@ -34,19 +39,21 @@ def rescore(stored: StoredRecord, hand: AtHand) -> float:
     record, path = stored.record, stored.path
     kept = record.checkpoint
     if kept is None or not Path(kept.path).is_file():
-        raise NotAtHandError(f"no checkpoint at hand ({kept.path if kept else 'none was kept'})")
+        raise NotAtHandError(f"no checkpoint ({kept.path if kept else 'none was kept'})")
     if sha256(Path(kept.path).read_bytes()).hexdigest() != kept.sha256:
-        # Whoever runs a seed again overwrites its model: that is no forgery, but the record cannot be checked by it.
+        # Whoever runs a seed again overwrites its model: not a forgery, but the record cannot be checked by it.
         raise BenchmarkError(f"{path}: {kept.path} is not the checkpoint that it was made from (its hash differs)")
     checkpoint = Checkpoint.read(Path(kept.path))
-    if difference := _other_run(checkpoint.identity, record):
+    if difference := _other_run(checkpoint.run, record):
         raise BenchmarkError(f"{path}: {kept.path} is of another run ({difference})")
-    dataset = hand.dataset_of(stored, checkpoint.identity.config.data.image_size)
+    dataset = hand.dataset_of(stored, checkpoint.run.recipe.data.image_size)
     hand.reporter.message(f"scoring {kept.path} again")
-    if record.submission is None:
-        found = _of_ours(checkpoint, dataset.test, hand.device)
-    else:
-        found = _of_submission(Path(kept.path), checkpoint.identity, dataset.test, hand.box_of(stored))
+    *_, scored = parts_of(dataset, checkpoint.run.recipe)
+    with threads(hand.runtime.threads):
+        if record.submission is None:
+            found = _of_ours(checkpoint, scored, hand.runtime)
+        else:
+            found = _of_submission(Path(kept.path), checkpoint.run, scored, hand.box_of(stored))
     recall = recall_at_k(found.outcomes.ranks)
     for k in KS:
         said = record.metrics.recall[k]
@@ -58,27 +65,23 @@ def rescore(stored: StoredRecord, hand: AtHand) -> float:
     return recall[1]
 
 
-def _of_ours(checkpoint: Checkpoint, split: Split, device: str) -> Evaluation:
-    config = checkpoint.identity.config
-    accelerator = make_accelerator(device, config.training.precision)
+def _of_ours(checkpoint: Checkpoint, split: Split, runtime: Runtime) -> Evaluation:
+    recipe = checkpoint.run.recipe
+    accelerator = make_accelerator(runtime.device, recipe.training.precision)
     network = checkpoint.network()
-    network.arrange(accelerator.device, config.data.image_size)
-    return evaluate(network, split, accelerator=accelerator, chunk=config.evaluation.chunk)
+    network.arrange(accelerator.device, recipe.data.image_size)
+    return evaluate(network, split, accelerator=accelerator, batch_size=runtime.batch_size)
 
 
-def _of_submission(model: Path, identity: Identity, split: Split, box: Box) -> Evaluation:
+def _of_submission(model: Path, run: Run, split: Split, box: Box) -> Evaluation:
     with TemporaryDirectory(prefix="tirg-bench-verify-") as name:
         shutil.copyfile(model, Path(name) / MODEL)
-        return answer(box, split, identity, folder=Path(name))
+        return answer(box, split, run, folder=Path(name))
 
 
-def _other_run(identity: Identity, record: RunRecord) -> str:
-    """What the checkpoint says otherwise than the record; empty if nothing."""
-    pairs = {
-        "composer": (identity.composer, record.composer.name),
-        "dataset": (identity.dataset, record.protocol),
-        "fingerprint": (identity.fingerprint, record.dataset.fingerprint),
-        "seed": (identity.seed, record.seed),
-        "recipe": (recipe_of(identity.config), record.configuration),
-    }
-    return ", ".join(f"another {name}" for name, (its, said) in pairs.items() if its != said)
+def _other_run(run: Run, record: RunRecord) -> str:
+    """In what the checkpoint's run differs from the record's; empty if in nothing."""
+    its, said = run.identity, record.identity
+    return ", ".join(
+        f"another {each.name}" for each in fields(its) if getattr(its, each.name) != getattr(said, each.name)
+    )

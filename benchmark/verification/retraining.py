@@ -1,16 +1,20 @@
-"""A record's run made again, from the data on, and whether the result is one that its seeds could give."""
+"""Train the run of a record again, and see whether the result is one that its seeds could give."""
+
+import os
+from dataclasses import replace
 
 from benchmark.datasets.splits import Dataset
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.files import load_records
 from benchmark.leaderboard.statistics import seed_spread
-from benchmark.recipe.config import Config
+from benchmark.recipe.identity import Run
+from benchmark.recipe.runtime import Runtime
 from benchmark.records.store import RunRecord, StoredRecord, submitted_source
-from benchmark.runs.grid import held
-from benchmark.runs.single_run import Bench, Run, make_record, run_folder
+from benchmark.runs.earlier import held
+from benchmark.runs.single_run import Bench, make_record, run_folder
 from benchmark.submissions import submitted_run
 from benchmark.submissions.submitted_run import Entry, keep_source
-from benchmark.verification.at_hand import AtHand, config_of
+from benchmark.verification.at_hand import AtHand, recipe_of, run_of
 from benchmark.verification.rescoring import TOLERANCE
 
 
@@ -25,10 +29,10 @@ def retrain(stored: StoredRecord, hand: AtHand) -> tuple[float, str]:
         NotAtHandError: the dataset is not there, or this version of the code has other recipes.
         BenchmarkError: the result is another than the record's.
     """
-    config = config_of(stored)
-    dataset = hand.dataset_of(stored, config.data.image_size)
+    dataset = hand.dataset_of(stored, recipe_of(stored).data.image_size)
+    run = run_of(stored, spatial=dataset.spatial)
     spread = seed_spread(_others_on_the_board(stored))
-    found = _made_again(stored, config, dataset, hand).metrics.recall[1]
+    found = _made_again(stored, run, dataset, hand).metrics.recall[1]
     said = stored.record.metrics.recall[1]
     allowed = max(TOLERANCE, spread or 0.0)
     why = "seeds of the other composers differ by as much" if spread else "no other composer has several seeds"
@@ -38,23 +42,23 @@ def retrain(stored: StoredRecord, hand: AtHand) -> tuple[float, str]:
     return found, f"{both}: not more than {allowed:.2f} apart ({why})"
 
 
-def _made_again(stored: StoredRecord, config: Config, dataset: Dataset, hand: AtHand) -> RunRecord:
+def _made_again(stored: StoredRecord, run: Run, dataset: Dataset, hand: AtHand) -> RunRecord:
     record = stored.record
     home = hand.runs / "verify"
     if record.submission is not None:
-        # Another version of the code is another composer, whose half-trained state is not to be gone on with.
+        # Another version of the code is another composer, whose half-trained state must not be resumed.
         home /= f"{record.composer.name}-{record.submission.source_sha256[:8]}"
-    run = Run(record.composer.name, record.protocol, record.seed)
     bench = Bench(
-        config=config,
-        device=hand.device,
+        base=run.recipe,
+        runtime=_as_recorded(hand.runtime, record),
         reporter=hand.reporter,
         places=hand.places,
         leaderboards=home,
         runs=home,
+        replace=True,
     )
     title = f"again: {run}"
-    with held(run_folder(run, bench)):
+    with held(run_folder(run, home)):
         if record.submission is None:
             return make_record(run, dataset, bench, title)
         box = hand.box_of(stored)
@@ -64,17 +68,19 @@ def _made_again(stored: StoredRecord, config: Config, dataset: Dataset, hand: At
         return submitted_run.make_record(run, dataset, box, bench, entry, title).record
 
 
+def _as_recorded(runtime: Runtime, record: RunRecord) -> Runtime:
+    """The runtime with the record's number of threads, if this machine has as many: it changes the last digits."""
+    wanted = record.environment.runtime.threads
+    return runtime.model_copy(update={"threads": wanted}) if wanted <= (os.cpu_count() or 1) else runtime
+
+
 def _others_on_the_board(stored: StoredRecord) -> list[list[float]]:
     """Recall@1 of every other composer with the same recipe and data, seed by seed."""
     record = stored.record
     runs, _ = load_records(stored.path.resolve().parents[2])
     found: dict[str, list[float]] = {}
     for run in (run.record for run in runs):
-        same_board = (run.protocol, run.preset, run.dataset.fingerprint) == (
-            record.protocol,
-            record.preset,
-            record.dataset.fingerprint,
-        )
-        if same_board and run.configuration == record.configuration and run.composer.name != record.composer.name:
+        same_board = replace(run.identity, composer="", seed=0) == replace(record.identity, composer="", seed=0)
+        if same_board and run.composer.name != record.composer.name:
             found.setdefault(run.composer.name, []).append(run.metrics.recall[1])
     return list(found.values())

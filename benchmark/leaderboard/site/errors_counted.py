@@ -96,7 +96,7 @@ def count_errors(
     """
     counts: Counter[ErrorKind] = Counter()
     for outcomes in runs:
-        for query, first, rank in zip(queries, outcomes.first.tolist(), outcomes.ranks.tolist(), strict=True):
+        for query, first, rank in zip(queries, outcomes.top1.tolist(), outcomes.ranks.tolist(), strict=True):
             if rank == 1:
                 continue
             counts[

@@ -58,11 +58,7 @@ class Shelf:
 
 
 def shelves(run: StoredRecord, rendered: Rendered, thumbnails: Thumbnails) -> tuple[Shelf, ...]:
-    """A record's examples by why they were kept: the best, the worst, a sample.
-
-    Raises:
-        DatasetError: the dataset's files are damaged.
-    """
+    """A record's examples by why they were kept: the best, the worst, a sample."""
     return tuple(
         Shelf(title, tuple(_shown(example, run, rendered, thumbnails) for example in kept))
         for why, title in _WHY.items()
@@ -71,11 +67,7 @@ def shelves(run: StoredRecord, rendered: Rendered, thumbnails: Thumbnails) -> tu
 
 
 def of_dataset(rendered: Rendered, thumbnails: Thumbnails) -> list[tuple[QueryRow, Sequence[Picture]]]:
-    """Some queries of every kind with four pictures each: source and target, solid and flat.
-
-    Raises:
-        DatasetError: the dataset's files are damaged.
-    """
+    """Some queries of every kind with four pictures each: source and target, solid and flat."""
     return [
         (
             query,

@@ -6,8 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from benchmark.recipe.config import TrainingConfig
-from benchmark.training.recipe_keys import loss_name
+from benchmark.recipe.schema import TrainingRecipe
 from models.parts import Parts
 
 
@@ -32,7 +31,7 @@ class Loss(Protocol):
         *,
         positive_mask: Tensor,
         generator: torch.Generator,
-        config: TrainingConfig,
+        config: TrainingRecipe,
     ) -> Tensor: ...
 
 
@@ -55,8 +54,8 @@ def get(name: str) -> Loss:
 
 
 def batch_loss(
-    query: Tensor, target: Tensor, *, positive_mask: Tensor, generator: torch.Generator, config: TrainingConfig
+    query: Tensor, target: Tensor, *, positive_mask: Tensor, generator: torch.Generator, config: TrainingRecipe
 ) -> Tensor:
     """The recipe's loss of one batch; arguments as in `Loss`."""
-    loss = get(loss_name(config))
+    loss = get(config.loss)
     return loss(query, target, positive_mask=positive_mask, generator=generator, config=config)

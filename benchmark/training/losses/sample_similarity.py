@@ -20,21 +20,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmark.recipe.config import TrainingConfig
+from benchmark.recipe.schema import TrainingRecipe
 from benchmark.training.losses.registry import register
 
 
 @register("sample_similarity")
 def recipe_loss(
-    query: Tensor, target: Tensor, *, positive_mask: Tensor, generator: torch.Generator, config: TrainingConfig
+    query: Tensor, target: Tensor, *, positive_mask: Tensor, generator: torch.Generator, config: TrainingRecipe
 ) -> Tensor:
     """The loss for the recipe's K (`training.group_size`) and M (`training.repeats`); see `registry.Loss`."""
-    batch = len(query)
     return sample_similarity_loss(
         query,
         target,
-        group_size=batch if config.group_size == "batch" else config.group_size,
-        repeats=batch - 1 if config.repeats == "all" else config.repeats,
+        group_size=config.group,
+        repeats=config.groups,
         generator=generator,
         positive_mask=positive_mask,
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from benchmark.recipe.config import TrainingConfig
+from benchmark.recipe.schema import TrainingRecipe
 from models.network import Network
 
 MULTIPLYING_LAYERS: tuple[type[nn.Module], ...] = (
@@ -30,7 +30,7 @@ def layer_weights(*modules: nn.Module, kinds: tuple[type[nn.Module], ...] = MULT
 
 def parameter_groups(
     network: Network,
-    config: TrainingConfig,
+    config: TrainingRecipe,
     *,
     decayed: Set[int],
     orthogonal: Set[int] = frozenset(),

@@ -6,10 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmark.recipe.config import TrainingConfig
+from benchmark.recipe.schema import TrainingRecipe
 from benchmark.training.optimisers.groups import layer_weights, parameter_groups
 from benchmark.training.optimisers.registry import register
-from benchmark.training.recipe_keys import muon_lr
 from models.network import Network
 
 ITERATIONS = 5
@@ -18,14 +17,14 @@ _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
 @register("muon")
-def muon(network: Network, config: TrainingConfig) -> torch.optim.Optimizer:
+def muon(network: Network, config: TrainingRecipe) -> torch.optim.Optimizer:
     """Muon for the linear and convolution layers of image encoder and composer, AdamW for everything else."""
     groups = parameter_groups(
         network,
         config,
         decayed=layer_weights(network),
         orthogonal=layer_weights(network.image_encoder, network.composer, kinds=(nn.Linear, nn.Conv2d)),
-        orthogonal_rate=muon_lr(config),
+        orthogonal_rate=config.muon_lr,
     )
     return Muon(groups, lr=config.learning_rate, fused=True)
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import torch
 
-from benchmark.recipe.config import TrainingConfig
+from benchmark.recipe.schema import TrainingRecipe
 from models.network import Network
 from models.parts import Parts
 
-Maker = Callable[[Network, TrainingConfig], torch.optim.Optimizer]
+Maker = Callable[[Network, TrainingRecipe], torch.optim.Optimizer]
 """Makes an optimiser for all trained parameters of a network, in groups as `groups.parameter_groups` gives them."""
 
 _optimisers: Parts[Maker] = Parts("optimiser")
@@ -29,6 +29,6 @@ def get(name: str) -> Maker:
     return _optimisers.get(name)
 
 
-def make_optimiser(network: Network, config: TrainingConfig) -> torch.optim.Optimizer:
+def make_optimiser(network: Network, config: TrainingRecipe) -> torch.optim.Optimizer:
     """The recipe's optimiser. Each group's learning rate is the scheduled one times its "factor"."""
     return get(config.optimiser)(network, config)

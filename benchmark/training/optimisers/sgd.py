@@ -2,14 +2,14 @@
 
 import torch
 
-from benchmark.recipe.config import TrainingConfig
+from benchmark.recipe.schema import TrainingRecipe
 from benchmark.training.optimisers.groups import parameter_groups
 from benchmark.training.optimisers.registry import register
 from models.network import Network
 
 
 @register("sgd")
-def sgd(network: Network, config: TrainingConfig) -> torch.optim.Optimizer:
+def sgd(network: Network, config: TrainingRecipe) -> torch.optim.Optimizer:
     """SGD with momentum. As in google/tirg, every parameter is decayed."""
     every = frozenset(id(parameter) for parameter in network.parameters())
     groups = parameter_groups(network, config, decayed=every)

@@ -279,11 +279,11 @@ def test_an_unexpected_error_has_a_traceback_with_debug_alone(
     assert "Traceback" in tirg_bench("list", "--debug").stderr
 
 
-def test_interrupted_says_that_it_can_go_on(tirg_bench: TirgBench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_says_how_to_resume(tirg_bench: TirgBench, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop() -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(models, "names", stop)
     result = tirg_bench("list")
     assert result.exit_code == 130
-    assert "the same command goes on where it stopped" in result.stderr
+    assert "interrupted; run the same command again to resume" in result.stderr

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from benchmark.recipe.config import Config
 from click.testing import CliRunner, Result
 
 import benchmark
 from benchmark.cli.main import main
 from benchmark.recipe import config
-from benchmark.recipe.config import Config
 from benchmark.submissions import sandbox
 from benchmark.submissions.sandbox import SandboxTier
 from tests.benchmark.submissions.sources import source
@@ -73,7 +73,7 @@ def test_check_says_what_fails(tirg_bench: TirgBench) -> None:
     result = tirg_bench("check", "mine.py")
     assert result.exit_code == 1
     assert "FAILS  a row depends on its own query alone" in result.stdout
-    assert "expected the same output for a query whatever stands beside it" in result.stdout
+    assert "expected the same output for a query whatever else is in its batch" in result.stdout
     assert "mine.py: 1 of the contract's points does not hold" in result.stderr
 
 

@@ -5,18 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmark.recipe.config import override
 
 import models
 from benchmark import tasks as datasets
-from benchmark.runs import single_run
-from benchmark.training.checkpoint import Checkpoint
-from benchmark.recipe.config import override
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.scoring.evaluation import evaluate
 from benchmark.records.store import read_stored
+from benchmark.runs import single_run
 from benchmark.runs.grid import Finished, grid, run_all
 from benchmark.runs.single_run import Bench, Run
+from benchmark.scoring.evaluation import evaluate
+from benchmark.training.checkpoint import Checkpoint
 
 
 def runs(bench: Bench, *wanted: Run) -> list[Finished]:
@@ -48,7 +48,7 @@ def test_a_record_says_what_was_done(bench: Bench) -> None:
     assert [point.step for point in record.curve if point.recall_at_1 is not None] == [4]
     assert [point.step for point in record.curve] == [1, 2, 3, 4, 5, 6]
     assert record.training.final_loss == record.curve[-1].loss
-    dataset = datasets.info("css-2d3d").open(
+    dataset = datasets.get("css-2d3d").open(
         bench.places["css"], image_size=16, reporter=bench.reporter, skip_broken=False
     )
     assert (record.dataset.gallery, record.dataset.queries) == (len(dataset.test.gallery), len(dataset.test.queries))
@@ -58,9 +58,9 @@ def test_the_stored_model_gives_the_records_ranks(bench: Bench) -> None:
     (finished,) = runs(bench)
     assert finished.record is not None
     checkpoint = Checkpoint.read(Path(finished.record.checkpoint.path))  # type: ignore[union-attr]
-    dataset = datasets.info("css").open(bench.places["css"], image_size=16, reporter=bench.reporter, skip_broken=False)
+    dataset = datasets.get("css").open(bench.places["css"], image_size=16, reporter=bench.reporter, skip_broken=False)
     outcomes = evaluate(
-        checkpoint.network(), dataset.test, accelerator=make_accelerator("cpu", "fp32"), chunk=512
+        checkpoint.network(), dataset.test, accelerator=make_accelerator("cpu", "fp32"), batch_size=512
     ).outcomes
     path = bench.records / "css" / "tirg" / f"{bench.config.preset}-s0.json"
     np.testing.assert_array_equal(outcomes.ranks, read_stored(path).outcomes.ranks)
@@ -111,7 +111,7 @@ def test_validation_runs_never_reach_a_leaderboard(bench: Bench) -> None:
     chosen = override(bench.config, ["evaluation.split=validation"])
     (finished,) = runs(replace(bench, config=chosen))
     assert finished.record is not None
-    dataset = datasets.info("css").open(bench.places["css"], image_size=16, reporter=bench.reporter, skip_broken=False)
+    dataset = datasets.get("css").open(bench.places["css"], image_size=16, reporter=bench.reporter, skip_broken=False)
     assert 0 < finished.record.dataset.queries < len(dataset.train.queries)
     assert finished.record.dataset.gallery == len(dataset.train.gallery)
     assert not bench.leaderboards.exists()

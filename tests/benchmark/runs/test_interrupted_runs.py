@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from benchmark.recipe.config import Config
 
 import models
-from benchmark.training.checkpoint import Checkpoint
-from benchmark.recipe.config import Config
-from benchmark.training.progress import SilentRuns
 from benchmark.records.store import RunRecord, record_path
 from benchmark.runs.grid import run_all
 from benchmark.runs.single_run import CHECKPOINT_NAME, Bench, Run, run_folder
+from benchmark.training.checkpoint import Checkpoint
+from benchmark.training.progress import SilentRuns
 
 RUN = Run("tirg", "css", 0)
 

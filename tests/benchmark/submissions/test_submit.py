@@ -102,7 +102,7 @@ def test_it_is_trained_and_scored_as_our_own_are(
     assert theirs.record.training.final_loss == record.training.final_loss
     assert theirs.record.parameters == record.parameters
     np.testing.assert_array_equal(theirs.outcomes.ranks, own.outcomes.ranks)
-    np.testing.assert_array_equal(theirs.outcomes.first, own.outcomes.first)
+    np.testing.assert_array_equal(theirs.outcomes.top1, own.outcomes.top1)
 
 
 LATE = "if len(image) == 16 and not self.training:"

@@ -4,10 +4,10 @@ import copy
 
 import pytest
 import torch
+from benchmark.recipe.config import Config, TrainingConfig
 from torch import nn
 
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.recipe.config import Config, TrainingConfig
 from benchmark.training import losses, optimisers
 from benchmark.training.model import new_network
 from benchmark.training.optimisers import make_optimiser

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from benchmark.recipe.config import Config, override
 
 from benchmark.datasets.image_store import ImageStore
 from benchmark.device import make_accelerator
-from benchmark.recipe.config import Config, override
 from benchmark.runs.single_run import Run, new_network
 from benchmark.tasks.css import Css
 from benchmark.training import step as session

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from benchmark.recipe.config import Config, override
 
 from benchmark.datasets.image_store import ImageStore
 from benchmark.device import choose_device, make_accelerator, reproducible
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.recipe.config import Config, override
 from benchmark.runs.single_run import Run, new_network
 from benchmark.scoring.evaluation import embed_gallery, embed_queries, evaluate
 from benchmark.scoring.recall import recall_at_k
@@ -22,6 +22,7 @@ from benchmark.training import step as session
 from benchmark.training.checkpoint import Checkpoint, Identity
 from benchmark.training.loop import Trained, train
 from benchmark.training.progress import Progress
+from benchmark.training.samplers import make_sampler
 from models.network import Network
 
 
@@ -41,7 +42,7 @@ def run(
 ) -> tuple[Network, Trained]:
     split = css.train
     network = new_network(Run(composer, "css", 0), config, split, spatial=True)
-    sampler = css.sampler(split, groups=config.training.sources, modifications=config.training.modifications, seed=0)
+    sampler = make_sampler(split, groups=config.training.sources, modifications=config.training.modifications, seed=0)
     with reproducible("cpu"):
         trained = train(
             network,
@@ -221,17 +222,19 @@ def test_training_learns_its_own_queries(precision: str, css: Css, tiny_config: 
     )  # fmt: skip
     network, trained = run(css, config, tmp_path, every=1e9)
     assert trained.losses[-1] < 0.6 * trained.losses[0]
-    outcomes = evaluate(network, css.train, accelerator=make_accelerator("cpu", precision), chunk=50).outcomes
+    outcomes = evaluate(network, css.train, accelerator=make_accelerator("cpu", precision), batch_size=50).outcomes
     assert recall_at_k(outcomes.ranks)[5] > 40
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 1000])
-def test_embeddings_do_not_depend_on_the_chunk_and_have_length_one(chunk: int, css: Css, tiny_config: Config) -> None:
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_embeddings_do_not_depend_on_the_batch_and_have_length_one(
+    batch_size: int, css: Css, tiny_config: Config
+) -> None:
     network = new_network(Run("film", "css", 1), tiny_config, css.train, spatial=True).eval()
     accelerator = make_accelerator("cpu", "fp32")
     split = css.test
-    queries = embed_queries(network, split, accelerator=accelerator, chunk=chunk)
-    gallery = embed_gallery(network, split.gallery, accelerator=accelerator, chunk=chunk)
+    queries = embed_queries(network, split, accelerator=accelerator, batch_size=batch_size)
+    gallery = embed_gallery(network, split.gallery, accelerator=accelerator, batch_size=batch_size)
     store = ImageStore(split.sources, torch.device("cpu"))
     ids, mask = network.text_encoder.tokenize(split.queries.texts)
     with torch.no_grad():
@@ -249,12 +252,12 @@ def test_outcomes_are_in_the_order_of_the_queries(css: Css, tiny_config: Config)
     network = new_network(Run("concat", "css", 1), tiny_config, css.train, spatial=True)
     accelerator = make_accelerator("cpu", "fp32")
     order = np.random.default_rng(0).permutation(len(css.test.queries))
-    plain = evaluate(network, css.test, accelerator=accelerator, chunk=64).outcomes
+    plain = evaluate(network, css.test, accelerator=accelerator, batch_size=64).outcomes
     mixed = evaluate(
-        network, replace(css.test, queries=css.test.queries.rows(order)), accelerator=accelerator, chunk=64
+        network, replace(css.test, queries=css.test.queries.rows(order)), accelerator=accelerator, batch_size=64
     ).outcomes
     np.testing.assert_array_equal(plain.sources[order], mixed.sources)
-    np.testing.assert_array_equal(plain.correct[order], mixed.correct)
+    np.testing.assert_array_equal(plain.relevant[order], mixed.relevant)
     np.testing.assert_array_equal(plain.attributes["kind"][order], mixed.attributes["kind"])
     assert (np.abs(plain.ranks[order] - mixed.ranks) <= 1).mean() > 0.95
 
@@ -270,5 +273,5 @@ def test_running_out_of_memory_while_scoring_says_so(
 ) -> None:
     network = new_network(Run("concat", "css", 1), tiny_config, css.train, spatial=True)
     monkeypatch.setattr(Network, "embed_queries", lambda *_: torch.empty(2**60))
-    with pytest.raises(BenchmarkError, match=r"out of memory while scoring: lower evaluation\.chunk \(now 9\)"):
-        evaluate(network, css.test, accelerator=make_accelerator("cpu", "fp32"), chunk=9)
+    with pytest.raises(BenchmarkError, match=r"out of memory while scoring: lower --batch-size \(now 9\)"):
+        evaluate(network, css.test, accelerator=make_accelerator("cpu", "fp32"), batch_size=9)

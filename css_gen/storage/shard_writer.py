@@ -1,6 +1,5 @@
-"""One file of a dataset: a pure function of (configuration, split, shard), from scenes to Parquet."""
+"""Write one file of a dataset: a pure function of (configuration, split, shard), from scenes to Parquet."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,33 +14,16 @@ from css_gen.rendering.nuisance import sample_nuisance
 from css_gen.rendering.render2d import render_2d
 from css_gen.rendering.render3d import render_3d
 from css_gen.scenes.randomness import SplitId, Stream, stream
-from css_gen.scenes.sampling import REFERENCES_PER_MODIFICATION, HeldOut, Query, SplitPlan
+from css_gen.scenes.sampling import REFERENCES_PER_MODIFICATION, Query, SplitPlan
 from css_gen.scenes.scene import Scene
-from css_gen.storage.configuration import Configuration, Shard, split_name
+from css_gen.storage.configuration import Configuration
 from css_gen.storage.content import ContentHash
-from css_gen.storage.manifest import generator_version
+from css_gen.storage.plan import Shard, query_count, split_name
 from css_gen.storage.png import encode_png
-
-FOOTER_KEY = "css-gen"
-DEPTH_STEPS = 1000
-"""Steps of the depth image in one world unit; its greatest value, 65535, also stands for all that is farther."""
+from css_gen.storage.schema import DEPTH_STEPS, QUERY_SCHEMA, footer, image_columns, image_schema
 
 ROW_GROUP_IMAGES = 50
 ROW_GROUP_QUERIES = 10_000
-
-_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-
-_QUERY_FIELDS: list[tuple[str, Any]] = [
-    ("query_id", pa.int64()),
-    ("source_id", pa.int64()),
-    ("target_id", pa.int64()),
-    ("modification_id", pa.int64()),
-    ("text", pa.string()),
-    ("modification", pa.string()),
-    ("kind", pa.string()),
-    ("novel", pa.bool_()),
-]
-QUERY_SCHEMA = pa.schema(_QUERY_FIELDS)
 
 
 @dataclass(frozen=True)
@@ -50,49 +32,6 @@ class Written:
 
     rows: int
     content: str
-
-
-def split_plan(configuration: Configuration, split: SplitId) -> SplitPlan:
-    """The scenes and queries of a split.
-
-    Raises:
-        ValueError: the split has too few images.
-    """
-    return SplitPlan(
-        configuration.split_images(split), seed=configuration.seed, split=split, held_out=held_out(configuration)
-    )
-
-
-def held_out(configuration: Configuration) -> HeldOut:
-    """The shape-colour combinations that one split alone shows."""
-    return HeldOut.sample(seed=configuration.seed)
-
-
-def query_count(plan: SplitPlan) -> int:
-    """How many queries a split has: one for each image that is not a reference."""
-    return plan.images - plan.references
-
-
-def image_columns(configuration: Configuration) -> tuple[str, ...]:
-    """The image columns of a dataset, in the order of the file."""
-    return ("image_3d", "image_2d", *({"masks": "mask", "depth": "depth"}[name] for name in configuration.extras))
-
-
-def image_schema(columns: Sequence[str]) -> pa.Schema:
-    """The schema of an image shard."""
-    fields: list[tuple[str, Any]] = [
-        ("image_id", pa.int64()),
-        ("scene", pa.string()),
-        ("key", pa.string()),
-        ("is_reference", pa.bool_()),
-    ]
-    return pa.schema([*fields, *((name, _IMAGE) for name in columns)], {"huggingface": _features(fields, columns)})
-
-
-def _features(fields: Sequence[tuple[str, Any]], columns: Sequence[str]) -> str:
-    """What makes Hugging Face's datasets decode the image columns of a file that it meets without its folder's card."""
-    features = {name: {"dtype": str(kind), "_type": "Value"} for name, kind in fields}
-    return json.dumps({"info": {"features": features | {name: {"_type": "Image"} for name in columns}}})
 
 
 def render_pixels(configuration: Configuration, split: SplitId, image_id: int, scene: Scene) -> list[NDArray[Any]]:
@@ -136,7 +75,7 @@ def write_images(
     table = pa.Table.from_pylist(rows, schema=image_schema(columns))
     with _writer(file, table.schema, raw=[f"{name}.bytes" for name in columns]) as writer:
         writer.write_table(table, row_group_size=ROW_GROUP_IMAGES)
-        writer.add_key_value_metadata(_footer(configuration, written.content))
+        writer.add_key_value_metadata(footer(configuration, written.content))
     return written
 
 
@@ -158,7 +97,7 @@ def write_queries(
             )
             writer.write_table(table, row_group_size=ROW_GROUP_QUERIES)
         written = Written(queries, content.hexdigest())
-        writer.add_key_value_metadata(_footer(configuration, written.content))
+        writer.add_key_value_metadata(footer(configuration, written.content))
     return written
 
 
@@ -174,34 +113,6 @@ def query_values(query: Query, names: str) -> list[int | str | bool]:
         query.modification.kind,
         query.novel,
     ]
-
-
-@dataclass(frozen=True)
-class Footer:
-    """What a data file of a dataset says about itself; `content` is the hash of its content."""
-
-    generator_version: str
-    configuration: Configuration
-    content: str
-
-
-def read_footer(metadata: pq.FileMetaData) -> Footer:
-    """The footer that was written with a data file.
-
-    Raises:
-        ValueError: it says nothing, or not in the expected form.
-    """
-    values = json.loads((metadata.metadata or {}).get(FOOTER_KEY.encode(), b"null"))
-    if not isinstance(values, dict) or values.keys() != {"generator_version", "configuration", "content"}:
-        raise ValueError("it was not written by css-gen")
-    return Footer(
-        str(values["generator_version"]), Configuration.from_json(values["configuration"]), str(values["content"])
-    )
-
-
-def _footer(configuration: Configuration, content: str) -> dict[str, str]:
-    values = {"generator_version": generator_version(), "configuration": configuration.to_json(), "content": content}
-    return {FOOTER_KEY: json.dumps(values)}
 
 
 @contextmanager

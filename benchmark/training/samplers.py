@@ -1,4 +1,4 @@
-"""Which queries a step trains on: a pure function of (seed, step), so that a resumed run is an uninterrupted one."""
+"""Which queries a step trains on: a pure function of (seed, step), so a resumed run equals an uninterrupted one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,8 @@ from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-Rows = NDArray[np.int64]
+from benchmark.datasets.splits import Rows, Split
 
 _ORDER, _NOISE, _DRAWS = 0, 1, 2
 
@@ -36,9 +35,37 @@ class Sampler(Protocol):
     def batch(self, step: int) -> Batch: ...
 
 
+def make_sampler(training: Split, *, groups: int, modifications: int, seed: int) -> Sampler:
+    """The batches of a run on a training split, or on the part of one that `hold_out` keeps.
+
+    Where pairs are drawn on the fly, neither sources nor targets are images that were held out.
+
+    Args:
+        groups: source images a batch.
+        modifications: queries a source image in a batch.
+
+    Raises:
+        ValueError: the split is too small for one batch.
+    """
+    queries, pairs = training.queries, training.drawn_pairs
+    if pairs is None:
+        return PairSampler(
+            queries.sources, training.text_rows, queries.targets, groups=groups, modifications=modifications, seed=seed
+        )
+    allowed = np.ones(len(training.gallery), dtype=bool)
+    allowed[np.setdiff1d(pairs.sources(allowed), queries.sources)] = False
+    text_row = {text: row for row, text in enumerate(training.texts)}
+
+    def draw(source: int, rng: np.random.Generator) -> tuple[int, int]:
+        text, target = pairs.draw(source, allowed, rng=rng)
+        return text_row[text], target
+
+    return DrawnSampler(pairs.sources(allowed), draw, groups=groups, modifications=modifications, seed=seed)
+
+
 class PairSampler:
-    """The paper's order: modifications of one source image stand beside each other, so that each is a hard negative of
-    the others.
+    """Fixed pairs in the paper's order: modifications of one source image are in one batch, as each other's hard
+    negatives.
 
     An epoch deals every source's queries, shuffled, into groups of `modifications` (a last incomplete group is filled
     up with that source's first queries) and goes through all groups in random order; what does not fill a batch of

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.datasets.batches import Batch, PairSampler, noise_seed
+from benchmark.training.samplers import Batch, PairSampler, noise_seed
 
 SOURCES = st.lists(st.integers(0, 6), min_size=8, max_size=60)
 

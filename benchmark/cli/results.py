@@ -1,0 +1,36 @@
+"""What commands print in the end: the boards, and what went wrong."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from benchmark.runs.grid import Finished
+
+
+def print_results(finished: "list[Finished]", records: Path, out: Path | None) -> None:
+    """Print the boards, the failures below them, and where the tables are; exit with 1 if anything went wrong."""
+    from rich.console import Console
+
+    from benchmark.leaderboard.files import build, load_records, print_table, write_leaderboards
+
+    failures = {str(one.run): one.failure for one in finished if one.failure}
+    problems: tuple[str, ...] = ()
+    if records.is_dir():
+        if out is not None:
+            problems = write_leaderboards(records, out).problems
+        stored, _ = load_records(records)
+        Console(highlight=False).print(print_table(build(stored), failures))
+    elif not finished:
+        raise BenchmarkError(f"{records}: there are no records yet; `tirg-bench run` makes them")
+    if out is not None and records.is_dir():
+        click.echo(f"the tables are in {out}")
+    for problem in problems:
+        click.echo(f"tirg-bench: left out: {problem}", err=True)
+    for name, failure in failures.items():
+        click.echo(f"tirg-bench: failed: {name}: {failure}", err=True)
+    if problems or failures:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,87 @@
+"""Under which conditions the rows of a board were made, and which rows differ from the others.
+
+A board is a function of its records alone, so a row is compared with the board's other rows, not with the code or the
+machine of whoever writes the table.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeVar
+
+from benchmark.records.store import RunRecord
+
+MOST_OTHER_CORES = 0.25
+"""Up to so many cores that other processes keep busy, a run counts as undisturbed."""
+
+T = TypeVar("T", str, "Machine")
+
+
+class Machine(NamedTuple):
+    """What times depend on."""
+
+    device: str
+    threads: int
+    is_compiled: bool
+
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
+        return f"{self.device}, {threads}{', compiled' if self.is_compiled else ''}"
+
+
+class Origin(NamedTuple):
+    """Code, torch and machine of most runs of a board."""
+
+    code: str
+    torch: str
+    machine: Machine
+
+
+class Notes(NamedTuple):
+    """In what a row differs from its board, and whether its times may stand beside those of the others."""
+
+    texts: tuple[str, ...]
+    is_timed_alike: bool
+
+
+def origin_of(records: Sequence[RunRecord]) -> Origin:
+    """What most of the records have; of equally frequent ones, the first in the order of the alphabet."""
+    return Origin(
+        code=_most_common(record.environment.code_version for record in records),
+        torch=_most_common(record.environment.torch for record in records),
+        machine=_most_common(map(machine_of, records)),
+    )
+
+
+def notes_on(records: Sequence[RunRecord], origin: Origin) -> Notes:
+    """What is to be said of the row of these records, in the order of importance."""
+    texts = [
+        *(f"local file {record.composer_sha256[:8]}" for record in records if record.is_local),
+        *(
+            f"other code {version[:8]}"
+            for version in (record.environment.code_version for record in records)
+            if version != origin.code
+        ),
+        *_several("versions of the composer", (record.composer_sha256 for record in records)),
+        *(f"torch {record.environment.torch}" for record in records if record.environment.torch != origin.torch),
+        *(str(machine) for machine in map(machine_of, records) if machine != origin.machine),
+    ]
+    cores = max((record.environment.other_cores or 0.0 for record in records), default=0.0)
+    if cores > MOST_OTHER_CORES:
+        texts.append(f"other work beside it, {cores:.1f} cores")
+    is_alike = cores <= MOST_OTHER_CORES and all(machine_of(record) == origin.machine for record in records)
+    return Notes(tuple(dict.fromkeys(texts)), is_alike)
+
+
+def machine_of(record: RunRecord) -> Machine:
+    environment = record.environment
+    return Machine(environment.device, environment.runtime.threads, environment.runtime.compile)
+
+
+def _several(what: str, values: Iterable[str]) -> list[str]:
+    count = len(set(values))
+    return [f"{count} {what}"] if count > 1 else []
+
+
+def _most_common(values: Iterable[T]) -> T:
+    counts = Counter(values)
+    return min(counts, key=lambda value: (-counts[value], value))

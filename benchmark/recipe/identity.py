@@ -1,0 +1,100 @@
+"""Which run it is: one key for its record, its folder and its checkpoint."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from benchmark.recipe.label import slug
+from benchmark.recipe.schema import Recipe
+
+_SHORT = 8
+"""Digits of a hash in a file's name."""
+
+_STEM = re.compile(r"(?P<preset>.+)-(?P<recipe>[^-]+)-s(?P<seed>\d+)-(?P<fingerprint>[^-]+)")
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """Everything that makes a run another run. All of it is in the path of its record and of its folder:
+
+        <task>/<composer>/<preset>-<recipe hash, 8 digits>-s<seed>-<fingerprint, 8 digits>
+
+    The preset is there for people: it is a label of the recipe's hash, and `find` does not depend on it.
+
+    Attributes:
+        recipe: the hash of the recipe.
+        fingerprint: of the dataset.
+    """
+
+    task: str
+    composer: str
+    recipe: str
+    seed: int
+    fingerprint: str
+
+    def __str__(self) -> str:
+        return f"{self.composer} on {self.task}, seed {self.seed}"
+
+    def place(self, label: str) -> Path:
+        """The run's path below `records/` or `runs/`, without an ending. `label` is what the recipe is called."""
+        return Path(self.task, self.composer, f"{slug(label)}-{self._key}")
+
+    def is_place(self, path: Path) -> bool:
+        """Whether a path ends in this run's place, whatever its recipe was called."""
+        *_, task, composer, _ = ("", "", *path.parts)
+        return (task, composer) == (self.task, self.composer) and _key_of(path.stem) == self._key
+
+    def find(self, root: Path) -> Path | None:
+        """The record of this run under `root`; None if there is none."""
+        folder = root / self.task / self.composer
+        found = sorted(path for path in folder.glob("*.json") if _key_of(path.stem) == self._key)
+        return found[0] if found else None
+
+    @property
+    def _key(self) -> str:
+        return f"{self.recipe[:_SHORT]}-s{self.seed}-{self.fingerprint[:_SHORT]}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run with its recipe: all that training needs to know beside the data.
+
+    Attributes:
+        fingerprint: of the dataset.
+        spatial: whether the composer works on the feature map, or on the pooled vector.
+    """
+
+    task: str
+    composer: str
+    recipe: Recipe
+    seed: int
+    fingerprint: str
+    spatial: bool
+
+    @property
+    def identity(self) -> RunIdentity:
+        return RunIdentity(self.task, self.composer, self.recipe.hash, self.seed, self.fingerprint)
+
+    def __str__(self) -> str:
+        return str(self.identity)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "task": self.task,
+            "composer": self.composer,
+            "recipe": self.recipe.content,
+            "seed": self.seed,
+            "fingerprint": self.fingerprint,
+            "spatial": self.spatial,
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Raises ValueError or TypeError if the values are not those of a run of this version."""
+        return cls(**{**values, "recipe": Recipe.from_content(values["recipe"])})
+
+
+def _key_of(stem: str) -> str:
+    match = _STEM.fullmatch(stem)
+    return f"{match['recipe']}-s{match['seed']}-{match['fingerprint']}" if match else ""

@@ -1,0 +1,124 @@
+"""The named recipes."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from benchmark.errors import UsageError
+from benchmark.recipe.changes import override
+from benchmark.recipe.schema import Recipe
+from benchmark.recipe.spelling import unknown
+
+Changes = Mapping[str, Sequence[str]]
+"""What a task changes in the presets: `KEY=VALUE` assignments by the name of a preset."""
+
+_NO_CHANGES: Changes = MappingProxyType({})
+
+
+def preset_names() -> tuple[str, ...]:
+    return tuple(PRESETS)
+
+
+def default_preset(device: str) -> str:
+    """What is run where nothing is asked for."""
+    return "quick" if device == "cpu" else "standard"
+
+
+def preset_about(name: str) -> str:
+    """One line on what a preset is for."""
+    return _ABOUT[name]
+
+
+def preset(name: str, changes: Changes = _NO_CHANGES) -> Recipe:
+    """The recipe of that name, as a task has it.
+
+    Raises:
+        UsageError: there is none; the message offers the nearest.
+    """
+    if name not in PRESETS:
+        raise UsageError(unknown("preset", name, PRESETS))
+    return override(PRESETS[name], changes.get(name, ()))
+
+
+def variants(changes: Changes) -> dict[str, Recipe]:
+    """All presets by name, as a task has them."""
+    return {name: preset(name, changes) for name in PRESETS}
+
+
+def _make(**parts: dict[str, Any]) -> Recipe:
+    return Recipe.model_validate(parts)
+
+
+_ABOUT = {
+    "quick": "a small network on small images: minutes on two CPU cores",
+    "cpu-long": "quick with eleven times the steps: where there is no GPU",
+    "standard": "ResNet-18 on one GPU: the leaderboard's full-size recipe",
+    "paper": "google/tirg's recipe: ResNet-18, SGD, batch 32, 160,000 steps, soft triplets",
+}
+
+_QUICK = _make(
+    data={"image_size": 32},
+    model={
+        "image_encoder": "small_resnet",
+        "text_width": 64,
+        "state_width": 64,
+        "embedding_width": 128,
+        "dropout": 0,
+    },
+    training={
+        "steps": 550,
+        "sources": 32,
+        "modifications": 4,
+        "optimiser": "muon",
+        "learning_rate": 5e-3,
+        "scale_factor": 30,
+        "weight_decay": 1e-2,
+        "schedule": "cosine",
+        "warmup": 0.05,
+        "group_size": "batch",
+        "precision": "fp32",
+        "shift": 1,
+    },
+)
+
+PRESETS: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "quick": _QUICK,
+        "cpu-long": override(_QUICK, ("training.steps=6000",)),
+        "standard": _make(
+            data={"image_size": 128},
+            model={"image_encoder": "resnet18", "text_width": 512, "state_width": 512, "embedding_width": 512},
+            training={
+                "steps": 2_000,
+                "sources": 64,
+                "modifications": 8,
+                "optimiser": "muon",
+                "learning_rate": 1e-3,
+                "weight_decay": 5e-2,
+                "schedule": "cosine",
+                "warmup": 0.05,
+                "group_size": "batch",
+                "precision": "bf16",
+                "shift": 4,
+                "brightness": 0.1,
+            },
+        ),
+        "paper": _make(
+            data={"image_size": 224},
+            model={"image_encoder": "resnet18", "text_width": 512, "state_width": 512, "embedding_width": 512},
+            training={
+                "steps": 160_000,
+                "sources": 16,
+                "modifications": 2,
+                "optimiser": "sgd",
+                "learning_rate": 1e-2,
+                "weight_decay": 1e-6,
+                "schedule": "constant",
+                "group_size": 2,
+                "repeats": "all",
+                "precision": "fp32",
+            },
+            evaluation={"held_out": 0.0},
+        ),
+    }
+)

@@ -1,0 +1,281 @@
+"""A recipe: every setting that changes the result of a run, with its default and when it has no effect.
+
+Two recipes with the same hash are the same recipe. The hash is taken over what differs from the defaults, so a key that
+is added later, with a default that leaves training as it was, changes the hash of no recipe. For the same reason a
+default never changes: raise RECIPE_VERSION instead.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, Self, cast
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+RECIPE_VERSION: Final = 2
+"""Raise it when a recipe of which there are records would train or score differently than before: they then
+run again."""
+
+Text = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""One line without control characters, because tables show it."""
+
+
+@dataclass(frozen=True)
+class InertWhen:
+    """Marks a key that has no effect on the result while a condition on the recipe holds; it is then not hashed.
+
+    A condition names the values under which the key is known to be ignored, not those under which it is used: a
+    registered optimiser or loss of which nothing is known here may use every key.
+    """
+
+    condition: "Callable[[Recipe], bool]"
+
+
+def _groups(others: int, size: int, *, at_most: int) -> int:
+    """C(others, size), or any number from `at_most` on if it is larger: the exact one may have millions of digits."""
+    found = 1
+    for chosen in range(min(size, others - size)):
+        found = found * (others - chosen) // (chosen + 1)
+        if found >= at_most:
+            break
+    return found
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _has_one_zero(self) -> Self:
+        """-0.0 equals 0.0 but has another spelling in JSON, so it would change the hash."""
+        for name in type(self).model_fields:
+            if isinstance(value := getattr(self, name), float):
+                self.__dict__[name] = value + 0.0
+        return self
+
+
+class DataRecipe(_Part):
+    """`image_size`: width and height in pixels of the images that the network sees."""
+
+    image_size: int = Field(default=32, ge=8, le=1024)
+
+
+class ModelRecipe(_Part):
+    """The encoders and the head, which all composers of a leaderboard share.
+
+    Attributes:
+        image_encoder: a name of `models.image_encoders`.
+        pretrained: "" for random weights, "torchvision" for its ImageNet weights, or the path of a local weights file.
+        text_encoder: a name of `models.text_encoders`.
+        text_weights: of a text encoder that reads some: the path of their file.
+        text_width: of a word's embedding and of the text feature.
+        state_width: of the LSTM that reads the words.
+        embedding_width: of the vectors that are compared.
+        dropout: on the text feature, as in the paper's encoder.
+    """
+
+    image_encoder: Text = "small_resnet"
+    pretrained: Text = ""
+    text_encoder: Text = "word_lstm"
+    text_weights: Annotated[Text, InertWhen(lambda recipe: recipe.model.text_encoder == "word_lstm")] = ""
+    text_width: int = Field(default=512, ge=1, le=8192)
+    state_width: int = Field(default=512, ge=1, le=8192)
+    embedding_width: int = Field(default=512, ge=1, le=8192)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+
+
+class TrainingRecipe(_Part):
+    """One step sees `sources` times `modifications` queries: that many modifications of each of that many images.
+
+    Attributes:
+        steps: of the optimiser.
+        loss: a name of `benchmark.training.losses`.
+        optimiser: a name of the training's optimisers. "muon" is Muon for the weights of linear and convolution layers
+            in image encoder and composer, and AdamW for everything else.
+        learning_rate: at its peak, after `warmup` (a share of the steps).
+        muon_lr: Muon's own learning rate at its peak.
+        scale_factor: the learning rate of the embeddings' scale as a multiple of the others'.
+        encoder_factor: the image encoder's learning rate as a share of the others'.
+        momentum: of SGD.
+        schedule: "cosine" to nothing, "constant", or "steps" (times `decay` every `decay_every` steps).
+        group_size: the K of the paper's loss, "batch" for K = B.
+        repeats: the paper's M, how many groups of K - 1 negatives each query gets. "all" is M = B - 1, or 1 where a
+            group is the whole batch. The paper's soft triplet loss is group_size=2 together with repeats=all;
+            group_size=2 alone compares each query with one other target.
+        precision: "fp32", or "bf16" for autocast.
+        shift: images are moved by up to so many pixels, drawn per image; the edge is repeated.
+        brightness: images become darker or brighter by up to this share.
+    """
+
+    steps: int = Field(default=1_000, ge=1, le=10_000_000)
+    sources: int = Field(default=32, ge=1, le=65_536)
+    modifications: int = Field(default=4, ge=1, le=1024)
+    loss: Text = "sample_similarity"
+    optimiser: Text = "adamw"
+    learning_rate: float = Field(default=1e-3, gt=0, le=100)
+    muon_lr: Annotated[float, InertWhen(lambda recipe: recipe.training.optimiser in ("adamw", "sgd"))] = Field(
+        default=0.02, gt=0, le=100
+    )
+    scale_factor: float = Field(default=1.0, ge=0, le=1000)
+    encoder_factor: float = Field(default=1.0, ge=0, le=1)
+    weight_decay: float = Field(default=0.0, ge=0, le=1)
+    momentum: Annotated[float, InertWhen(lambda recipe: recipe.training.optimiser in ("adamw", "muon"))] = Field(
+        default=0.9, ge=0, lt=1
+    )
+    schedule: Literal["cosine", "constant", "steps"] = "constant"
+    warmup: float = Field(default=0.0, ge=0, lt=1)
+    decay: Annotated[float, InertWhen(lambda recipe: recipe.training.schedule != "steps")] = Field(
+        default=0.1, gt=0, le=1
+    )
+    decay_every: Annotated[int, InertWhen(lambda recipe: recipe.training.schedule != "steps")] = Field(
+        default=50_000, ge=1
+    )
+    group_size: Literal["batch"] | Annotated[int, Field(ge=2)] = "batch"
+    repeats: Annotated[
+        Literal["all"] | Annotated[int, Field(ge=1)],
+        InertWhen(lambda recipe: recipe.training.loss == "sample_similarity" and recipe.training.has_one_group),
+    ] = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
+    shift: int = Field(default=0, ge=0, le=64)
+    brightness: float = Field(default=0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.batch < 2:
+            raise ValueError(
+                "training.sources and training.modifications are both 1: a query needs the target of another one as "
+                "its negative, so raise one of them"
+            )
+        if self.group > self.batch:
+            raise ValueError(f"training.group_size is {self.group} and a batch has {self.batch} queries")
+        most = _groups(self.batch - 1, self.group - 1, at_most=self.groups)
+        if self.groups > most:
+            raise ValueError(
+                f"training.repeats is {self.groups}, and there {'is' if most == 1 else 'are'} only {most} different "
+                f"group{'' if most == 1 else 's'} of {self.group} in a batch of {self.batch} (training.group_size="
+                f"{self.group_size}): lower training.repeats to at most {most}"
+            )
+        return self
+
+    @property
+    def batch(self) -> int:
+        """Queries a step, the paper's B."""
+        return self.sources * self.modifications
+
+    @property
+    def group(self) -> int:
+        """The paper's K as a number."""
+        return self.batch if self.group_size == "batch" else self.group_size
+
+    @property
+    def groups(self) -> int:
+        """The paper's M as a number."""
+        if self.repeats != "all":
+            return self.repeats
+        return 1 if self.has_one_group else self.batch - 1
+
+    @property
+    def has_one_group(self) -> bool:
+        """Whether a group is the whole batch, so that there is one way to draw it."""
+        return self.group == self.batch
+
+
+class EvaluationRecipe(_Part):
+    """What is scored.
+
+    Attributes:
+        split: "test", or "validation" to choose a recipe by: such a record never reaches a leaderboard.
+        held_out: share of the training sources, the last ones, that are kept from training for validation.
+    """
+
+    split: Literal["test", "validation"] = "test"
+    held_out: float = Field(default=0.02, ge=0, lt=1)
+
+
+class Recipe(_Part):
+    """The whole recipe. Task, composer and seed are not part of it: a leaderboard compares those."""
+
+    data: DataRecipe = DataRecipe()
+    model: ModelRecipe = ModelRecipe()
+    training: TrainingRecipe = TrainingRecipe()
+    evaluation: EvaluationRecipe = EvaluationRecipe()
+
+    @model_validator(mode="after")
+    def _can_validate(self) -> Self:
+        if self.evaluation.split == "validation" and self.evaluation.held_out == 0:
+            raise ValueError("evaluation.split=validation needs a held-out part: raise evaluation.held_out above 0")
+        return self
+
+    @classmethod
+    def keys(cls) -> tuple[str, ...]:
+        """All keys, for instance "training.steps"."""
+        return tuple(f"{part}.{name}" for part in cls.model_fields for name in _fields(cls, part))
+
+    @classmethod
+    def default(cls, key: str) -> JsonValue:
+        part, _, name = key.partition(".")
+        return cast(JsonValue, _fields(cls, part)[name].default)
+
+    def value(self, key: str) -> JsonValue:
+        part, _, name = key.partition(".")
+        return cast(JsonValue, getattr(getattr(self, part), name))
+
+    def is_inert(self, key: str) -> bool:
+        """Whether the key has no effect on the result as the other keys are."""
+        part, _, name = key.partition(".")
+        marks = _fields(type(self), part)[name].metadata
+        return any(mark.condition(self) for mark in marks if isinstance(mark, InertWhen))
+
+    @property
+    def content(self) -> dict[str, JsonValue]:
+        """What is hashed, and what records hold: the version, and each key that has an effect and is not its default.
+
+        >>> Recipe().content
+        {'recipe_version': 2}
+        """
+        changed = {
+            key: self.value(key)
+            for key in self.keys()
+            if self.value(key) != self.default(key) and not self.is_inert(key)
+        }
+        return {"recipe_version": RECIPE_VERSION, **changed}
+
+    @classmethod
+    def from_content(cls, content: dict[str, JsonValue]) -> Self:
+        """The recipe with that content.
+
+        Raises:
+            ValueError: it is of another version, or has a key or a value that this version does not have (pydantic's
+                ValidationError is one).
+        """
+        version = content.get("recipe_version")
+        if version != RECIPE_VERSION:
+            raise ValueError(f"its recipe is of version {version}, this is version {RECIPE_VERSION}")
+        nested: dict[str, dict[str, Any]] = {}
+        for key, value in content.items():
+            part, dot, name = key.partition(".")
+            if dot:
+                nested.setdefault(part, {})[name] = value
+        return cls.model_validate(nested)
+
+    @property
+    def hash(self) -> str:
+        """64 hexadecimal digits, equal for equal recipes."""
+        return hash_of(self.content)
+
+
+def hash_of(content: dict[str, JsonValue]) -> str:
+    """The hash of a recipe's content: SHA-256 of its JSON with sorted keys.
+
+    Raises:
+        ValueError: the content holds NaN or infinity.
+    """
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _fields(recipe: type[Recipe], part: str) -> dict[str, Any]:
+    kind = recipe.model_fields[part].annotation
+    assert isinstance(kind, type)
+    assert issubclass(kind, BaseModel)
+    return dict(kind.model_fields)

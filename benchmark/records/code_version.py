@@ -1,0 +1,84 @@
+"""Which code a run was made with: hashes of the sources that its result depends on; a changed table ages no row.
+
+Every run of a task depends on the shared sources: encoders and network, datasets, training, scoring, the recipe's
+schema, and the file of the task itself. The composer's own file has a hash of its own. Other tasks, other composers,
+presets (their recipes are hashed), records, tables and commands do not count.
+"""
+
+import ast
+import hashlib
+import inspect
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+import benchmark
+import models
+from benchmark import tasks as datasets
+from models.base import Composer
+
+LOCAL_MODULE = "local_composer_"
+"""How the names of modules begin that hold a composer from a file named on the command line."""
+
+_FOLDERS = ("datasets", "training", "scoring")
+_FILES = ("device.py", "recipe/schema.py")
+_TASKS = "benchmark.tasks"
+
+
+@cache
+def code_version(task: str) -> str:
+    """SHA-256 over the shared sources of a task's runs: each file's name and content, in the order of the names."""
+    root = _folder(benchmark)
+    files = [root / name for name in _FILES]
+    files += [file for folder in _FOLDERS for file in (root / folder).rglob("*.py")]
+    composers = _folder(models) / "composers"
+    files += [file for file in _folder(models).rglob("*.py") if not file.is_relative_to(composers)]
+    files += _task_files(task)
+    digest = hashlib.sha256()
+    for file in sorted(set(files), key=lambda file: file.relative_to(file.parents[1]).as_posix()):
+        digest.update(f"{file.parent.name}/{file.name}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def composer_sha256(composer: type[Composer]) -> str:
+    """SHA-256 of the file that defines a composer."""
+    return hashlib.sha256(Path(inspect.getfile(composer)).read_bytes()).hexdigest()
+
+
+def is_local(composer: type[Composer]) -> bool:
+    """Whether a composer comes from a file that was named on the command line."""
+    return composer.__module__.startswith(LOCAL_MODULE)
+
+
+def _task_files(task: str) -> Iterator[Path]:
+    """The file that opens a task's data, and what it imports of the tasks' package."""
+    opener = datasets.get(task).open
+    waiting = [Path(inspect.getfile(opener if inspect.isroutine(opener) or inspect.isclass(opener) else type(opener)))]
+    seen: set[Path] = set()
+    while waiting:
+        file = waiting.pop()
+        if file not in seen:
+            seen.add(file)
+            waiting += _imported_tasks(file)
+    yield from seen
+
+
+def _imported_tasks(file: Path) -> Iterator[Path]:
+    """Files of the tasks' package, but its own `__init__`, that a file imports."""
+    folder = _folder(benchmark) / "tasks"
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            if name.startswith(f"{_TASKS}.") and (found := folder / f"{name.removeprefix(f'{_TASKS}.')}.py").is_file():
+                yield found
+
+
+def _folder(package: ModuleType) -> Path:
+    assert package.__file__
+    return Path(package.__file__).parent

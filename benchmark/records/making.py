@@ -1,0 +1,143 @@
+"""A finished run to its record: what was trained, what it scored, where it was made."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark import tasks as datasets
+from benchmark.datasets.problems import skipped_hash
+from benchmark.datasets.splits import Dataset, Split
+from benchmark.recipe.identity import Run
+from benchmark.records.environment import Environment
+from benchmark.records.examples import examples_of
+from benchmark.records.outcomes_file import encode
+from benchmark.records.schema import (
+    FORMAT_VERSION,
+    ComposerCard,
+    CurvePoint,
+    DatasetCard,
+    ParameterCounts,
+    RunRecord,
+    StoredFile,
+    Submission,
+    TrainingFacts,
+    sha256,
+)
+from benchmark.scoring.evaluation import Evaluation
+from benchmark.scoring.metrics import metrics_of
+from benchmark.training.loop import Trained
+from models.base import ComposerInfo
+
+_MOST_CURVE_POINTS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """Everything of a run but its scores.
+
+    Attributes:
+        preset: what its recipe is called.
+        parameters: of the whole network, and of the composer alone.
+        checkpoint: the file of the trained model.
+        wall_seconds: of the whole run, scoring included.
+        composer_sha256, is_local, submission: as in `RunRecord`.
+    """
+
+    run: Run
+    preset: str
+    composer: ComposerCard
+    composer_sha256: str
+    dataset: DatasetCard
+    trained: Trained
+    parameters: tuple[int, int]
+    checkpoint: StoredFile
+    wall_seconds: float
+    scoring_seconds: float
+    peak_memory_mib: float
+    environment: Environment
+    is_local: bool = False
+    submission: Submission | None = None
+
+
+def new_record(finished: FinishedRun, evaluation: Evaluation) -> RunRecord:
+    """The record of a run with these scores, made today. Scores and hashes are computed here, so they are right.
+
+    Raises:
+        ValueError: there are no queries, or a value breaks the format (pydantic's ValidationError).
+    """
+    run, trained, outcomes = finished.run, finished.trained, evaluation.outcomes
+    queries = len(trained.losses) * run.recipe.training.batch
+    curve = _curve(trained)
+    total, own = finished.parameters
+    return RunRecord(
+        format_version=FORMAT_VERSION,
+        protocol=run.task,
+        composer=finished.composer,
+        preset=finished.preset,
+        seed=run.seed,
+        configuration=run.recipe.content,
+        composer_sha256=finished.composer_sha256,
+        is_local=finished.is_local,
+        dataset=finished.dataset,
+        metrics=metrics_of(outcomes),
+        training=TrainingFacts(
+            steps=len(trained.losses),
+            queries_seen=queries,
+            queries_per_second=queries / trained.seconds,
+            wall_seconds=finished.wall_seconds,
+            evaluation_seconds=finished.scoring_seconds,
+            peak_memory_mib=finished.peak_memory_mib,
+            final_loss=curve[-1].loss or 0.0,
+        ),
+        parameters=ParameterCounts(total=total, composer=own),
+        curve=curve,
+        examples=examples_of(outcomes, evaluation.top),
+        environment=finished.environment,
+        checkpoint=finished.checkpoint,
+        ranks=StoredFile(
+            path=f"{run.identity.place(finished.preset).name}.parquet",
+            sha256=sha256(encode(outcomes)),
+        ),
+        created=datetime.datetime.now(datetime.UTC).date(),
+        submission=finished.submission,
+    )
+
+
+def composer_card(info: ComposerInfo) -> ComposerCard:
+    return ComposerCard(name=info.name, title=info.title, paper=info.paper, year=info.year, url=info.url)
+
+
+def dataset_card(dataset: Dataset, scored: Split) -> DatasetCard:
+    """The data of a run; `scored` is the split that it was scored on."""
+    return DatasetCard(
+        name=datasets.get(dataset.name).folder,
+        fingerprint=dataset.fingerprint,
+        gallery=len(scored.gallery),
+        queries=len(scored.queries),
+        skipped=len(dataset.skipped),
+        skipped_sha256=skipped_hash(dataset.skipped),
+        rendering=dataset.rendering,
+    )
+
+
+def stored_file(path: Path) -> StoredFile:
+    """A file with its hash. Raises OSError if it cannot be read."""
+    return StoredFile(path=str(path), sha256=sha256(path.read_bytes()))
+
+
+def _curve(trained: Trained) -> tuple[CurvePoint, ...]:
+    """Mean losses of equal stretches of steps, and the validations between them."""
+    losses, recalls = trained.losses, dict(trained.validations)
+    width = -(-len(losses) // _MOST_CURVE_POINTS)
+    points = {
+        min(start + width, len(losses)): _mean(losses[start : start + width]) for start in range(0, len(losses), width)
+    }
+    return tuple(
+        CurvePoint(step=step, loss=points.get(step), recall_at_1=recalls.get(step))
+        for step in sorted(points.keys() | recalls.keys())
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
