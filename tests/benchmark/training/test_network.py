@@ -1,14 +1,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import models
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.config import Config
-from benchmark.training.checkpoint import Checkpoint, Identity, model_tensors
-from benchmark.training.model import new_network
+from benchmark.training.checkpoint import Checkpoint, Identity, load_model, model_tensors
+from benchmark.training.model import empty_network, new_network, require_texts, tokenizer_of
 from models.network import Network, take_rows
 from models.text_encoders.vocabulary import Vocabulary
 
@@ -123,3 +124,46 @@ def test_a_model_whose_composer_is_gone_or_changed_is_named(tiny_config: Config,
         replace(checkpoint, identity=replace(checkpoint.identity, composer="gone")).network()
     with pytest.raises(BenchmarkError, match="does not fit its model any more"):
         replace(checkpoint, identity=replace(checkpoint.identity, composer="tirg")).network()
+
+
+def test_a_network_with_sentence_embeddings_needs_its_file_for_training_alone(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    path = tmp_path / "sentences.npz"
+    np.savez(path, texts=np.array(TEXTS), vectors=np.random.default_rng(0).normal(size=(3, 5)))
+    model = tiny_config.model.model_copy(update={"text_encoder": "sentence_file", "text_weights": str(path)})
+    network = new_network("film", model, TEXTS[:2], spatial=True, seed=0)
+    images, group, *_ = inputs()
+    query, target = network(images, group, *network.text_encoder.tokenize(TEXTS))
+    (query * target).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.text_encoder.parameters())
+    with pytest.raises(BenchmarkError, match=r"sentences\.npz: has no vector for the text 'make small'"):
+        tokenizer_of(model, ["make small"])
+    with pytest.raises(BenchmarkError, match="no vector for the text 'make small'"):
+        require_texts(network, ["make large", "make small"])
+    require_texts(network, TEXTS)
+    path.unlink()
+    again = empty_network("film", model, network.text_encoder.tokenizer, spatial=True)
+    load_model(again, model_tensors(network))
+    with torch.no_grad():
+        for ours, theirs in zip(
+            network.eval()(images, group, *network.text_encoder.tokenize(TEXTS)),
+            again.eval()(images, group, *again.text_encoder.tokenize(TEXTS)),
+            strict=True,
+        ):
+            assert torch.equal(ours, theirs)
+
+
+def test_a_network_of_unknown_parts_is_one_line(tiny_config: Config) -> None:
+    for update in ({"text_encoder": "bert"}, {"image_encoder": "vit"}):
+        with pytest.raises(BenchmarkError, match="encoder is called") as caught:
+            new_network("tirg", tiny_config.model.model_copy(update=update), TEXTS, spatial=True, seed=0)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("tokenizer", [None, [], {}, {"format": "css-bench vocabulary 1", "words": ["B", "a"]}])
+def test_a_checkpoint_with_a_bad_tokenizer_is_named(tokenizer: object, tiny_config: Config, tmp_path: Path) -> None:
+    checkpoint = replace(stored(tiny_config, tmp_path / "x.safetensors"), tokenizer=tokenizer)
+    checkpoint.write(tmp_path / "y.safetensors")
+    with pytest.raises(BenchmarkError, match="the checkpoint's model cannot be made: vocabulary: "):
+        Checkpoint.read(tmp_path / "y.safetensors").network()
