@@ -42,7 +42,7 @@ class Gallery(Protocol):
     def name(self, row: int) -> str: ...
 
     def picture(self, row: int) -> Pixels:
-        """(H, W, 3), to be looked at. Raises BenchmarkError if it cannot be read."""
+        """An image to show, (H, W, 3). Raises BenchmarkError if it cannot be read."""
         ...
 
 

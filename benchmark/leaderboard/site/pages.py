@@ -30,6 +30,7 @@ from models.errors import RegistryError
 from models.registry import get
 
 _STYLE = "style.css"
+_ON_THE_FRONT = 4
 _WRITTEN = ("*.html", "board/*.html", "composer/*/*.html", "dataset/*.html", "images/*.webp")
 """Removed where no record asks for them any more."""
 
@@ -82,7 +83,9 @@ def _site(stored: Sequence[StoredRecord], submissions: Path) -> dict[str, bytes]
         up = "../" * path.count("/")
         files[path] = environment.get_template(template).render(up=up, **values).encode()
 
-    page("index.html", "index.html.jinja", by_protocol=by_protocol, by_dataset=by_dataset)
+    shown = next((table.rendered for table in tables if isinstance(table.rendered, Rendered)), None)
+    examples = of_dataset(shown, thumbnails)[:_ON_THE_FRONT] if shown else []
+    page("index.html", "index.html.jinja", by_protocol=by_protocol, by_dataset=by_dataset, examples=examples)
     for protocol, found in by_protocol.items():
         task = datasets.find(protocol)
         rows = sorted(task.published if task else (), key=lambda row: -row.recall[1])
@@ -179,8 +182,8 @@ def _title_of(composer: str) -> str:
 
 
 def _percent(value: float) -> str:
-    """One decimal; two digits that say something where it is below one."""
-    return f"{value:.1f}" if value >= 1 or value == 0 else f"{value:.2g}"
+    """Format with one decimal, or with two significant digits below one."""
+    return f"{value:.1f}" if value >= 1 or value == 0 else f"{value:#.2g}"
 
 
 def _path(path: str) -> str:

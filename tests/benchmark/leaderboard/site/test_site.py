@@ -127,7 +127,7 @@ def test_the_gallery_shows_queries_with_the_right_images_marked(out: Path, css_r
     assert len([tag for tag, about in page.tags if about.get("class") == "query"]) > 12
     worst = split.queries[int(outcomes.ranks.argmax())]
     assert worst.text in page.text
-    assert f"The right one stands at place {outcomes.ranks.max()}." in page.text
+    assert f"The first right one is at rank {outcomes.ranks.max()}." in page.text
     marks = [about.get("class") for about in page.all("li")]
     expected = []
     for example in read_stored(out / "records" / "css" / "tirg" / "quick-s0.json").record.examples:
@@ -165,7 +165,7 @@ def test_source_recipe_curves_and_errors_are_on_the_page(out: Path) -> None:
 
 def test_a_record_without_examples_says_so(out: Path) -> None:
     page = Page(out / "site" / "composer" / "css" / "film.html")
-    assert "No record of this composer kept examples" in page.text
+    assert "The records of this composer hold no examples" in page.text
     assert page.all("img") == []
 
 
