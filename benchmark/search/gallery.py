@@ -15,7 +15,7 @@ from PIL import Image
 import css_gen.dataset
 from benchmark import tasks as datasets
 from benchmark.datasets.folder_images import BrokenImage, decode, safe_path
-from benchmark.datasets.pixels import reduced
+from benchmark.datasets.rendered_css import reduced
 from benchmark.datasets.splits import Pixels, Rows
 from benchmark.errors import BenchmarkError, UsageError
 from css_gen.errors import DatasetError
