@@ -214,8 +214,8 @@ def _decode_into(
 def _decode_again(whole: Path, source: ImageSource[Encoded], size: int, broken: Mapping[str, str]) -> dict[str, str]:
     """Decode what was broken at the last start, in case somebody mended it; why, for what still is."""
     still = {}
-    for name in broken:
-        row = source.names.index(name)
+    for row in (row for row, name in enumerate(source.names) if name in broken):
+        name = source.names[row]
         found = _decoded(source, size, next(source.encoded(row)))
         if isinstance(found, str):
             still[name] = found
