@@ -14,6 +14,7 @@ from markupsafe import Markup
 from benchmark import tasks as datasets
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.boards import ALL, Board, build, comparable
+from benchmark.leaderboard.columns import duration, shown_on
 from benchmark.leaderboard.files import Written, load_records
 from benchmark.leaderboard.site.composer_sections import Section, section
 from benchmark.leaderboard.site.errors_counted import ErrorKind
@@ -21,7 +22,6 @@ from benchmark.leaderboard.site.gallery import of_dataset
 from benchmark.leaderboard.site.rendered import Rendered, find_rendered
 from benchmark.leaderboard.site.sources import source_files
 from benchmark.leaderboard.site.thumbnails import SIDE, Thumbnails
-from benchmark.leaderboard.tables import duration
 from benchmark.records.store import SUBMISSIONS, StoredRecord
 from benchmark.scoring.recall import KS
 from benchmark.tasks import SOURCES
@@ -90,7 +90,9 @@ def _site(stored: Sequence[StoredRecord], submissions: Path) -> dict[str, bytes]
         task = datasets.find(protocol)
         rows = sorted(task.published if task else (), key=lambda row: -row.recall[1])
         published = [(_title_of(row.method), row) for row in rows]
-        page(f"board/{protocol}.html", "board.html.jinja", protocol=protocol, tables=found, published=published)
+        shown = shown_on("site", task)
+        path = f"board/{protocol}.html"
+        page(path, "board.html.jinja", protocol=protocol, tables=found, published=published, columns=shown)
         for name, sections in _by_composer(found).items():
             sources = source_files(name, submissions)
             path = f"composer/{protocol}/{name}.html"

@@ -21,7 +21,7 @@ import css_gen.dataset
 from benchmark import tasks as datasets
 from benchmark.cli.main import main
 from benchmark.datasets.folder_images import decode
-from benchmark.datasets.pixels import reduced
+from benchmark.datasets.rendered_css import reduced
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.recipe.config import Config

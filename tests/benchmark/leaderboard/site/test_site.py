@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import css_gen.dataset
+from benchmark import tasks
 from benchmark.cli.main import main
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.site import write_site
@@ -72,7 +73,7 @@ def test_there_is_a_page_for_all(out: Path, css_root: Path) -> None:
     fingerprint = css_gen.dataset.open(css_root).fingerprint
     assert names == {
         "index.html",
-        *(f"board/{name}.html" for name in ("css", "css-2d3d", "css-original", "fashion200k", "mit-states")),
+        *(f"board/{name}.html" for name in tasks.names()),
         *(f"composer/{name}.html" for name in ("css/tirg", "css/film", "css-2d3d/mine")),
         f"dataset/{fingerprint}.html",
     }
