@@ -1,4 +1,4 @@
-"""A grid of runs: those with a record are skipped, interrupted ones resume, and one that fails does not stop the rest."""
+"""A grid of runs: those with a record are skipped, interrupted ones resume, a failing one does not stop the rest."""
 
 import traceback
 from collections.abc import Iterator, Mapping, Sequence

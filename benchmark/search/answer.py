@@ -16,7 +16,8 @@ from benchmark.datasets.batches import Rows
 from benchmark.datasets.splits import Queries, Split
 from benchmark.device import is_out_of_memory
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.recipe.identity import Run
+from benchmark.recipe.identity import Run, RunName
+from benchmark.recipe.label import slug
 from benchmark.records.store import SUBMISSIONS
 from benchmark.runs.single_run import MODEL_NAME
 from benchmark.scoring.evaluation import embed_gallery, embed_queries
@@ -131,8 +132,8 @@ def find_model(runs: Path, composer: str, dataset: str, preset: str | None, seed
     stored = sorted(runs.glob(f"*/*/*/{MODEL_NAME}"))
     fitting = []
     for path in stored:
-        its_preset, _, its_seed = path.parent.name.rpartition("-s")
-        asked = preset in (None, its_preset) and (seed is None or its_seed == str(seed))
+        name = RunName.parse(path.parent.name)
+        asked = name and (preset is None or name.preset == slug(preset)) and (seed is None or name.seed == str(seed))
         if path.parts[-4:-2] == (dataset, composer) and asked:
             fitting.append(path)
     if fitting:

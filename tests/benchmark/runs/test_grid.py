@@ -8,15 +8,15 @@ import pytest
 
 import models
 from benchmark import tasks as datasets
-from benchmark.runs import single_run
-from benchmark.training.checkpoint import Checkpoint
-from benchmark.recipe.config import override
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.scoring.evaluation import evaluate
+from benchmark.recipe.config import override
 from benchmark.records.store import read_stored
+from benchmark.runs import single_run
 from benchmark.runs.grid import Finished, grid, run_all
 from benchmark.runs.single_run import Bench, Run
+from benchmark.scoring.evaluation import evaluate
+from benchmark.training.checkpoint import Checkpoint
 
 
 def runs(bench: Bench, *wanted: Run) -> list[Finished]:

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 import models
-from benchmark.training.checkpoint import Checkpoint
 from benchmark.recipe.config import Config
-from benchmark.training.progress import SilentRuns
 from benchmark.records.store import RunRecord, record_path
 from benchmark.runs.grid import run_all
 from benchmark.runs.single_run import CHECKPOINT_NAME, Bench, Run, run_folder
+from benchmark.training.checkpoint import Checkpoint
+from benchmark.training.progress import SilentRuns
 
 RUN = Run("tirg", "css", 0)
 

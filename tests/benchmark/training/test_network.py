@@ -6,15 +6,16 @@ import torch
 
 import models
 from benchmark.errors import BenchmarkError
-from benchmark.recipe.config import Config
-from benchmark.training.checkpoint import Checkpoint, Identity, model_tensors
+from benchmark.recipe.identity import Run
+from benchmark.recipe.schema import Recipe
+from benchmark.training.checkpoint import Checkpoint, model_tensors
 from models.network import Network, take_rows
 from models.text_encoders import Vocabulary
 
 TEXTS = ("add red circle", "remove object", "make large")
 
 
-def make(composer: str, config: Config, *, spatial: bool = True) -> Network:
+def make(composer: str, config: Recipe, *, spatial: bool = True) -> Network:
     torch.manual_seed(0)
     return Network(composer, config.model, Vocabulary.from_texts(TEXTS), spatial=spatial).eval()
 
@@ -27,7 +28,7 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("spatial", [True, False])
 @pytest.mark.parametrize("composer", models.names())
-def test_a_training_batch_is_each_image_and_query_by_itself(composer: str, spatial: bool, tiny_config: Config) -> None:
+def test_a_training_batch_is_each_image_and_query_by_itself(composer: str, spatial: bool, tiny_config: Recipe) -> None:
     network = make(composer, tiny_config, spatial=spatial)
     images, group, ids, mask = inputs()
     with torch.no_grad():
@@ -42,7 +43,7 @@ def test_a_training_batch_is_each_image_and_query_by_itself(composer: str, spati
         assert embedding.norm().item() == pytest.approx(4.0, abs=1e-4)
 
 
-def test_scale_is_learnable(tiny_config: Config) -> None:
+def test_scale_is_learnable(tiny_config: Recipe) -> None:
     network = make("tirg", tiny_config)
     query, target = network(*inputs())
     (query * target).sum().backward()
@@ -64,29 +65,29 @@ def test_take_rows_is_indexing_and_keeps_the_layout(shape: tuple[int, ...]) -> N
 
 @pytest.mark.parametrize("spatial", [True, False])
 @pytest.mark.parametrize("composer", models.names())
-def test_a_stored_model_is_the_model(composer: str, spatial: bool, tiny_config: Config, tmp_path: Path) -> None:
+def test_a_stored_model_is_the_model(composer: str, spatial: bool, tiny_config: Recipe, tmp_path: Path) -> None:
     network = make(composer, tiny_config, spatial=spatial)
-    identity = Identity(composer, "css", "f" * 64, spatial, 0, tiny_config)
+    identity = Run("css", composer, tiny_config, 0, "f" * 64, spatial)
     path = tmp_path / "model.safetensors"
     Checkpoint(identity, network.vocabulary, 6, 0.0, model_tensors(network)).write(path)
     again = Checkpoint.read(path)
-    assert (again.identity, again.vocabulary, again.steps) == (identity, network.vocabulary, 6)
+    assert (again.run, again.vocabulary, again.steps) == (identity, network.vocabulary, 6)
     with torch.no_grad():
         for ours, theirs in zip(network(*inputs()), again.network()(*inputs()), strict=True):
             assert torch.equal(ours, theirs)
 
 
-def test_equal_models_are_equal_files(tiny_config: Config, tmp_path: Path) -> None:
-    identity = Identity("tirg", "css", "f" * 64, True, 0, tiny_config)
+def test_equal_models_are_equal_files(tiny_config: Recipe, tmp_path: Path) -> None:
+    identity = Run("css", "tirg", tiny_config, 0, "f" * 64, True)
     for name in ("one", "two"):
         network = make("tirg", tiny_config)
         Checkpoint(identity, network.vocabulary, 6, 0.0, model_tensors(network)).write(tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def stored(tiny_config: Config, path: Path) -> Checkpoint:
+def stored(tiny_config: Recipe, path: Path) -> Checkpoint:
     network = make("concat", tiny_config)
-    identity = Identity("concat", "css", "f" * 64, True, 0, tiny_config)
+    identity = Run("css", "concat", tiny_config, 0, "f" * 64, True)
     checkpoint = Checkpoint(identity, network.vocabulary, 6, 0.0, model_tensors(network))
     checkpoint.write(path)
     return checkpoint
@@ -109,7 +110,7 @@ def test_what_is_no_checkpoint_is_named(content: bytes | None, expected: str, tm
     assert str(path) in str(caught.value)
 
 
-def test_a_checkpoint_cut_short_is_named(tiny_config: Config, tmp_path: Path) -> None:
+def test_a_checkpoint_cut_short_is_named(tiny_config: Recipe, tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     stored(tiny_config, path)
     path.write_bytes(path.read_bytes()[:-100])
@@ -117,9 +118,9 @@ def test_a_checkpoint_cut_short_is_named(tiny_config: Config, tmp_path: Path) ->
         Checkpoint.read(path)
 
 
-def test_a_model_whose_composer_is_gone_or_changed_is_named(tiny_config: Config, tmp_path: Path) -> None:
+def test_a_model_whose_composer_is_gone_or_changed_is_named(tiny_config: Recipe, tmp_path: Path) -> None:
     checkpoint = stored(tiny_config, tmp_path / "x.safetensors")
     with pytest.raises(BenchmarkError, match="no composer is called 'gone'"):
-        replace(checkpoint, identity=replace(checkpoint.identity, composer="gone")).network()
+        replace(checkpoint, run=replace(checkpoint.run, composer="gone")).network()
     with pytest.raises(BenchmarkError, match="does not fit its model any more"):
-        replace(checkpoint, identity=replace(checkpoint.identity, composer="tirg")).network()
+        replace(checkpoint, run=replace(checkpoint.run, composer="tirg")).network()
