@@ -83,6 +83,7 @@ class FashionIq:
 
     name = "fashion-iq"
     spatial = False
+    rendering = None
 
     def __init__(self, root: Path, *, image_size: int, reporter: Reporter, skip_broken: bool) -> None:
         self._root, self._image_size, self._reporter, self._skip = root, image_size, reporter, skip_broken

@@ -90,9 +90,9 @@ def _site(stored: Sequence[StoredRecord], submissions: Path) -> dict[str, bytes]
         task = datasets.find(protocol)
         rows = sorted(task.published if task else (), key=lambda row: -row.recall[1])
         published = [(_title_of(row.method), row) for row in rows]
-        shown = shown_on("site", task)
+        columns = shown_on("site", task)
         path = f"board/{protocol}.html"
-        page(path, "board.html.jinja", protocol=protocol, tables=found, published=published, columns=shown)
+        page(path, "board.html.jinja", protocol=protocol, tables=found, published=published, columns=columns)
         for name, sections in _by_composer(found).items():
             sources = source_files(name, submissions)
             path = f"composer/{protocol}/{name}.html"

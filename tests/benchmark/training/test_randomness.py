@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from benchmark.recipe.config import Config, override
 
 from benchmark.datasets.image_store import ImageStore
 from benchmark.device import make_accelerator
+from benchmark.recipe.changes import override
+from benchmark.recipe.schema import Recipe
 from benchmark.runs.single_run import Run, new_network
 from benchmark.tasks.css import Css
 from benchmark.training import step as session
@@ -37,7 +38,7 @@ def test_streams_of_one_step_are_not_correlated() -> None:
 
 
 def test_a_step_draws_each_purpose_from_its_own_stream(
-    css: Css, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+    css: Css, tiny_config: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dropout, augmentation and negatives, as a step uses them."""
     config = override(tiny_config, ["training.shift=1", "training.group_size=3", "training.repeats=2"])
