@@ -8,7 +8,10 @@ import pytest
 import torch
 
 import css_gen.dataset
-from benchmark.recipe.config import Config, override, preset
+from benchmark.recipe.changes import override
+from benchmark.recipe.presets import preset
+from benchmark.recipe.runtime import Runtime
+from benchmark.recipe.schema import Recipe
 from benchmark.runs.single_run import Bench
 from benchmark.tasks.css import Css
 from benchmark.training.progress import SilentRuns
@@ -36,7 +39,7 @@ def css(css_root: Path) -> Css:
 
 
 @pytest.fixture(scope="session")
-def tiny_config() -> Config:
+def tiny_config() -> Recipe:
     return override(
         preset("quick"),
         (
@@ -49,7 +52,6 @@ def tiny_config() -> Config:
             "training.sources=2",
             "training.modifications=3",
             "evaluation.held_out=0.25",
-            "evaluation.every=4",
         ),
     )
 
@@ -70,10 +72,10 @@ def places(css_root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 
 @pytest.fixture
-def bench(places: dict[str, Path], tiny_config: Config, tmp_path: Path) -> Bench:
+def bench(places: dict[str, Path], tiny_config: Recipe, tmp_path: Path) -> Bench:
     return Bench(
-        config=tiny_config,
-        device="cpu",
+        base=tiny_config,
+        runtime=Runtime(validate_every=4),
         reporter=SilentRuns(),
         places=places,
         leaderboards=tmp_path / "leaderboards",
