@@ -1,5 +1,6 @@
 """A trained network and a split to Outcomes: every image and every source is encoded once, in batches."""
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from benchmark.datasets.splits import Pixels, Rows, Split
 from benchmark.device import memory_advice
 from benchmark.scoring.ranking import Ranking, rank_targets
 from benchmark.scoring.recall import Integers, Outcomes
+from models.base import TextFeatures
 from models.network import Network, take_rows
 
 _SHOWN = 8
@@ -89,22 +91,35 @@ def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, b
 
     Queries are taken in the order of their sources: a source image is encoded once, or twice where a batch ends.
     """
-    network.eval()
-    device, queries = accelerator.device, split.queries
-    ids, mask = (part.to(device) for part in network.text_encoder.tokenize(split.texts))
-    order: Rows = np.argsort(queries.sources, kind="stable")
+    order: Rows = np.argsort(split.queries.sources, kind="stable")
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     embeddings: Tensor | None = None
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        sources, place = np.unique(queries.sources[rows], return_inverse=True)
+    for rows, features in zip(batches, encode_queries(network, split, batches, accelerator=accelerator), strict=True):
+        with accelerator.autocast():
+            embedded = network.embed_images(network.composer(*features)) / network.scale
+        if embeddings is None:
+            embeddings = torch.empty(len(order), embedded.shape[1], device=accelerator.device)
+        embeddings[torch.from_numpy(rows).to(accelerator.device)] = embedded.float()
+    assert embeddings is not None
+    return embeddings
+
+
+@torch.inference_mode()
+def encode_queries(
+    network: Network, split: Split, batches: Iterable[Rows], *, accelerator: Accelerator
+) -> Iterator[tuple[Tensor, TextFeatures]]:
+    """Encode source images and texts of each batch of query rows, as the composer gets them, on the device.
+
+    Within a batch every source image is encoded once.
+    """
+    network.eval()
+    device = accelerator.device
+    ids, mask = (part.to(device) for part in network.text_encoder.tokenize(split.texts))
+    for rows in batches:
+        sources, place = np.unique(split.queries.sources[rows], return_inverse=True)
         texts = torch.from_numpy(split.text_rows[rows]).to(device)
         images = ImageStore(split.sources[sources], device).everything()
         with accelerator.autocast():
-            features = network.encode_images(images)
-            at_queries = take_rows(features, torch.from_numpy(place).to(device))
-            embedded = network.embed_queries(at_queries, ids[texts], mask[texts]) / network.scale
-        if embeddings is None:
-            embeddings = torch.empty(len(order), embedded.shape[1], device=device)
-        embeddings[torch.from_numpy(rows).to(device)] = embedded.float()
-    assert embeddings is not None
-    return embeddings
+            at_queries = take_rows(network.encode_images(images), torch.from_numpy(place).to(device))
+            text: TextFeatures = network.text_encoder(ids[texts], mask[texts])
+        yield at_queries, text

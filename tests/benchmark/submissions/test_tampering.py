@@ -3,38 +3,37 @@
 import copy
 from collections.abc import Callable
 from types import FunctionType
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import torch
-from benchmark.recipe.config import Config, TrainingConfig
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torchvision.models.resnet import BasicBlock, ResNet
 
+from benchmark.recipe.schema import Recipe
 from benchmark.submissions import child
 from benchmark.submissions.tampering import changed, snapshot
-from benchmark.training.step import make_optimiser
-from models.image_encoders import _ENCODERS
+from benchmark.training import optimisers
+from benchmark.training.model import new_network
+from models import image_encoders
 from models.network import Network
-from models.text_encoders import Vocabulary
 from tests.benchmark.submissions.conftest import Verdict
 from tests.benchmark.submissions.sources import source
 
 child._warm_up()
-OPTIMISERS = get_args(TrainingConfig.model_fields["optimiser"].annotation)
 
 
 @pytest.fixture(scope="module")
-def used(tiny_config: Config) -> set[type]:
+def used(tiny_config: Recipe) -> set[type]:
     """Classes of all modules and optimisers that a recipe can name, and their bases."""
     kinds: set[type] = set()
-    for encoder in _ENCODERS:
+    for encoder in image_encoders.names():
         model = tiny_config.model.model_copy(update={"image_encoder": encoder})
-        network = Network("tirg", model, Vocabulary.from_texts(["make it red"]), spatial=True)
+        network = new_network("tirg", model, ["make it red"], spatial=True, seed=0)
         kinds |= {kind for module in network.modules() for kind in type(module).__mro__}
-    for name in OPTIMISERS:
-        optimiser = make_optimiser(network, tiny_config.training.model_copy(update={"optimiser": name}))
+    for name in optimisers.names():
+        optimiser = optimisers.make_optimiser(network, tiny_config.training.model_copy(update={"optimiser": name}))
         kinds |= set(type(optimiser).__mro__)
     return {
         kind for kind in kinds if kind.__module__.partition(".")[0] in ("torch", "torchvision", "models", "benchmark")
@@ -69,7 +68,7 @@ CHANGES: dict[str, tuple[Any, str, str]] = {
     "a loss": (nn.functional, "cross_entropy", "torch.nn.functional.cross_entropy"),
     "a function of torch": (torch, "manual_seed", "torch.manual_seed"),
     "the network": (Network, "embed_queries", "models.network.Network.embed_queries"),
-    "a property": (Config, "hash", "benchmark.recipe.config.Config.hash"),
+    "a property": (Recipe, "hash", "benchmark.recipe.schema.Recipe.hash"),
     "a constant of ours": (child, "_USED", "benchmark.submissions.child._USED"),
 }
 

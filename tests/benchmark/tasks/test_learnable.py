@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.recipe.config import override, preset
+from benchmark.recipe.changes import override
+from benchmark.recipe.presets import preset
 from benchmark.runs.grid import grid, run_all
 from benchmark.runs.single_run import Bench
 from benchmark.training.progress import SilentRuns
