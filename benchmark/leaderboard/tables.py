@@ -19,7 +19,7 @@ from benchmark.leaderboard.columns import (
     SLICE_CSV,
     Column,
     chance,
-    columns,
+    csv_fields,
     interval,
     mean,
     shown_on,
@@ -148,7 +148,7 @@ def _slice_table(board: Board, attribute: str, k: int) -> str:
 
 def csv_table(protocol: str, boards: Sequence[Board]) -> str:
     """A line for every row and slice, numbers to the last digit; empty where there is no number."""
-    fields = {name: value for column in columns(tasks.find(protocol)) for name, value in column.csv.items()}
+    fields = csv_fields(tasks.find(protocol))
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow([*BOARD_CSV, *fields, "slice", *SLICE_CSV])
