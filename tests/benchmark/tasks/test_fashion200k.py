@@ -162,8 +162,8 @@ def test_the_order_of_files_and_lines_changes_no_split(root: Path) -> None:
     [
         ("women/x.jpeg 0.5 no tabs", "expected file, detection score and caption"),
         ("women/x.jpeg\t0.5\t ", "expected file, detection score and caption"),
-        ("../outside.jpeg\t0.5\ta red cube", "lies outside the folder"),
-        ("/etc/passwd\t0.5\ta red cube", "lies outside the folder"),
+        ("../outside.jpeg\t0.5\ta red cube", "is outside the folder"),
+        ("/etc/passwd\t0.5\ta red cube", "is outside the folder"),
         ("women/gone.jpeg\t0.5\ta red cube", "is missing"),
     ],
 )
