@@ -244,5 +244,11 @@ def test_label_files_that_are_no_text_are_named(root: Path) -> None:
         opened(root)
 
 
+def test_hidden_files_are_never_data(root: Path) -> None:
+    before = opened(root).fingerprint
+    (root / "labels" / "._a_test_detect_all.txt").write_bytes(b"\xff\xfe of a file manager")
+    assert opened(root).fingerprint == before
+
+
 def test_marks_become_words() -> None:
     assert cleaned(" a.b? c & d* ") == "adotmarkbquestionmark c andmark dstarmark"
