@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 
 import benchmark
 from benchmark.cli.main import main
-from benchmark.recipe import config
-from benchmark.recipe.config import Config
+from benchmark.recipe import presets
+from benchmark.recipe.schema import Recipe
 from benchmark.submissions import sandbox
 from benchmark.submissions.sandbox import SandboxTier
 from tests.benchmark.submissions.sources import source
@@ -21,14 +21,13 @@ ROOT = Path(benchmark.__file__).parents[1]
 
 
 @pytest.fixture
-def tirg_bench(tmp_path: Path, css_root: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> TirgBench:
+def tirg_bench(tmp_path: Path, css_root: Path, tiny_config: Recipe, monkeypatch: pytest.MonkeyPatch) -> TirgBench:
     """Run `tirg-bench` in this process, in a folder with data/css, where the leaderboard's recipe takes seconds."""
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
     Path("data/css").symlink_to(css_root)
-    recipe = tiny_config.model_copy(update={"preset": "tiny"})
-    monkeypatch.setattr(config, "_PRESETS", {**config._PRESETS, "tiny": recipe})
-    monkeypatch.setattr(config, "default_preset", lambda device: "tiny")  # noqa: ARG005
+    monkeypatch.setattr(presets, "PRESETS", {**presets.PRESETS, "tiny": tiny_config})
+    monkeypatch.setattr(presets, "default_preset", lambda device: "tiny")  # noqa: ARG005
     monkeypatch.setattr(sandbox, "best_tier", lambda: SandboxTier.PROCESS)
 
     def run(*arguments: object) -> Result:

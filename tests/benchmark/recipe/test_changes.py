@@ -77,5 +77,5 @@ def test_combinations_at_the_edge_are_possible(assignments: list[str]) -> None:
 
 
 def test_validation_needs_a_held_out_part() -> None:
-    with pytest.raises(UsageError, match="raise evaluation.held_out above 0"):
+    with pytest.raises(UsageError, match=r"raise evaluation\.held_out above 0"):
         override(preset("quick"), ["evaluation.split=validation", "evaluation.held_out=0"])

@@ -32,7 +32,6 @@ from benchmark.records.store import (
 from benchmark.scoring.recall import NO_RANK, Outcomes, recall_at_k
 from tests.benchmark.made_up import make_outcomes, make_record
 
-
 STEM = f"quick-{PRESETS['quick'].hash[:8]}-s0-01234567"
 SEED_1 = f"quick-{PRESETS['quick'].hash[:8]}-s1-01234567"
 

@@ -11,9 +11,12 @@ import pytest
 import models
 from benchmark.errors import UsageError
 from benchmark.leaderboard.files import load_records, stale_tables, write_leaderboards
-from benchmark.recipe.config import Config, override
+from benchmark.recipe.changes import override
+from benchmark.recipe.identity import Run
+from benchmark.recipe.runtime import Runtime
+from benchmark.recipe.schema import Recipe
 from benchmark.records.store import read_stored, validate_record
-from benchmark.runs.single_run import Bench, Run, make_record
+from benchmark.runs.single_run import Bench, make_record
 from benchmark.submissions import candidates, submitted_run
 from benchmark.submissions import submit as submission
 from benchmark.submissions.sandbox import SandboxTier, SubmissionError
@@ -26,13 +29,16 @@ Submit = Callable[..., list[Path]]
 
 
 @pytest.fixture(scope="module")
-def recipe(tiny_config: Config) -> Config:
-    """As the leaderboards': without looks. Small chunks, so that what is asked twice is asked in two of them."""
-    return override(tiny_config, ("evaluation.chunk=16", "model.dropout=0.1"))
+def recipe(tiny_config: Recipe) -> Recipe:
+    return override(tiny_config, ("model.dropout=0.1",))
+
+
+SMALL_BATCHES = Runtime(threads=1, batch_size=16, validate_every=0)
+"""Small, so that what is asked twice is asked in two batches."""
 
 
 @pytest.fixture
-def submit(bench: Bench, recipe: Config, tmp_path: Path) -> Submit:
+def submit(bench: Bench, recipe: Recipe, tmp_path: Path) -> Submit:
     """Submit a source, and give the paths of its records."""
 
     def run(text: str, *, seeds: tuple[int, ...] = (0,), author: str = "A. Author", **changes: object) -> list[Path]:
@@ -44,7 +50,7 @@ def submit(bench: Bench, recipe: Config, tmp_path: Path) -> Submit:
             "url": "https://example.org/mine",
             "dataset_names": ("css",),
             "seeds": seeds,
-            "bench": replace(bench, config=recipe),
+            "bench": replace(bench, base=recipe, runtime=SMALL_BATCHES),
             "tier": SandboxTier.PROCESS,
             "seconds": 60.0,
             "memory_mib": 4_096,
@@ -89,15 +95,15 @@ def test_a_submission_becomes_rows(tier: SandboxTier, submit: Submit, bench: Ben
 
 @pytest.mark.parametrize("name", ["tirg", pytest.param("concat", marks=pytest.mark.slow)])
 def test_it_is_trained_and_scored_as_our_own_are(
-    name: str, submit: Submit, bench: Bench, css: Css, recipe: Config, tmp_path: Path
+    name: str, submit: Submit, bench: Bench, css: Css, recipe: Recipe, tmp_path: Path
 ) -> None:
     """A copy of a composer of ours, submitted, is that composer: every rank, to the last digit of the loss."""
     ours = (Path(models.__file__).parent / "composers" / f"{name}.py").read_text()
     copied = ours.replace("@register\n", "").replace(f'name="{name}"', f'name="{name}_again"')
     (path,) = submit(copied)
     theirs = read_stored(path)
-    own_bench = replace(bench, config=recipe, leaderboards=tmp_path / "own")
-    record = make_record(Run(name, "css", 0), css, own_bench, name)
+    own_bench = replace(bench, base=recipe, runtime=SMALL_BATCHES, leaderboards=tmp_path / "own")
+    record = make_record(Run("css", name, recipe, 0, css.fingerprint, True), css, own_bench, name)
     own = read_stored(next((tmp_path / "own").rglob("*.json")))
     assert theirs.record.training.final_loss == record.training.final_loss
     assert theirs.record.parameters == record.parameters
@@ -265,8 +271,8 @@ def test_a_new_version_replaces_the_old_one(submit: Submit, bench: Bench) -> Non
 
 
 @pytest.mark.slow
-def test_two_submissions_at_the_same_time_both_land(bench: Bench, recipe: Config, tmp_path: Path) -> None:
-    bench = replace(bench, config=recipe, reporter=SilentRuns())
+def test_two_submissions_at_the_same_time_both_land(bench: Bench, recipe: Recipe, tmp_path: Path) -> None:
+    bench = replace(bench, base=recipe, runtime=SMALL_BATCHES, reporter=SilentRuns())
     spawn = multiprocessing.get_context("spawn")
     at_work = [
         spawn.Process(target=_submit_and_publish, args=(name, tmp_path / f"{name}.py", bench))
