@@ -259,7 +259,7 @@ def test_a_model_of_a_file_brings_its_dataset(search: Search, runs: Path) -> Non
     path = next((runs / "mit-states/tirg").glob("quick-changed-*/model.safetensors"))
     result = search(f"--model={path}", "--image=0", "--text=red", composer=None)
     assert result.exit_code == 0, result.output
-    assert f"tirg on mit-states, {path}" in result.stdout
+    assert f"tirg on mit-states, seed 0, {path}" in result.stdout
     assert "Right" not in result.stdout
 
 
