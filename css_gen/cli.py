@@ -3,7 +3,9 @@
 Nothing heavy is imported before a command runs, so that `--help` answers at once.
 """
 
+import io
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import click
 
 from css_gen.cli_errors import Commands
 from css_gen.errors import DatasetError
+from css_gen.export import names as layouts
 
 FOLDER = click.Path(path_type=Path)
 
@@ -40,7 +43,11 @@ class Words(click.ParamType[Any]):
         return tuple(word for word in self.words if word in chosen)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Commands,
+    program="css-gen",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(package_name="css-bench", prog_name="css-gen")
 @click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
 def main(debug: bool) -> None:
@@ -51,6 +58,10 @@ def main(debug: bool) -> None:
     css-gen show data/css               look at it
     css-gen verify data/css             check every byte of it
     """
+    del debug  # `Commands` has read it
+    # The name of a folder need not be UTF-8; it is printed as it is.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
 
 
 @main.command()
@@ -133,15 +144,16 @@ def info(folder: Path) -> None:
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes.  [default: all cores]")
 def verify(folder: Path, repair: bool, jobs: int | None) -> None:
     """Check every checksum, image and query of a dataset, and name what is broken."""
-    from css_gen import verify as verification
     from css_gen.progress import Terminal
+    from css_gen.repair import repair as make_again
+    from css_gen.verify import verify as problems_of
 
     reporter = Terminal()
     cores = jobs or _cores()
     if repair:
-        made = verification.repair(folder, jobs=cores, reporter=reporter)
+        made = make_again(folder, jobs=cores, reporter=reporter)
         click.echo(f"{folder}: made again: {', '.join(made)}" if made else f"{folder}: nothing to repair")
-    problems = verification.verify(folder, jobs=cores, reporter=reporter)
+    problems = problems_of(folder, jobs=cores, reporter=reporter)
     for problem in problems:
         click.echo(str(problem))
     if problems:
@@ -169,15 +181,15 @@ def show(folder: Path, queries: int, out: Path, split: str, seed: int) -> None:
 
 @main.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--format", "layout", type=click.Choice(["png", "tirg", "webdataset"]), required=True, help="The layout.")
+@click.option("--format", "layout", type=click.Choice(layouts()), required=True, help="The layout to write.")
 @click.option("--out", type=FOLDER, required=True, help="A new or empty folder.")
 def export(folder: Path, layout: str, out: Path) -> None:
-    """Write a dataset in another layout: PNG files, google/tirg's own, or WebDataset tar files."""
+    """Write a dataset in the layout of another program."""
     from css_gen import dataset
-    from css_gen.export import EXPORTERS, export_to
+    from css_gen.export import export_to
     from css_gen.progress import Terminal
 
-    export_to(dataset.open(folder), out, EXPORTERS[layout], reporter=Terminal())
+    export_to(dataset.open(folder), out, layout, reporter=Terminal())
     click.echo(f"{out}: exported as {layout}")
 
 

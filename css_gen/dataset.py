@@ -1,32 +1,27 @@
-"""Reading a dataset, lazily: opening reads the manifest alone, an image reads its row group alone.
+"""Read a dataset lazily: opening reads the manifest alone, an image reads its row group alone.
 
->>> dataset = open("data/css")                                    # doctest: +SKIP
->>> test = dataset.split("test")                                  # doctest: +SKIP
->>> query = test.queries[0]                                       # doctest: +SKIP
->>> test.image_3d(query.source_id), query.text, test.image_3d(query.target_id)   # doctest: +SKIP
+`css_gen.open_dataset` is the way in, with an example.
 """
 
 import bisect
-import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from PIL import Image
 
 from css_gen.errors import DatasetError
 from css_gen.scenes.modification import Modification, from_json
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.scene import Scene
-from css_gen.storage.configuration import queries_name
 from css_gen.storage.manifest import Manifest, SplitCounts, read_manifest
+from css_gen.storage.plan import queries_name
+from css_gen.storage.reader import decode_png, open_parquet, reading
 
 __all__ = ["Dataset", "DatasetError", "QueryRow", "Split", "decode_png", "open"]
 
@@ -59,7 +54,7 @@ class QueryRow:
 
 
 class Dataset:
-    """A rendered dataset. Make one with `css_gen.dataset.open`.
+    """A rendered dataset, as `css_gen.open_dataset` returns it.
 
     Attributes:
         root: its folder.
@@ -211,17 +206,12 @@ class Split:
             while len(self._files) >= _OPEN_FILES:
                 del self._files[next(iter(self._files))]
             with reading(self.root, name):
-                self._files[name] = pq.ParquetFile(self.root / name, page_checksum_verification=True)
+                self._files[name] = open_parquet(self.root / name)
         return self._files[name]
 
 
-def open(path: str | Path) -> Dataset:
-    """Open the dataset in a folder. Its files are read when they are needed.
-
-    Raises:
-        DatasetError: the folder is missing, holds no finished dataset or one of a newer format, or its manifest was
-            edited. Reading from it later raises the same for a missing or unreadable file.
-    """
+def open(path: str | PathLike[str]) -> Dataset:
+    """Open the dataset in a folder: see `css_gen.open_dataset`."""
     root = Path(path)
     manifest = read_manifest(root)
     if not manifest.is_unedited:
@@ -230,31 +220,6 @@ def open(path: str | Path) -> Dataset:
             f"`css-gen verify {root}` says what is broken, and --repair makes it anew"
         )
     return Dataset(root, manifest)
-
-
-@contextmanager
-def reading(root: Path, name: str) -> Iterator[None]:
-    """Turn what goes wrong in reading a data file into a DatasetError that says what to do."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise DatasetError(f"{root / name} is missing; `css-gen verify {root} --repair` makes it again") from None
-    except (pa.ArrowException, OSError) as error:
-        why = str(error).partition("\n")[0]
-        raise DatasetError(
-            f"{root / name} cannot be read ({why}); `css-gen verify {root} --repair` makes it again"
-        ) from None
-
-
-def decode_png(png: bytes) -> NDArray[Any]:
-    """Decode a PNG in full: uint8 (H, W, 3), or uint8 or uint16 (H, W).
-
-    Raises:
-        OSError, ValueError, SyntaxError: it is not a whole PNG.
-    """
-    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
-        image.load()
-        return np.array(image)
 
 
 def _require_columns(file: pq.ParquetFile, columns: Sequence[str], path: Path) -> None:

@@ -26,7 +26,12 @@ class Stopped(BaseException):
 
 
 def run_tasks(
-    work: Callable[[Task, Step], Result], tasks: Sequence[Task], *, jobs: int, on_progress: Callable[[int], None]
+    work: Callable[[Task, Step], Result],
+    tasks: Sequence[Task],
+    *,
+    jobs: int,
+    on_progress: Callable[[int], None],
+    on_note: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[Task, Result]]:
     """Run `work(task, step)` for every task and yield each with its result, in the order in which they end.
 
@@ -35,6 +40,7 @@ def run_tasks(
             leaves nothing behind when that raises.
         jobs: how many processes; 1 runs the tasks here.
         on_progress: called now and then with the number of steps done so far.
+        on_note: called with one line where the system has no shared memory, so that the tasks run here.
 
     Raises:
         DatasetError: a worker was killed.
@@ -43,11 +49,18 @@ def run_tasks(
     if jobs == 1 or len(tasks) < 2:
         yield from _run_here(work, tasks, on_progress)
         return
-    context = multiprocessing.get_context("spawn")
-    done, stop = context.Value("q", 0), context.Event()
-    executor = ProcessPoolExecutor(
-        min(jobs, len(tasks)), mp_context=context, initializer=_start_worker, initargs=(done, stop)
-    )
+    try:
+        executor, done, stop = _start(min(jobs, len(tasks)))
+    except (OSError, ImportError, NotImplementedError) as error:
+        # No semaphores: a container without /dev/shm, AWS Lambda, some sandboxes.
+        refusal = str(error) or type(error).__name__
+    else:
+        refusal = ""
+    if refusal:
+        if on_note:
+            on_note(f"several processes are not possible here ({refusal}); using one, as with --jobs 1")
+        yield from _run_here(work, tasks, on_progress)
+        return
     waiting, running = iter(tasks), dict[Future[Result], Task]()
     try:
         while True:
@@ -69,6 +82,13 @@ def run_tasks(
     finally:
         stop.set()
         executor.shutdown(cancel_futures=True)
+
+
+def _start(jobs: int) -> tuple[ProcessPoolExecutor, Any, Any]:
+    """The executor, the number of steps done, and the event that stops it."""
+    context = multiprocessing.get_context("spawn")
+    done, stop = context.Value("q", 0), context.Event()
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(done, stop)), done, stop
 
 
 def _run_here(

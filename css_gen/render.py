@@ -7,14 +7,16 @@ from pathlib import Path
 from css_gen.errors import DatasetError
 from css_gen.pool import Step, run_tasks
 from css_gen.progress import Reporter, Silent
+from css_gen.rendering.kernels import cache
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.sampling import SplitPlan, reference
 from css_gen.storage import folder
 from css_gen.storage.atomic import written_atomically
 from css_gen.storage.card import CARD_NAME, write_card
-from css_gen.storage.configuration import Configuration, Shard, Unit, split_name, units
+from css_gen.storage.configuration import Configuration
 from css_gen.storage.manifest import MANIFEST_NAME, FileEntry, Manifest, SplitCounts, generator_version, read_manifest
-from css_gen.storage.shards import held_out, query_count, render_pixels, split_plan, write_images, write_queries
+from css_gen.storage.plan import Shard, Unit, held_out, query_count, split_name, split_plan, units
+from css_gen.storage.shard_writer import render_pixels, write_images, write_queries
 
 _SECONDS_BEFORE_A_COMPILER_SHOWS = 1.5
 
@@ -38,7 +40,7 @@ def render(
         split_plan(configuration, split)
     if not force and (complete := finished(root, configuration)):
         return complete
-    with folder.held(root):
+    with folder.held(root, on_note=reporter.message):
         if not folder.is_ours(root) and (foreign := folder.foreign_files(root)):
             raise DatasetError(
                 f"{root} holds files that css-gen did not make ({', '.join(foreign[:3])}); use --out for another folder"
@@ -62,7 +64,10 @@ def make(
     warm_up(configuration, reporter)
     work = partial(_make_file, root, configuration)
     with reporter.track("rendering", configuration.images, "images") as on_progress:
-        files = {unit.name: entry for unit, entry in run_tasks(work, tasks, jobs=jobs, on_progress=on_progress)}
+        files = {
+            unit.name: entry
+            for unit, entry in run_tasks(work, tasks, jobs=jobs, on_progress=on_progress, on_note=reporter.message)
+        }
     manifest = Manifest.of(configuration, split_counts(configuration), held_out(configuration).to_json(), files)
     write_card(root, manifest)
     manifest.write(root)
@@ -141,6 +146,8 @@ def warm_up(configuration: Configuration, reporter: Reporter) -> None:
         render_pixels(configuration, SplitId.TRAIN, 0, scene)
     finally:
         timer.cancel()
+    if note := cache.take_note():
+        reporter.message(note)
 
 
 @lru_cache(maxsize=2)

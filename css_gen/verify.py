@@ -1,38 +1,31 @@
-"""Whether a dataset is what its manifest and its configuration say: every checksum, image and query, and repair."""
+"""Check a dataset against its manifest and its configuration: every checksum, image and query."""
 
-from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from css_gen.errors import DatasetError
 from css_gen.pool import run_tasks
 from css_gen.progress import Reporter, Silent
-from css_gen.render import make, split_counts
+from css_gen.render import split_counts
 from css_gen.storage import folder
 from css_gen.storage.card import CARD_NAME
-from css_gen.storage.configuration import Configuration, Unit, units
+from css_gen.storage.configuration import Configuration
 from css_gen.storage.content import fingerprint
 from css_gen.storage.manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,
-    DamagedManifestError,
     FileEntry,
     Manifest,
-    generator_version,
     read_manifest,
 )
-from css_gen.storage.shards import held_out, read_footer
+from css_gen.storage.plan import Unit, held_out, units
 from css_gen.verify_files import FileReport, Problem, check_file
 
-__all__ = ["Problem", "repair", "verify"]
+__all__ = ["Problem", "check_files", "manifest_problems", "verify"]
 
 
 def verify(root: Path, *, jobs: int, reporter: Reporter | None = None) -> list[Problem]:
-    """Everything that is wrong with a dataset, in the order of its files; empty if it is sound.
+    """Return everything that is wrong with a dataset, in the order of its files; nothing if it is sound.
 
     Args:
         jobs: how many processes.
@@ -41,8 +34,8 @@ def verify(root: Path, *, jobs: int, reporter: Reporter | None = None) -> list[P
         DatasetError: there is no dataset, its manifest cannot be read, or it is of a newer format.
     """
     manifest = read_manifest(root)
-    reports = _check_files(root, manifest.configuration, jobs, reporter or Silent())
-    problems = _manifest_problems(manifest)
+    reports = check_files(root, manifest.configuration, jobs, reporter or Silent())
+    problems = manifest_problems(manifest)
     for name, report in reports.items():
         problems += report.problems
         problems += _entry_problems(name, report.entry, manifest.files.get(name))
@@ -56,64 +49,18 @@ def verify(root: Path, *, jobs: int, reporter: Reporter | None = None) -> list[P
     return sorted(problems, key=lambda problem: (problem.file, problem.row or 0))
 
 
-def repair(root: Path, *, jobs: int, reporter: Reporter | None = None) -> list[str]:
-    """Make again what is broken in a dataset, and nothing else. Where the manifest was edited or lost, what the files
-    say of themselves takes its place.
-
-    Returns:
-        The names of the files that were made again.
-
-    Raises:
-        DatasetError: there is nothing to go by, or another version of css-gen made the dataset.
-        OSError: the disk is full, or the folder cannot be written.
-    """
-    reporter = reporter or Silent()
-    try:
-        manifest = read_manifest(root)
-    except DamagedManifestError:
-        manifest = None
-    trusted = manifest if manifest and not _manifest_problems(manifest) else None
-    if trusted:
-        configuration, version = trusted.configuration, trusted.generator_version
-    else:
-        configuration, version = _told_by_files(root)
-    reports = _check_files(root, configuration, jobs, reporter)
-    sound = {
-        name: report.entry
-        for name, report in reports.items()
-        if report.entry and not report.problems
-        if trusted is None or report.entry == trusted.files.get(name)
-    }
-    broken = [name for name in reports if name not in sound]
-    stray = folder.our_files(root) - set(reports)
-    if trusted and not broken and not stray and (root / CARD_NAME).exists():
-        return []
-    if broken and version != generator_version():
-        raise DatasetError(
-            f"{root} was made by css-gen {version} and this is {generator_version()}, which may render otherwise; "
-            f"repair it after: pip install css-bench=={version}"
-        )
-    with folder.held(root):
-        folder.begin(root, configuration, sound)
-        made = make(root, configuration, jobs=jobs, reporter=reporter, keep_manifest=True)
-    if trusted and made.fingerprint != trusted.fingerprint:
-        raise DatasetError(
-            f"{root} has other content now than when it was made: its fingerprint was {trusted.fingerprint[:16]} and "
-            f"is {made.fingerprint[:16]}; please report this, with what `css-gen info {root}` prints"
-        )
-    return broken or [MANIFEST_NAME, CARD_NAME]
-
-
-def _check_files(root: Path, configuration: Configuration, jobs: int, reporter: Reporter) -> dict[str, FileReport]:
+def check_files(root: Path, configuration: Configuration, jobs: int, reporter: Reporter) -> dict[str, FileReport]:
     tasks = list(units(configuration))
     work = partial(check_file, root, configuration)
     with reporter.track("verifying", configuration.images, "images") as on_progress:
-        reports: Mapping[Unit, FileReport] = dict(run_tasks(work, tasks, jobs=jobs, on_progress=on_progress))
+        reports: Mapping[Unit, FileReport] = dict(
+            run_tasks(work, tasks, jobs=jobs, on_progress=on_progress, on_note=reporter.message)
+        )
     return {unit.name: reports[unit] for unit in tasks}
 
 
-def _manifest_problems(manifest: Manifest) -> list[Problem]:
-    """What the manifest alone shows to be wrong with it."""
+def manifest_problems(manifest: Manifest) -> list[Problem]:
+    """Return what is wrong with a manifest, going by nothing but the manifest itself."""
     configuration = manifest.configuration
     found = []
     if not manifest.is_unedited:
@@ -143,17 +90,3 @@ def _entry_problems(name: str, actual: FileEntry | None, recorded: FileEntry | N
     if actual.content and actual.rows != recorded.rows:
         found.append(f"has {actual.rows} rows where the manifest has {recorded.rows}")
     return [Problem(name, None, what) for what in found]
-
-
-def _told_by_files(root: Path) -> tuple[Configuration, str]:
-    """The configuration and the generator's version that most data files in a folder say they were made with."""
-    votes: Counter[tuple[Configuration, str]] = Counter()
-    for name in sorted(folder.our_files(root)):
-        try:
-            footer = read_footer(pq.read_metadata(root / name))
-            votes[footer.configuration, footer.generator_version] += 1
-        except (pa.ArrowException, OSError, ValueError):
-            continue
-    if not votes:
-        raise DatasetError(f"{root} has no readable manifest and no readable data file to make one from")
-    return votes.most_common(1)[0][0]

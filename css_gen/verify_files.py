@@ -13,17 +13,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from css_gen.dataset import decode_png
 from css_gen.pool import Step
 from css_gen.scenes.modification import from_json, parse
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.sampling import REFERENCES_PER_MODIFICATION, SplitPlan
 from css_gen.scenes.scene import Scene
 from css_gen.storage import folder
-from css_gen.storage.configuration import Configuration, Shard, Unit, shards
+from css_gen.storage.configuration import Configuration
 from css_gen.storage.content import ContentHash
 from css_gen.storage.manifest import FileEntry
-from css_gen.storage.shards import QUERY_SCHEMA, image_columns, image_schema, query_count, read_footer, split_plan
+from css_gen.storage.plan import Shard, Unit, query_count, shards, split_plan
+from css_gen.storage.reader import decode_png, open_parquet
+from css_gen.storage.schema import QUERY_SCHEMA, image_columns, image_schema, read_footer
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError, SyntaxError, KeyError, TypeError, AttributeError)
 _ROWS_AT_ONCE = 50
@@ -67,7 +68,8 @@ def check_file(root: Path, configuration: Configuration, unit: Unit, step: Step)
     problems: list[Problem] = []
     rows = steps = 0
     try:
-        file = pq.ParquetFile(path)
+        # Without the pages' checksums, which would hide the row that is damaged.
+        file = open_parquet(path, verify_pages=False)
         footer = read_footer(file.metadata)
         if footer.configuration != configuration:
             raise ValueError("it was made for another configuration")
@@ -206,7 +208,7 @@ def _scene_reader(root: Path, configuration: Configuration, split: SplitId) -> C
     @lru_cache(_CACHED_SHARDS)
     def texts(index: int) -> list[Any]:
         try:
-            column: list[Any] = pq.read_table(root / parts[index].name, columns=["scene"])["scene"].to_pylist()
+            column: list[Any] = open_parquet(root / parts[index].name).read(["scene"])["scene"].to_pylist()
         except _DAMAGE:
             return []
         return column

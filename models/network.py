@@ -1,60 +1,44 @@
 """Encoders, composer and head: from pixels and words to the embeddings that are compared."""
 
 from collections.abc import Iterable
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-import models
-from models.base import TextFeatures
-from models.image_encoders import image_encoder
-from models.text_encoders import Vocabulary, WordLSTM
+from models import registry, text_encoders
+from models.base import Composer, TextFeatures
+from models.image_encoders import ImageEncoder, image_encoder
+from models.text_encoders import TextEncoder, TextSettings
+from models.text_encoders.base import TokenizerState
 
 _CHANNELS_PER_CELL = 20
-"""Above so many channels for each cell of the map, weights outweigh it: between 128 on 4x4 and 512 on 4x4, measured."""
+"""With more channels than this for each cell of the map, weights outweigh the map: measured between 128 channels on 4x4
+cells and 512 on 4x4."""
 
 INITIAL_SCALE = 4.0
 """Of the embeddings, learnable: the paper's."""
 
 
-class NetworkConfig(Protocol):
-    """The sizes of a network, and its encoders by name."""
-
-    @property
-    def image_encoder(self) -> str: ...
-    @property
-    def pretrained(self) -> str: ...
-    @property
-    def text_width(self) -> int: ...
-    @property
-    def state_width(self) -> int: ...
-    @property
-    def embedding_width(self) -> int: ...
-    @property
-    def dropout(self) -> float: ...
-
-
 class Network(nn.Module):
     """A composer with all that it shares with the others of its leaderboard.
 
-    The image encoder gives a map (B, C, H, W). Where `spatial`, the composer works on it and the head begins with its
-    average; else the average is taken first and the composer works on (B, C). The head's linear layer then makes
-    embeddings of composed queries and of plain images alike, of length `scale`.
+    The image encoder gives a map (B, C, H, W). If the composer is `spatial` it works on the map, and the head begins
+    with the map's average; otherwise the average is taken first and the composer works on (B, C). The head's linear
+    layer then makes embeddings of composed queries and of plain images alike, of length `scale`.
+
+    The head's weights are drawn here, from torch's current random state.
     """
 
-    def __init__(self, composer: str, config: NetworkConfig, vocabulary: Vocabulary, *, spatial: bool) -> None:
+    def __init__(
+        self, image_encoder: ImageEncoder, text_encoder: TextEncoder, composer: Composer, *, embedding_width: int
+    ) -> None:
         super().__init__()
-        self.spatial = spatial
-        self.vocabulary = vocabulary
-        self.image_encoder = image_encoder(config.image_encoder, pretrained=config.pretrained or None)
-        self.text_encoder = WordLSTM(
-            len(vocabulary), text_width=config.text_width, state_width=config.state_width, dropout=config.dropout
-        )
-        channels = self.image_encoder.channels
-        self.composer = models.create(composer, channels, config.text_width, spatial=spatial)
-        self.head = nn.Linear(channels, config.embedding_width)
+        self.spatial = composer.spatial
+        self.image_encoder = image_encoder
+        self.text_encoder = text_encoder
+        self.composer = composer
+        self.head = nn.Linear(image_encoder.channels, embedding_width)
         self.scale = nn.Parameter(torch.tensor(INITIAL_SCALE))
         self.map_layout = torch.channels_last
         self.to(memory_format=torch.channels_last)
@@ -62,8 +46,8 @@ class Network(nn.Module):
     def arrange(self, device: torch.device, image_size: int) -> None:
         """Move to the device, in the layout of memory that is fastest there for images of that size.
 
-        That is channels_last, but for a composer and the encoder's last stage on a CPU if their weights are large
-        beside the map: their convolutions would spend their time on putting weights and gradients in another order.
+        That is channels_last. The exception is a CPU, if the weights of the composer and the encoder's last stage are
+        large compared with the map: their convolutions would then spend their time on reordering weights and gradients.
         """
         self.to(device)
         side = -(-image_size // self.image_encoder.reduction)
@@ -73,12 +57,12 @@ class Network(nn.Module):
                 part.to(memory_format=self.map_layout)
 
     def forward(self, images: Tensor, group: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """One training batch: its G source images are the first of `images`, its B targets the others.
+        """Embed one training batch: its G source images are the first of `images`, its B targets the others.
 
         Args:
             images: (G + B, 3, H, W), normalised.
             group: (B,), which source image each query starts from.
-            ids, mask: (B, L), the texts as `Vocabulary.encode` gives them.
+            ids, mask: (B, L), the texts as `text_encoder.tokenize` gives them.
 
         Returns:
             Embeddings (B, D) of the composed queries and (B, D) of the targets, both of length `scale`.
@@ -109,6 +93,37 @@ class Network(nn.Module):
     def parameter_counts(self) -> tuple[int, int]:
         """Trained numbers of the whole network, and of the composer alone."""
         return _count(self.parameters()), _count(self.composer.parameters())
+
+
+def build_network(
+    composer: str,
+    *,
+    spatial: bool,
+    image_encoder_name: str,
+    pretrained: str,
+    text_encoder_name: str,
+    tokenizer: TokenizerState,
+    text: TextSettings,
+    embedding_width: int,
+) -> Network:
+    """Make a network of parts by name, its weights drawn from torch's current random state.
+
+    They are drawn in the order image encoder, text encoder, composer, head.
+
+    Args:
+        composer: a name of `models.names()`.
+        spatial: the composer's mode.
+        pretrained: the image encoder's weights, see `image_encoder`; "" for random ones.
+        tokenizer: the text encoder's, from `TextEncoder.tokenizer_of` or a checkpoint.
+        embedding_width: D, of the vectors that are compared.
+
+    Raises:
+        ModelError: a name is unknown, weights cannot be read or do not fit, or the tokenizer's state is invalid.
+    """
+    image = image_encoder(image_encoder_name, pretrained=pretrained or None)
+    reader = text_encoders.get(text_encoder_name)(tokenizer, text)
+    composing = registry.create(composer, image.channels, text.text_width, spatial=spatial)
+    return Network(image, reader, composing, embedding_width=embedding_width)
 
 
 def take_rows(features: Tensor, rows: Tensor) -> Tensor:

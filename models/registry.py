@@ -1,24 +1,21 @@
-"""The composers by name. Importing a file that holds an `@register` class is all it takes to add one."""
+"""Composers by name. Importing a file with an `@register` class adds it."""
 
-import difflib
 import inspect
 from typing import TypeVar
 
 from models.base import Composer, ComposerInfo
+from models.errors import RegistryError
+from models.parts import unknown
 
 C = TypeVar("C", bound=Composer)
 
 _composers: dict[str, type[Composer]] = {}
 
 
-class RegistryError(ValueError):
-    """A composer cannot be registered, or there is none of that name: one line that says which, and what to do."""
-
-
 def register(cls: type[C]) -> type[C]:
     """Class decorator: make a composer available under `cls.info.name`.
 
-    Raises RegistryError if the class is no concrete Composer, has no `info`, or if its name is taken.
+    Raises RegistryError if the class is not a concrete Composer, has no `info`, or if its name is taken.
     """
     where = f"{cls.__module__}.{cls.__qualname__}"
     if not (isinstance(cls, type) and issubclass(cls, Composer)):
@@ -46,9 +43,7 @@ def names() -> tuple[str, ...]:
 def get(name: str) -> type[Composer]:
     """The class registered under a name. Raises RegistryError, offering the nearest name, if there is none."""
     if name not in _composers:
-        nearest = difflib.get_close_matches(name.lower().replace("-", "_"), _composers, n=1)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(names())}"
-        raise RegistryError(f"no composer is called {name!r}; {hint}")
+        raise RegistryError(unknown("composer", name, _composers))
     return _composers[name]
 
 

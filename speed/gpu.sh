@@ -170,7 +170,7 @@ case $job in
     queue) # every line of the queue that is not struck, one after the other, on a GPU of one's own
         while read -r line; do
             LIMIT=0 bash -c "$line" < /dev/null || failures=1
-        done < <(sed -nE 's/^\| [0-9]+ \| `([^`]*benchmarks\/gpu\.sh [^`]*)`.*/\1/p' speed/GPU_QUEUE.md)
+        done < <(sed -nE 's/^\| [0-9]+ \| `([^`]*speed\/gpu\.sh [^`]*)`.*/\1/p' speed/GPU_QUEUE.md)
         exit "$failures"
         ;;
     smoke | profile | speed | tune | board | paper | first) ;;

@@ -41,6 +41,7 @@ from benchmark.recipe.label import label
 from benchmark.recipe.presets import preset
 from benchmark.runs.single_run import new_network
 from benchmark.training.progress import SilentRuns
+from benchmark.training.samplers import make_sampler
 from benchmark.training.step import Session
 from css_gen.storage.atomic import write_atomically
 
@@ -156,14 +157,14 @@ def profiled(options: argparse.Namespace) -> dict[str, Any]:
     device = torch.device(choose_device(options.device))
     config = override(preset(options.preset), options.assignments)
     place = Path(options.data)
-    dataset = datasets.info("css").open(
+    dataset = datasets.get("css").open(
         place, image_size=config.data.image_size, reporter=SilentRuns(), skip_broken=False
     )
     training, _ = hold_out(dataset.train, config.evaluation.held_out)
     run = Run("css", options.composer, config, 0, dataset.fingerprint, True)
     network = new_network(run, training)
     groups, modifications = config.training.sources, config.training.modifications
-    sampler = dataset.sampler(training, groups=groups, modifications=modifications, seed=0)
+    sampler = make_sampler(training, groups=groups, modifications=modifications, seed=0)
     session = Session(network, training, sampler, run, make_accelerator(str(device), config.training.precision))
     for step in range(WARMUP):
         session.step(step)

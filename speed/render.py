@@ -4,10 +4,13 @@
 
 1. The command `css-gen render` with 1 and with 2 workers, in turn: wall time and peak memory. What a dataset of the
    fewest images takes is its start; the rest, over the images more, is the time an image.
-2. Core time by stage: the same dataset made in this process, its functions timed (the clock counts this process alone).
-3. The first images of that dataset by Blender Cycles at 512 samples and by Mitsuba's path tracer at 64, on all cores.
-   For the peers only their render call counts, no start, no setting up of the scene, no file format but the PNG; ours
-   holds all it takes to make the dataset, the flat images, texts and Parquet files among it.
+2. Once the dataset that README makes, with 2 workers: `quoted` in the result holds its seconds, its milliseconds an
+   image, start included, and how many times as long the peers take for an image. README quotes these and no others;
+   `--sentence` prints what it says.
+3. Core time by stage: the same dataset made in this process, its functions timed (the clock counts this process alone).
+4. The first images of that dataset by Blender Cycles at 512 samples and by Mitsuba's path tracer at 64, on all cores.
+   For the peers only their render call counts: no start, no setting up of the scene, no file format but the PNG. Our
+   time is that of making the whole dataset, including the flat images, texts and Parquet files.
 
 Mitsuba comes with `pip install -e '.[peers]'`. Blender's `bpy` wants Python 3.11 and an older numpy than ours, hence an
 environment of its own: `python3.11 -m venv blender && blender/bin/pip install bpy`, then `--blender-python
@@ -24,20 +27,18 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import psutil
+from core_time import time_stages
 from machine import describe_machine
 from peers.scenes import plain_scene
 from rich.console import Console
 from rich.table import Table
 
-from css_gen import render as writing
-from css_gen.scenes.sampling import SplitPlan
-from css_gen.storage import shards
+from css_gen.storage.atomic import write_atomically
 from css_gen.storage.configuration import Configuration
 
 FEWEST_IMAGES = 12
@@ -49,7 +50,10 @@ FEWEST_TIMED = 200
 BUSY_PERCENT = 10
 
 WORKERS = (1, 2)
-STAGES = ("sample", "3D", "2D", "encode", "write", "queries")
+QUOTED_IMAGES = 20_000
+"""Of the dataset that README makes first."""
+
+RESULT = Path(__file__).parent / "results" / "render.json"
 PEERS_FOLDER = Path(__file__).parent / "peers"
 DISTRIBUTIONS = ("numpy", "numba", "llvmlite", "pyarrow", "isal", "mitsuba")
 
@@ -117,6 +121,38 @@ def time_commands(images: int, size: int, repeats: int) -> dict[str, Any]:
     return {str(workers): run | _an_image(run, images) for workers, run in runs.items()}
 
 
+def time_quoted(images: int, size: int) -> dict[str, float]:
+    """The dataset that README makes, once, with as many workers as it says."""
+    console.print(f"css-gen render --n {images} with {WORKERS[-1]} worker(s), once")
+    with tempfile.TemporaryDirectory() as scratch:
+        seconds, memory = run_command(images, size, WORKERS[-1], Path(scratch) / "quoted")
+    return {
+        "images": images,
+        "workers": WORKERS[-1],
+        "seconds": seconds,
+        "ms_an_image": 1000 * seconds / images,
+        "peak_memory_mib": memory,
+    }
+
+
+def sentence(result: dict[str, Any]) -> str:
+    """What README says of a result."""
+    quoted, peers, machine = result["quoted"], result["peers"], result["machine"]
+    cycles, mitsuba = peers["Blender Cycles"], peers["Mitsuba path"]
+    return (
+        f"On {machine['cores']} cores ({machine['cpu']}), `css-gen render --n {quoted['images']}` takes "
+        f"{quoted['seconds']:.0f} seconds for {quoted['images']:,} images of {result['size']} pixels, each in 3D and "
+        f"in 2D, written to disk: {quoted['ms_an_image']:.1f} ms an image. On the same cores Blender's Cycles takes "
+        f"{cycles['seconds_an_image']:.1f} s for one 3D image at {cycles['samples']} samples, as CLEVR used, "
+        f"{_two_digits(cycles['ratio'])} times as long; Mitsuba's path tracer takes "
+        f"{mitsuba['seconds_an_image']:.2f} s at {mitsuba['samples']}, {_two_digits(mitsuba['ratio'])} times as long."
+    )
+
+
+def _two_digits(value: float) -> str:
+    return f"{float(f'{value:.2g}'):,.0f}"
+
+
 def _an_image(run: dict[str, list[float]], images: int) -> dict[str, float]:
     start, wall = statistics.median(run["start_seconds"]), statistics.median(run["wall_seconds"])
     if wall <= start:
@@ -125,54 +161,6 @@ def _an_image(run: dict[str, list[float]], images: int) -> dict[str, float]:
         "ms_an_image": 1000 * (wall - start) / (images - FEWEST_IMAGES),
         "ms_an_image_with_start": 1000 * wall / images,
     }
-
-
-class CoreTime:
-    """CPU time of this process by stage; a stage that calls another one is not charged for it."""
-
-    def __init__(self) -> None:
-        self.nanoseconds = dict.fromkeys(STAGES, 0)
-        self._stage = "write"
-        self._since = time.process_time_ns()
-
-    def switch(self, stage: str) -> str:
-        """Charge the time since the last switch to the stage that was on; return which that was."""
-        now = time.process_time_ns()
-        before, self._stage = self._stage, stage
-        self.nanoseconds[before] += now - self._since
-        self._since = now
-        return before
-
-    def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **options: Any) -> Any:
-            before = self.switch(stage)
-            try:
-                return function(*arguments, **options)
-            finally:
-                self.switch(before)
-
-        return call
-
-
-def time_stages(configuration: Configuration) -> dict[str, float]:
-    """Core milliseconds an image of each stage. `write` is what is left: hashes, Parquet, checksums."""
-    places = {
-        (SplitPlan, "scene"): "sample",
-        (shards, "stream"): "sample",
-        (shards, "sample_nuisance"): "sample",
-        (shards, "render_3d"): "3D",
-        (shards, "render_2d"): "2D",
-        (shards, "encode_png"): "encode",
-        (writing, "write_queries"): "queries",
-    }
-    with tempfile.TemporaryDirectory() as scratch, ExitStack() as patches:
-        writing.render(Path(scratch) / "warm", Configuration(images=FEWEST_IMAGES, size=configuration.size), jobs=1)
-        clock = CoreTime()
-        for (owner, name), stage in places.items():
-            patches.enter_context(patch.object(owner, name, clock.timed(stage, getattr(owner, name))))
-        writing.render(Path(scratch) / "timed", configuration, jobs=1)
-        clock.switch("write")
-    return {stage: spent / 1e6 / configuration.images for stage, spent in clock.nanoseconds.items()}
 
 
 def time_peer(script: str, python: str, module: str, scenes: list[Any], samples: int, pictures: Path | None) -> Any:
@@ -212,13 +200,15 @@ def show(result: dict[str, Any]) -> None:
     for stage in (*spent, "in all"):
         stages.add_column(stage, justify="right")
     stages.add_row(*(f"{value:.3f}" for value in (*spent.values(), sum(spent.values()))))
-    peers = Table(title=f"peers on all {result['machine']['cores']} cores, beside css-gen with {WORKERS[-1]} workers")
-    for heading in ("peer", "s an image", "times ours", "times ours with start"):
+    quoted = result["quoted"]
+    ours = f"{quoted['images']:,} images in {quoted['seconds']:.0f} s"
+    peers = Table(title=f"peers on all {result['machine']['cores']} cores, beside css-gen's {ours}")
+    for heading in ("peer", "s an image", "times ours"):
         peers.add_column(heading, justify="right")
     for name, peer in result["peers"].items():
         if "skipped" not in peer:
-            ratios = (f"{peer['ratio']:,.0f}", f"{peer['ratio_with_start']:,.0f}")
-            peers.add_row(f"{name}, {peer['samples']} samples", f"{peer['seconds_an_image']:.2f}", *ratios)
+            label = f"{name}, {peer['samples']} samples"
+            peers.add_row(label, f"{peer['seconds_an_image']:.2f}", f"{peer['ratio']:,.0f}")
     out = Console(highlight=False)
     for each in (table, stages, peers):
         if each.row_count:
@@ -239,7 +229,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--mitsuba-images", type=int, default=4, help="0 leaves Mitsuba out (default 4)")
     parser.add_argument("--mitsuba-samples", type=int, default=64)
     parser.add_argument("--pictures", type=Path, help="a folder to keep the peers' pictures in")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "render.json")
+    parser.add_argument("--quoted-images", type=int, default=QUOTED_IMAGES, help="of the dataset that README quotes")
+    parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--sentence", action="store_true", help="only print what README says of the result in --out")
     options = parser.parse_args()
     if options.n < FEWEST_TIMED or options.repeats < 1:
         parser.error(f"--n must be {FEWEST_TIMED} or more, and --repeats 1 or more")
@@ -248,6 +240,9 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     options = parse()
+    if options.sentence:
+        print(sentence(json.loads(options.out.read_text())))  # noqa: T201
+        return
     configuration = Configuration(images=options.n, size=options.size)
     machine = describe_machine(*DISTRIBUTIONS)
     console.print(f"{machine['cpu']}, {machine['cores']} cores, {machine['busy_percent_before']:.0f}% busy")
@@ -258,6 +253,7 @@ def main() -> None:
         options.pictures.mkdir(parents=True, exist_ok=True)
     stages = time_stages(configuration)
     workers = time_commands(options.n, options.size, options.repeats)
+    quoted = time_quoted(options.quoted_images, options.size)
     most = max(options.cycles_images, options.mitsuba_images)
     scenes = [plain_scene(configuration, image_id) for image_id in range(most)]
     peers = {
@@ -270,21 +266,20 @@ def main() -> None:
             options.pictures,
         ),
     }  # fmt: skip
-    ours = workers[str(WORKERS[-1])]
     for peer in peers.values():
         if "skipped" not in peer:
-            peer["ratio"] = 1000 * peer["seconds_an_image"] / ours["ms_an_image"]
-            peer["ratio_with_start"] = 1000 * peer["seconds_an_image"] / ours["ms_an_image_with_start"]
+            peer["ratio"] = 1000 * peer["seconds_an_image"] / quoted["ms_an_image"]
     result = {
         "benchmark": "render",
         "machine": machine,
         "images": options.n,
         "size": options.size,
+        "quoted": quoted,
         "css_gen": {"workers": workers, "core_ms_an_image_by_stage": stages},
         "peers": peers,
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=2) + "\n")
+    write_atomically(options.out, (json.dumps(result, indent=2) + "\n").encode())
     show(result)
     console.print(f"written to {options.out}")
 

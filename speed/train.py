@@ -46,6 +46,7 @@ from benchmark.runs.single_run import new_network
 from benchmark.scoring.ranking import rank_targets
 from benchmark.tasks.css import Css
 from benchmark.training.progress import SilentRuns
+from benchmark.training.samplers import make_sampler
 from benchmark.training.step import Session
 from css_gen.storage.atomic import write_atomically
 
@@ -71,7 +72,7 @@ def our_steps(root: Path, device: str, config: Recipe) -> Iterator[None]:
     run = Run("css", "tirg", config, 0, dataset.fingerprint, True)
     network = new_network(run, dataset.train)
     groups, modifications = config.training.sources, config.training.modifications
-    sampler = dataset.sampler(dataset.train, groups=groups, modifications=modifications, seed=0)
+    sampler = make_sampler(dataset.train, groups=groups, modifications=modifications, seed=0)
     session = Session(network, dataset.train, sampler, run, make_accelerator(device, config.training.precision))
     for step in itertools.count():
         session.step(step)

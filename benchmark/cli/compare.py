@@ -54,9 +54,12 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
     from rich.table import Table
     from rich.text import Text
 
+    from benchmark import tasks
     from benchmark.leaderboard.comparison import compare as differences
     from benchmark.leaderboard.files import load_records
 
+    if task := tasks.find(dataset):
+        dataset = task.name
     stored, problems = load_records(out / "records")
     sides = Side.of(a), Side.of(b)
     if sides[0] == sides[1]:

@@ -1,4 +1,4 @@
-"""tirg-bench data: look over a folder of data that its owners distribute, and decode it before the first run."""
+"""tirg-bench data: check a folder of data, and decode its images before the first run."""
 
 import json
 from pathlib import Path
@@ -22,32 +22,32 @@ def data() -> None:
 def check(name: str, path: Path, report: Path | None) -> None:
     """Say what a folder holds, and what in it cannot be used.
 
-    NAME is fashion200k, mitstates or css-original. Every image is decoded. Exits with 1 if anything cannot be used;
-    `run --skip-broken` goes on without it. What is only odd is noted.
+    NAME is a dataset of `tirg-bench list` that cannot be made here, such as mit-states. Every image is decoded. Exits
+    with 1 if anything cannot be used; `run --skip-broken` leaves it out. What is unusual is noted.
     """
     from rich.console import Console
     from rich.table import Table
 
-    from benchmark.recipe.spelling import unknown
-    from benchmark.tasks import contents
+    from benchmark import tasks
+    from benchmark.datasets.contents import broken_images
     from css_gen.progress import Terminal
     from css_gen.storage.atomic import write_atomically
 
-    if name == "css":
-        raise UsageError(f"CSS is checked by `css-gen verify {path}`")
-    if name not in contents.names():
-        raise UsageError(unknown("dataset", name, contents.names()))
+    task = tasks.on_folder(tasks.folder_of(name))[0]
+    if task.check is None:
+        command = task.check_command.format(path=path)
+        raise UsageError(f"{name} is checked by `{command}`" if command else f"{name} has no check of its folder")
     if not path.is_dir():
         raise BenchmarkError(f"{path}: there is no such folder")
-    found = contents.contents(name, path)
-    problems = (*found.problems, *contents.broken_images(path, found.images, Terminal()))
+    found = task.check(path)
+    problems = (*found.problems, *broken_images(path, found.images, Terminal()))
 
     table = Table("", "Found", "Published", title=str(path), title_justify="left", box=None)
     for count in found.counts:
         table.add_row(count.what, f"{count.found:,}", "" if count.published is None else f"{count.published:,}")
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
-    for title, some in (("Cannot be used", problems), ("Odd, and used as it is", found.notes)):
+    for title, some in (("Cannot be used", problems), ("Unusual, but used", found.notes)):
         if some:
             click.echo(f"\n{title}: {len(some)}")
             for problem in some[:_SHOWN]:
@@ -79,23 +79,18 @@ def check(name: str, path: Path, report: Path | None) -> None:
 def cache(name: str, path: Path, preset: str | None, size: int | None, skip_broken: bool) -> None:
     """Decode all images into one file, on all cores; `run` does it by itself on first use.
 
-    NAME is css, fashion200k, mitstates or css-original. An interrupted start goes on where it stopped.
+    NAME is a dataset of `tirg-bench list`. An interrupted start resumes where it stopped.
     """
-    from benchmark import tasks as datasets
+    from benchmark import tasks
     from benchmark.device import choose_device
     from benchmark.recipe import presets
-    from benchmark.recipe.spelling import unknown
     from css_gen.progress import Terminal
 
-    if name not in datasets.folder_names():
-        raise UsageError(unknown("dataset", name, datasets.folder_names()))
+    folder = tasks.folder_of(name)
     if size is None:
         size = presets.preset(preset or presets.default_preset(choose_device(None))).data.image_size
-    for protocol in datasets.names():
-        if datasets.info(protocol).folder_name == name:
-            dataset = datasets.info(protocol).open(path, image_size=size, reporter=Terminal(), skip_broken=skip_broken)
-            shown = (
-                f"{len(dataset.train.gallery):,} training and {len(dataset.test.gallery):,} test images of {size} px"
-            )
-            skipped = f"; {len(dataset.skipped)} left out as broken" if dataset.skipped else ""
-            click.echo(f"{protocol}: {shown} are ready{skipped}")
+    for task in tasks.on_folder(folder):
+        dataset = task.open(path, image_size=size, reporter=Terminal(), skip_broken=skip_broken)
+        shown = f"{len(dataset.train.gallery):,} training and {len(dataset.test.gallery):,} test images of {size} px"
+        skipped = f"; {len(dataset.skipped)} left out as broken" if dataset.skipped else ""
+        click.echo(f"{task.name}: {shown} are ready{skipped}")

@@ -3,74 +3,32 @@
 Nothing heavy is imported before a command runs, so that `--help` answers at once.
 """
 
-import os
-import sys
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from benchmark.cli.compare import compare
 from benchmark.cli.data import data
-from benchmark.cli.options import LEADERBOARDS, PLACES
+from benchmark.cli.options import LEADERBOARDS
 from benchmark.cli.results import print_results
 from benchmark.cli.run import run
 from benchmark.cli.search import search
 from benchmark.cli.submission import check, new, submit
 from benchmark.cli.verify import verify
-from benchmark.errors import BenchmarkError, UsageError
+from css_gen.cli_errors import Commands
+from css_gen.entry import PACKAGES
 
 if TYPE_CHECKING:
     from benchmark.recipe.schema import Recipe
 
-INTERRUPTED = 130
 
-
-class Commands(click.Group):
-    """Ends every known error in one line, and every unknown one too unless --debug asks for its traceback."""
-
-    def main(self, args: Any = None, *others: Any, **options: Any) -> Any:
-        words = list(sys.argv[1:] if args is None else args)
-        debug = "--debug" in words
-        words = ["--debug"] * debug + [word for word in words if word != "--debug"]
-        options["standalone_mode"] = False
-        try:
-            code = super().main(words, *others, **options)
-        except (click.exceptions.Abort, KeyboardInterrupt):
-            code = _failed("interrupted; the same command goes on where it stopped", INTERRUPTED)
-        except click.exceptions.NoArgsIsHelpError as error:
-            click.echo(error.format_message(), err=True)
-            code = error.exit_code
-        except click.UsageError as error:
-            help_command = f"{error.ctx.command_path if error.ctx else 'tirg-bench'} --help"
-            code = _failed(f"{error.format_message().rstrip('.')} (see {help_command})", error.exit_code)
-        except click.ClickException as error:
-            code = _failed(error.format_message(), error.exit_code)
-        except BenchmarkError as error:
-            if debug:
-                traceback.print_exc()
-            code = _failed(str(error), 2 if isinstance(error, UsageError) else 1)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 1
-        except Exception as error:
-            if debug:
-                traceback.print_exc()
-            code = _failed(f"unexpected {type(error).__name__}: {error}; rerun with --debug for the traceback", 1)
-        sys.exit(code or 0)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            from benchmark.recipe.spelling import unknown
-
-            raise click.UsageError(unknown("command", args[0], self.commands), ctx)
-        return super().resolve_command(ctx, args)
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Commands,
+    program="tirg-bench",
+    packages=PACKAGES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(package_name="css-bench", prog_name="tirg-bench")
 @click.option("--debug", is_flag=True, help="Show tracebacks; accepted anywhere on the line.")
 def main(debug: bool) -> None:
@@ -103,7 +61,7 @@ def list_() -> None:
         "Composers": [("Name", "Year", "Paper"), *((card.name, str(card.year), card.paper) for card in cards)],
         "Datasets": [
             ("Name", "What", "Where"),
-            *((name, datasets.info(name).title, _where(name)) for name in datasets.names()),
+            *((name, datasets.get(name).about, _where(name)) for name in datasets.names()),
         ],
         "Presets": [("Name", "What"), *((name, preset_about(name)) for name in PRESETS)],
         "Recipes (--set KEY=VALUE)": [
@@ -130,13 +88,12 @@ def list_() -> None:
 @main.command()
 @LEADERBOARDS
 @click.option("--html", is_flag=True, help="Write a static site of pages and pictures into OUT/site, too.")
-@PLACES
-def leaderboard(out: Path, html: bool, places: tuple[tuple[str, Path], ...]) -> None:
+def leaderboard(out: Path, html: bool) -> None:
     """Write the tables from the records, and print them."""
     if html:
         from benchmark.leaderboard.site import write_site
 
-        write_site(out / "records", out, dict(places))
+        write_site(out / "records", out)
         click.echo(f"the site is {out / 'site' / 'index.html'}")
     print_results([], out / "records", out)
 
@@ -164,12 +121,7 @@ def _where(dataset: str) -> str:
     place = datasets.locate(dataset, {})
     if place.exists():
         return str(place)
-    return f"{place} (absent: {'`run` makes it' if datasets.info(dataset).make else 'yours to get'})"
-
-
-def _failed(message: str, code: int) -> int:
-    click.echo(f"tirg-bench: error: {' '.join(message.split())}", err=True)
-    return code
+    return f"{place} (absent: {'`run` makes it' if datasets.get(dataset).make else 'yours to get'})"
 
 
 if __name__ == "__main__":

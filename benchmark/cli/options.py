@@ -88,11 +88,10 @@ PLACES = click.option(
 
 
 def by_name(places: tuple[tuple[str, Path], ...]) -> dict[str, Path]:
-    """The folders by dataset name. Raises UsageError for a name that no dataset has."""
+    """The folders by the names of `tasks.folders`. Raises UsageError for a name that no dataset has."""
     from benchmark import tasks as datasets
 
-    datasets.require_known(name for name, _ in places)
-    return dict(places)
+    return datasets.by_folder(places)
 
 
 DEVICE = click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")

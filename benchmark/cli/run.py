@@ -95,7 +95,7 @@ def run(
     if preset is not None:
         presets.preset(preset)
     assignments, spelled = split_assignments(assignments)
-    wanted = dataset_names or datasets.present_or_made(given)
+    wanted = tuple(datasets.get(each).name for each in dataset_names) or datasets.present_or_made(given)
 
     import models
     from benchmark.device import choose_device

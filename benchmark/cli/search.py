@@ -1,4 +1,4 @@
-"""tirg-bench search: ask a trained model one question, about an image of a dataset or of one's own."""
+"""tirg-bench search: rank images for one query with a trained model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,20 +17,22 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--composer", metavar="NAME", help="The composer whose model answers; not needed with --model.")
+@click.option("--composer", metavar="NAME", help="The composer to ask; not needed with --model.")
 @click.option("--image", required=True, metavar="PATH|ID", help="An image file, or the number of a test image.")
 @click.option("--text", required=True, help='What to change, such as "make top-left cube red".')
 @click.option(
-    "--dataset", metavar="NAME", help="The dataset that is searched.  [default: the model's with --model, else css]"
+    "--dataset",
+    metavar="NAME",
+    help="The task whose test images to search.  [default: the model's with --model, else css]",
 )
 @click.option("--preset", metavar="NAME", help="The recipe of the run.  [default: that of the newest run]")
 @click.option("--seed", type=click.IntRange(min=0), help="The seed of the run.  [default: that of the newest run]")
-@click.option("--runs", type=_FILE, default=Path("runs"), show_default=True, help="Where `run` left its models.")
+@click.option("--runs", type=_FILE, default=Path("runs"), show_default=True, help="The folder of `run`'s models.")
 @click.option("--model", type=_FILE, metavar="FILE", help="This model.safetensors instead of one of --runs.")
 @click.option("--gallery", type=_FILE, metavar="FOLDER", help="Search the JPEG and PNG files in it, not the dataset.")
 @PLACES
 @click.option("--k", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many answers.")
-@click.option("--out", type=_FILE, metavar="FILE", help="Write the answer as a page too: one HTML file.")
+@click.option("--out", type=_FILE, metavar="FILE", help="Also write the answers as one self-contained HTML page.")
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
 def search(
     composer: str | None, image: str, text: str, dataset: str | None, preset: str | None, seed: int | None, runs: Path,
@@ -48,13 +50,16 @@ def search(
     from rich.console import Console
 
     import models
-    from benchmark import tasks as datasets
-    from benchmark.device import choose_device, make_accelerator
+    from benchmark import tasks
+    from benchmark.device import choose_device
     from benchmark.recipe.spelling import unknown
     from benchmark.records.store import SUBMISSIONS
-    from benchmark.search.answer import embed, find_model, judged, read_model, understood
-    from benchmark.search.gallery import DatasetGallery, FolderGallery, Gallery, printable, query_from_file, resampling
+    from benchmark.search.folder_gallery import FolderGallery
+    from benchmark.search.gallery import Gallery
+    from benchmark.search.model import Asked, Model
     from benchmark.search.page import search_page
+    from benchmark.search.query_image import printable, resampling
+    from benchmark.search.stored_models import find_model
     from css_gen.progress import Terminal
     from css_gen.storage.atomic import write_atomically
 
@@ -65,57 +70,43 @@ def search(
     if composer is not None and composer not in models.names() and not is_submission:
         raise UsageError(unknown("composer", composer, models.names()))
     if dataset is not None:
-        datasets.info(dataset)
+        dataset = tasks.get(dataset).name
     if model is not None and (preset is not None or seed is not None):
         raise UsageError("--model names one file: --preset and --seed choose among those of --runs, leave them out")
     if out is not None and not out.parent.is_dir():
         raise UsageError(f"--out {out}: there is no folder {out.parent}")
-    device = choose_device(device)
+    reporter = Terminal()
 
+    device = choose_device(device)
     path = model or find_model(runs, composer or "", dataset or "css", preset, seed)
-    network, identity = read_model(path)
+    answering = Model.load(path, device=device, reporter=reporter)
+    identity = answering.identity
     if composer not in (None, identity.composer):
         raise UsageError(f"--model {path} is of {identity.composer}, not of {composer}")
-    protocol, size = dataset or identity.task, identity.recipe.data.image_size
-    wording = understood(text, network.vocabulary, is_css=identity.task.startswith("css"))
-    reporter = Terminal()
-    for note in wording.notes:
-        reporter.message(f"tirg-bench: {printable(note)}")
 
-    is_row = image.isdecimal() and image.isascii()
-    method = resampling(identity.task)
-    stored = None
-    if is_row or gallery is None:
-        place = datasets.locate(protocol, given)
-        stored = DatasetGallery(protocol, place, image_size=size, reporter=reporter)
-    if stored is not None and is_row:
-        start = stored.query_by_row(int(image))
-    else:
-        start = query_from_file(Path(image), image_size=size, resampling=method)
-        start = stored.recognised(start) if stored else start
-    searched: Gallery
+    task = dataset or identity.task
+    asked: Asked = Path(image)
+    searched: Gallery | None = None
     if gallery is not None:
-        searched = FolderGallery(gallery, image_size=size, resampling=method)
-    else:
-        assert stored is not None
-        searched = stored
-
-    accelerator = make_accelerator(device, "fp32")
-    network.arrange(accelerator.device, size)
-    own_row = start.row if searched is stored else None
-    embedded = embed(
-        network, start, wording.text, searched, own_row=own_row, accelerator=accelerator, reporter=reporter
-    )
+        method = resampling(identity.task)
+        searched = FolderGallery(gallery, image_size=answering.image_size, resampling=method)
+    is_row = image.isdecimal() and image.isascii()
+    if is_row or searched is None:
+        tests = answering.test_images(task, tasks.locate(task, given))
+        asked = tests.query_by_row(int(image)) if is_row else asked
+        searched = searched or tests
+    found = answering.rank(asked, text, k, gallery=searched)
+    for note in found.notes:
+        reporter.message(f"tirg-bench: {printable(note)}")
     for name, why in list(searched.broken.items())[:1]:
         others = f" and {len(searched.broken) - 1} more" if len(searched.broken) > 1 else ""
         reporter.message(f"tirg-bench: left out: {name} {why}{others}")
-    found = judged(embedded, searched, start, wording.text, network.vocabulary, k=k)
 
     click.echo(f"{identity}, {printable(path)}\n")
     Console(highlight=False).print(_table(found))
     click.echo("\n" + _summary(found))
     if out is not None:
-        page = search_page(found, text=text, wording=wording, image=start, gallery=searched, identity=identity)
+        page = search_page(found, text=text, gallery=searched, identity=identity)
         try:
             write_atomically(out, page.encode())
         except OSError as error:
@@ -124,7 +115,7 @@ def search(
 
 
 def _table(found: "Found") -> "Table":
-    """Columns that nothing is known for are left out. Names are text, never markup."""
+    """Make the table of answers, without columns that nothing is known for. Names are text, never markup."""
     from rich.table import Column, Table
     from rich.text import Text
 

@@ -134,8 +134,9 @@ def submit(
     from benchmark.training.progress import RunTerminal
 
     given = by_name(places)
+    names = tuple(datasets.get(name).name for name in names)
     for name in names:
-        if not datasets.info(name).make and not datasets.locate(name, given).exists():
+        if not datasets.get(name).make and not datasets.locate(name, given).exists():
             raise UsageError(f"--dataset {name}: there is no folder {datasets.locate(name, given)}")
     candidate = candidates.find(composer)
     submission.require_valid(author, url)
@@ -170,7 +171,7 @@ def submit(
         datasets.make_if_absent(name, given, reporter)
     submission.submit(request, checked)
     written = write_leaderboards(bench.records, out)
-    write_site(bench.records, out, given)
+    write_site(bench.records, out)
     _show_rows(load_records(bench.records)[0], checked.card.name, preset, names)
     click.echo(f"the tables lie in {out}, the pages begin at {out / 'site' / 'index.html'}")
     for problem in written.problems:

@@ -1,19 +1,21 @@
-"""What training and scoring need of a dataset, whatever it is made of."""
+"""What training and scoring need of a dataset, whatever its files are."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.datasets.batches import Rows, Sampler
-
 Pixels = NDArray[np.uint8]
 """(N, H, W, 3), usually memory-mapped."""
 
+Rows = NDArray[np.int64]
+"""Row numbers of images, texts or queries."""
+
 Words = NDArray[np.str_]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,16 @@ class Queries:
         ids: (Q,) names, the same in every run on the same data.
         sources: (Q,) rows of `Split.sources`.
         targets: (Q,) rows of `Split.gallery`.
-        own: (Q,) the row of the gallery that shows the query's own image and is left out of its ranking; -1 for none.
+        source_images: (Q,) the row of the gallery that shows the query's own source image and is left out of its
+            ranking; -1 for none.
         texts: (Q,) the modification texts.
-        attributes: columns of Q words that results are sliced by, such as "kind"; see `recall.SLICES`.
+        attributes: columns of Q words that results are sliced by, such as "kind"; see `Task.slices`.
     """
 
     ids: tuple[str, ...]
     sources: Rows
     targets: Rows
-    own: Rows
+    source_images: Rows
     texts: tuple[str, ...]
     attributes: Mapping[str, Words]
 
@@ -45,10 +48,22 @@ class Queries:
             ids=tuple(self.ids[row] for row in rows),
             sources=self.sources[rows],
             targets=self.targets[rows],
-            own=self.own[rows],
+            source_images=self.source_images[rows],
             texts=tuple(self.texts[row] for row in rows),
             attributes={name: column[rows] for name, column in self.attributes.items()},
         )
+
+
+class DrawnPairs(Protocol):
+    """Training pairs that are drawn on the fly, where there are too many to list."""
+
+    def sources(self, allowed: Mask) -> Rows:
+        """The allowed images (N,) that can be paired with an allowed image, in ascending order."""
+        ...
+
+    def draw(self, source: int, allowed: Mask, *, rng: np.random.Generator) -> tuple[str, int]:
+        """A text and a target for an image of `sources(allowed)`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -58,9 +73,12 @@ class Split:
     Attributes:
         sources: images that queries start from; the same object as `gallery` where they are the same images.
         gallery: images that are ranked.
-        labels: (gallery images,) equal numbers mean equally correct answers.
+        labels: (gallery images,) images of equal number are equally relevant.
+        galleries: (gallery images,) where a query is ranked among a part of the images alone: the number of the part
+            that an image is in; the part of a query is its target's. None where every image is ranked for every query.
         further_texts: what batches may name besides the texts of `queries`, where training pairs are drawn on the fly.
         parts: labels (gallery images,) of parts of the meaning, such as "noun", which are scored apart.
+        drawn_pairs: draws pairs for training instead of taking those of `queries`, which are then one of each source.
         files: (gallery images,) relative to the dataset's folder; empty where images are not files of their own.
     """
 
@@ -68,8 +86,10 @@ class Split:
     gallery: Pixels
     labels: Rows
     queries: Queries
+    galleries: Rows | None = None
     further_texts: tuple[str, ...] = ()
     parts: Mapping[str, Rows] = field(default_factory=dict)
+    drawn_pairs: DrawnPairs | None = None
     files: tuple[str, ...] = ()
 
     @cached_property
@@ -92,6 +112,7 @@ class Dataset(Protocol):
         fingerprint: of the content, whatever file format it came in.
         spatial: whether composers get the map (B, C, H, W) or the pooled vector (B, C).
         skipped: why, by name, for all that is broken and was left out.
+        rendering: the configuration that css-gen renders it from, as JSON; None for data that cannot be rendered.
     """
 
     @property
@@ -107,14 +128,13 @@ class Dataset(Protocol):
     def skipped(self) -> Mapping[str, str]: ...
 
     @property
+    def rendering(self) -> dict[str, Any] | None: ...
+
+    @property
     def train(self) -> Split: ...
 
     @property
     def test(self) -> Split: ...
-
-    def sampler(self, training: Split, *, groups: int, modifications: int, seed: int) -> Sampler:
-        """The batches of a run on `training`, which is `train` or a part of it."""
-        ...
 
 
 def hold_out(split: Split, share: float) -> tuple[Split, Split | None]:
@@ -135,14 +155,15 @@ def hold_out(split: Split, share: float) -> tuple[Split, Split | None]:
 def with_own_images(split: Split) -> Split:
     """The split with only its queries' own images and targets in the gallery: quick to score, and easier."""
     queries = split.queries
-    gallery = np.unique(np.concatenate([queries.targets, queries.own[queries.own >= 0]]))
+    gallery = np.unique(np.concatenate([queries.targets, queries.source_images[queries.source_images >= 0]]))
     place = np.full(len(split.gallery) + 1, -1, dtype=np.int64)
     place[gallery] = np.arange(len(gallery))
     return replace(
         split,
         gallery=split.gallery[gallery],
         labels=split.labels[gallery],
-        queries=replace(queries, targets=place[queries.targets], own=place[queries.own]),
+        galleries=None if split.galleries is None else split.galleries[gallery],
+        queries=replace(queries, targets=place[queries.targets], source_images=place[queries.source_images]),
         parts={name: labels[gallery] for name, labels in split.parts.items()},
         files=tuple(split.files[row] for row in gallery) if split.files else (),
     )

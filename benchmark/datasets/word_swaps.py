@@ -9,11 +9,8 @@ from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmark.datasets.batches import Rows
-
-Mask = NDArray[np.bool_]
+from benchmark.datasets.splits import Mask, Rows
 
 
 class WordSwaps:
@@ -55,7 +52,7 @@ class WordSwaps:
         paired = np.array([bool(self._choices(number, there)) for number in range(len(there))], dtype=bool)
         return np.flatnonzero(allowed & paired[self._caption]).astype(np.int64)
 
-    def draw(self, source: int, allowed: Mask, rng: np.random.Generator) -> tuple[str, int]:
+    def draw(self, source: int, allowed: Mask, *, rng: np.random.Generator) -> tuple[str, int]:
         """A text and a target for an image of `sources(allowed)`: a random parent, a random child, a random image.
 
         google/tirg draws parent and child together until the child is another caption, which favours large parents

@@ -8,14 +8,16 @@ from typing import TypeVar
 
 import numpy as np
 
+from benchmark import tasks
 from benchmark.leaderboard.comparison import different_pairs, group_letters
 from benchmark.leaderboard.provenance import Origin, notes_on, origin_of
 from benchmark.leaderboard.statistics import Interval, mean_and_deviation, recall_intervals
 from benchmark.recipe.schema import Recipe
 from benchmark.records.store import ComposerCard, DatasetCard, ParameterCounts, RunRecord, StoredRecord, Tier
 from benchmark.runs.recipes import label_on
-from benchmark.scoring.recall import KS, slice_masks
-from benchmark.tasks.published import Published, published_recall
+from benchmark.scoring.metrics import SliceMetrics, slice_masks
+from benchmark.scoring.recall import KS
+from benchmark.tasks import Published
 
 ALL = "all"
 """Name of the slice that contains every query."""
@@ -32,9 +34,10 @@ class Score:
 
     Attributes:
         queries: how many there are.
-        mean, deviation: by K, empty without queries; the unbiased standard deviation is None for one seed.
+        mean, deviation: by K; the unbiased standard deviation is None for one seed.
         intervals: by K, 95% of the mean; empty under 30 queries.
-        chance: by K, of a random order of the gallery; empty without queries.
+        chance: by K, of a random order of the gallery.
+        scores: mean by name of every metric that all its records hold, as in `scoring.metrics`.
     """
 
     queries: int
@@ -42,6 +45,7 @@ class Score:
     deviation: Mapping[int, float | None]
     intervals: Mapping[int, Interval]
     chance: Mapping[int, float]
+    scores: Mapping[str, float]
 
     @property
     def interval(self) -> Interval | None:
@@ -185,7 +189,7 @@ def _board(runs: Sequence[StoredRecord]) -> Board:
         recipe=record.recipe_hash[:8],
         dataset=record.dataset,
         origin=origin,
-        slices={name: tuple(masks) for name, masks in slice_masks(outcomes.attributes).items()},
+        slices={name: tuple(masks) for name, masks in slice_masks(outcomes.attributes, _slice_order(runs[0])).items()},
         rows=tuple(rows),
     )
 
@@ -194,6 +198,7 @@ def _board(runs: Sequence[StoredRecord]) -> Board:
 def _row(runs: Sequence[StoredRecord]) -> Row:
     """The row of one composer, not yet ranked."""
     records = [run.record for run in runs]
+    task = tasks.find(records[0].protocol)
     return Row(
         rank=0,
         group="",
@@ -204,7 +209,7 @@ def _row(runs: Sequence[StoredRecord]) -> Row:
         queries_per_second=mean_and_deviation([record.training.queries_per_second for record in records])[0],
         wall_seconds=mean_and_deviation([record.training.wall_seconds for record in records])[0],
         device=", ".join(sorted({record.environment.device for record in records})),
-        published=published_recall(records[0].protocol, records[0].composer.name),
+        published=task.published_of(records[0].composer.name) if task else None,
         tier=min((run.tier for run in runs), key=lambda tier: tier.strength),
         author=records[0].submission.author if records[0].submission else "",
         parts={
@@ -217,13 +222,12 @@ def _row(runs: Sequence[StoredRecord]) -> Row:
 def _scores(runs: Sequence[StoredRecord]) -> dict[str, Score]:
     outcomes = runs[0].outcomes
     masks = {ALL: np.ones(len(outcomes), dtype=np.bool_)}
-    metrics = {ALL: [(run.record.metrics.recall, run.record.metrics.chance) for run in runs]}
-    for attribute, values in slice_masks(outcomes.attributes).items():
+    metrics: dict[str, Sequence[SliceMetrics]] = {ALL: [run.record.metrics for run in runs]}
+    for attribute, values in slice_masks(outcomes.attributes, _slice_order(runs[0])).items():
         for value, mask in values.items():
             name = f"{attribute}={value}"
             masks[name] = mask
-            slices = [run.record.metrics.slices[attribute][value] for run in runs]
-            metrics[name] = [(part.recall or {}, part.chance or {}) for part in slices]
+            metrics[name] = [run.record.metrics.slices[attribute][value] for run in runs]
     ranks, subsets = np.stack([run.outcomes.ranks for run in runs]), np.stack(list(masks.values()))
     intervals = {
         k: recall_intervals(ranks <= k, subsets, outcomes.sources, rng=np.random.default_rng(_INTERVAL_SEED))
@@ -232,16 +236,26 @@ def _scores(runs: Sequence[StoredRecord]) -> dict[str, Score]:
     scores = {}
     for index, (name, mask) in enumerate(masks.items()):
         found = {k: intervals[k][index] for k in KS}
-        recalls = [recall for recall, _ in metrics[name]]
-        spread = {k: mean_and_deviation([recall[k] for recall in recalls]) for k in (KS if mask.any() else ())}
+        spread = {k: mean_and_deviation([part.recall[k] for part in metrics[name]]) for k in KS}
         scores[name] = Score(
             queries=int(mask.sum()),
             mean={k: mean for k, (mean, _) in spread.items()},
             deviation={k: deviation for k, (_, deviation) in spread.items()},
             intervals={k: interval for k, interval in found.items() if interval},
-            chance=metrics[name][0][1],
+            chance=metrics[name][0].chance,
+            scores=_mean_scores(metrics[name]),
         )
     return scores
+
+
+def _mean_scores(runs: Sequence[SliceMetrics]) -> dict[str, float]:
+    held = [name for name in runs[0].scores if all(name in run.scores for run in runs)]
+    return {name: mean_and_deviation([run.scores[name] for run in runs])[0] for name in held}
+
+
+def _slice_order(run: StoredRecord) -> dict[str, tuple[str, ...]]:
+    task = tasks.find(run.record.protocol)
+    return task.slice_order if task else {}
 
 
 def _order(row: Row) -> tuple[float, ...]:

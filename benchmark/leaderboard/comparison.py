@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.leaderboard.statistics import FEWEST_QUERIES, Interval
-from benchmark.scoring.recall import Outcomes, slice_masks
+from benchmark.scoring.metrics import slice_masks
+from benchmark.scoring.recall import Outcomes
 
 ALL = "all"
 RESAMPLES = 9_999
@@ -70,7 +71,7 @@ def require_same_queries(runs: Sequence[Outcomes]) -> None:
         raise ValueError("there are no runs to compare")
     first = runs[0]
     for run in runs[1:]:
-        same = np.array_equal(run.sources, first.sources) and np.array_equal(run.correct, first.correct)
+        same = np.array_equal(run.sources, first.sources) and np.array_equal(run.relevant, first.relevant)
         same = same and run.attributes.keys() == first.attributes.keys()
         if not same or any((run.attributes[name] != words).any() for name, words in first.attributes.items()):
             raise ValueError("the runs are not on the same queries")

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from filelock import FileLock
 
+from benchmark import tasks
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.boards import Board, Row, Score, build
-from benchmark.leaderboard.tables import OF_OWNERS, csv_table, markdown_page, print_table
+from benchmark.leaderboard.tables import csv_table, markdown_page, print_table
 from benchmark.records.store import StoredRecord, read_stored
 from css_gen.storage.atomic import write_atomically
 
@@ -95,7 +96,8 @@ def tables_of(stored: Sequence[StoredRecord], protocols: Iterable[str]) -> dict[
     texts: dict[str, str] = {}
     for protocol in protocols:
         of_protocol = [board for board in boards if board.protocol == protocol]
-        texts |= {f"{protocol}.md": markdown_page(protocol, of_protocol), f"{protocol}.csv": csv_table(of_protocol)}
+        texts[f"{protocol}.md"] = markdown_page(protocol, of_protocol)
+        texts[f"{protocol}.csv"] = csv_table(protocol, of_protocol)
     return texts
 
 
@@ -123,7 +125,8 @@ def stale_tables(stored: Sequence[StoredRecord], records_root: Path, out_root: P
 
 def _protocols(records_root: Path) -> list[str]:
     """Those that have a folder of records, and those whose data only their owners give."""
-    return sorted({folder.name for folder in records_root.iterdir() if folder.is_dir()}.union(OF_OWNERS))
+    of_owners = {name for name in tasks.names() if not tasks.get(name).is_rendered}
+    return sorted({folder.name for folder in records_root.iterdir() if folder.is_dir()} | of_owners)
 
 
 def _is_same_csv(text: str, other: str) -> bool:
@@ -144,6 +147,6 @@ def _has_same_queries(run: StoredRecord, other: StoredRecord) -> bool:
     ours, theirs = run.outcomes, other.outcomes
     if ours.attributes.keys() != theirs.attributes.keys():
         return False
-    pairs = [(getattr(ours, name), getattr(theirs, name)) for name in ("correct", "candidates", "sources")]
+    pairs = [(getattr(ours, name), getattr(theirs, name)) for name in ("relevant", "candidates", "sources")]
     pairs += [(column, theirs.attributes[name]) for name, column in ours.attributes.items()]
     return all(np.array_equal(left, right) for left, right in pairs)

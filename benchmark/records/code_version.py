@@ -54,7 +54,7 @@ def is_local(composer: type[Composer]) -> bool:
 
 def _task_files(task: str) -> Iterator[Path]:
     """The file that opens a task's data, and what it imports of the tasks' package."""
-    opener = datasets.info(task).open
+    opener = datasets.get(task).open
     waiting = [Path(inspect.getfile(opener if inspect.isroutine(opener) or inspect.isclass(opener) else type(opener)))]
     seen: set[Path] = set()
     while waiting:

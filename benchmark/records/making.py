@@ -25,7 +25,7 @@ from benchmark.records.schema import (
     sha256,
 )
 from benchmark.scoring.evaluation import Evaluation
-from benchmark.scoring.recall import metrics_of
+from benchmark.scoring.metrics import metrics_of
 from benchmark.training.loop import Trained
 from models.base import ComposerInfo
 
@@ -111,12 +111,13 @@ def composer_card(info: ComposerInfo) -> ComposerCard:
 def dataset_card(dataset: Dataset, scored: Split) -> DatasetCard:
     """The data of a run; `scored` is the split that it was scored on."""
     return DatasetCard(
-        name=datasets.info(dataset.name).folder_name,
+        name=datasets.get(dataset.name).folder,
         fingerprint=dataset.fingerprint,
         gallery=len(scored.gallery),
         queries=len(scored.queries),
         skipped=len(dataset.skipped),
         skipped_sha256=skipped_hash(dataset.skipped),
+        rendering=dataset.rendering,
     )
 
 
@@ -127,7 +128,7 @@ def stored_file(path: Path) -> StoredFile:
 
 def _curve(trained: Trained) -> tuple[CurvePoint, ...]:
     """Mean losses of equal stretches of steps, and the validations between them."""
-    losses, recalls = trained.losses, dict(trained.looks)
+    losses, recalls = trained.losses, dict(trained.validations)
     width = -(-len(losses) // _MOST_CURVE_POINTS)
     points = {
         min(start + width, len(losses)): _mean(losses[start : start + width]) for start in range(0, len(losses), width)

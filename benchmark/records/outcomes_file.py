@@ -1,6 +1,6 @@
 """What became of every query, as a Parquet file that any tool reads: some 30 kB for 10,000 queries.
 
-Row i is query i of the dataset. Columns: rank, correct, candidates, first, source, as in `recall.Outcomes`, one of
+Row i is query i of the dataset. Columns: rank, relevant, candidates, top1, source, as in `recall.Outcomes`, one of
 ranks for every part of the meaning, such as "rank of the noun", and one of words for every attribute.
 """
 
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from benchmark.scoring.recall import Outcomes, Words
 
 _PART = "rank of the "
-_COLUMNS = {"rank": "ranks", "correct": "correct", "candidates": "candidates", "first": "first", "source": "sources"}
+_COLUMNS = {"rank": "ranks", "relevant": "relevant", "candidates": "candidates", "top1": "top1", "source": "sources"}
 
 
 def encode(outcomes: Outcomes) -> bytes:

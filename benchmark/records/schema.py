@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from benchmark.recipe.identity import RunIdentity
 from benchmark.recipe.schema import hash_of
 from benchmark.records.environment import Environment
-from benchmark.scoring.recall import Metrics
+from benchmark.scoring.metrics import Metrics
 
 FORMAT_VERSION: Final = 2
 
@@ -42,7 +42,8 @@ class DatasetCard(_Part):
     """The data a run was scored on.
 
     `gallery` and `queries` are numbers of images and of test queries. `skipped` images were broken and left out, with
-    the queries on them; `skipped_sha256` is of the list of their names.
+    the queries on them; `skipped_sha256` is of the list of their names. `rendering` is the configuration that css-gen
+    renders the data from, under the names of its options; None for data that cannot be rendered.
     """
 
     name: Name
@@ -51,6 +52,7 @@ class DatasetCard(_Part):
     queries: Annotated[int, Field(ge=1)]
     skipped: Count = 0
     skipped_sha256: Digest | None = None
+    rendering: dict[str, JsonValue] | None = None
 
 
 class TrainingFacts(_Part):

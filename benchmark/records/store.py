@@ -33,7 +33,8 @@ from benchmark.records.schema import (
 )
 from benchmark.records.tier import SUFFIX as TIER_SUFFIX
 from benchmark.records.tier import Tier, tier_of
-from benchmark.scoring.recall import Outcomes, metrics_of
+from benchmark.scoring.metrics import metrics_of
+from benchmark.scoring.recall import Outcomes
 from css_gen.storage.atomic import write_atomically
 
 __all__ = [
@@ -173,12 +174,13 @@ def read_stored(path: Path) -> StoredRecord:
     outcomes = load_outcomes(path, record)
     _require_source(path, record)
     gallery = record.dataset.gallery
-    if outcomes.candidates.max() > gallery or outcomes.first.max() >= gallery:
+    if outcomes.candidates.max() > gallery or outcomes.top1.max() >= gallery:
         raise BenchmarkError(f"{path}: its ranks are from a gallery of more than {gallery} images; run it again")
     for example in record.examples:
         if example.query >= record.dataset.queries or max(example.top, default=0) >= gallery:
             raise BenchmarkError(f"{path}: an example names a query or an image that there is not; run it again")
-    if difference := _difference("metrics", record.metrics.model_dump(), metrics_of(outcomes).model_dump()):
+    computed = metrics_of(outcomes, only=record.metrics.scores)
+    if difference := _difference("metrics", record.metrics.model_dump(), computed.model_dump()):
         raise BenchmarkError(f"{path}: {difference}; the record was edited or is broken, run it again")
     return StoredRecord(record, outcomes, path, tier_of(path), file_sha256)
 

@@ -1,4 +1,4 @@
-"""A grid of runs: those with a record are skipped, interrupted ones resume, a failing one does not stop the rest."""
+"""A grid of runs: those with a record are skipped, interrupted ones resume, and a failure does not stop the rest."""
 
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,13 +11,12 @@ from benchmark import tasks as datasets
 from benchmark.datasets.splits import Dataset
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.recipe.identity import Run
-from benchmark.recipe.schema import Recipe
 from benchmark.recipe.spelling import unknown
 from benchmark.records.code_version import composer_sha256
 from benchmark.records.store import RunRecord, StoredRecord
 from benchmark.runs.earlier import earlier_record, held, outdated
 from benchmark.runs.single_run import Bench, make_record, run_folder
-from models.image_encoders import WeightsError, image_encoder
+from benchmark.training.parts import require_parts
 from models.registry import get
 
 
@@ -51,9 +50,9 @@ def require_known(composers: Sequence[str], tasks: Sequence[str], bench: Bench) 
         if composer not in models.names():
             raise UsageError(unknown("composer", composer, models.names()))
     for task in tasks:
-        datasets.info(task)
+        datasets.get(task)
     for recipe in {bench.recipe(task) for task in tasks}:
-        _require_parts(recipe)
+        require_parts(recipe)
     require_writable(bench)
 
 
@@ -76,7 +75,7 @@ def plan(composers: Sequence[str], tasks: Sequence[str], seeds: Sequence[int], b
 def open_task(task: str, bench: Bench) -> Dataset:
     """Open the dataset of a task. Raises BenchmarkError if it cannot be opened."""
     place, size = datasets.locate(task, bench.places), bench.recipe(task).data.image_size
-    opener = datasets.info(task).open
+    opener = datasets.get(task).open
     return opener(place, image_size=size, reporter=bench.reporter, skip_broken=bench.skip_broken)
 
 
@@ -129,21 +128,6 @@ def failure_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return f"{type(error).__name__}: {error}"
-
-
-def _require_parts(recipe: Recipe) -> None:
-    try:
-        image_encoder(recipe.model.image_encoder, pretrained=recipe.model.pretrained or None)
-    except ValueError as error:
-        raise UsageError(f"model.image_encoder: {error}") from None
-    except WeightsError as error:
-        raise BenchmarkError(str(error)) from None
-    if recipe.training.optimiser not in _OPTIMISERS:
-        raise UsageError(f"training.optimiser: {unknown('optimiser', recipe.training.optimiser, _OPTIMISERS)}")
-
-
-_OPTIMISERS = ("adamw", "muon", "sgd")
-"""To be replaced by the registry of the training's optimisers when there is one."""
 
 
 def require_writable(bench: Bench) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.records.code_version import LOCAL_MODULE
 from models.base import Composer
-from models.registry import RegistryError, get, names, register
+from models.errors import RegistryError
+from models.registry import get, names, register
 
 
 def is_file(composer: str) -> bool:

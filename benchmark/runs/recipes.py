@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from benchmark import tasks
 from benchmark.recipe.changes import override
 from benchmark.recipe.label import label
 from benchmark.recipe.presets import Changes, preset, variants
@@ -24,30 +25,10 @@ def label_on(task: str, recipe: Recipe) -> str:
 
 
 def _changes(task: str) -> Changes:
-    return _OF_TASK.get(task, {})
+    found = tasks.find(task)
+    return found.recipe_changes if found else {}
 
 
 def _pretrained_changes(task: str) -> tuple[str, ...]:
-    """As google/tirg: a tenth of the learning rate for the encoder, except on CSS."""
-    return () if task.startswith("css") else ("training.encoder_factor=0.1",)
-
-
-# To be replaced by `tasks.find(task).recipe_changes` and `.pretrained_changes` when the tasks have them.
-_OF_TASK: dict[str, Changes] = {
-    "fashion200k": {
-        "paper": (
-            "training.sources=32",
-            "training.modifications=1",
-            "training.group_size=batch",
-            "training.schedule=steps",
-        )
-    },
-    "mit-states": {
-        "paper": (
-            "training.sources=32",
-            "training.modifications=1",
-            "training.weight_decay=5e-5",
-            "training.schedule=steps",
-        )
-    },
-}
+    found = tasks.find(task)
+    return found.pretrained_changes if found else ()

@@ -23,11 +23,13 @@ from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.recall import recall_at_k
 from benchmark.training.checkpoint import Checkpoint, model_tensors
 from benchmark.training.loop import steps_done, train
+from benchmark.training.model import new_network as network_of
+from benchmark.training.model import require_texts
 from benchmark.training.progress import Curves, Progress, Report, RunReporter
+from benchmark.training.samplers import make_sampler
 from css_gen.storage.atomic import PARTIAL_SUFFIX
 from models.network import Network
 from models.registry import get
-from models.text_encoders import Vocabulary
 
 CHECKPOINT_NAME = "training.safetensors"
 MODEL_NAME = "model.safetensors"
@@ -88,10 +90,11 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
     accelerator = make_accelerator(runtime.device, recipe.training.precision)
     with threads(runtime.threads), reproducible(runtime.device):
         network = new_network(run, training)
+        require_texts(network, scored.texts)
 
         def validate() -> float:
             assert validation is not None
-            found = evaluate(network, validation, accelerator=accelerator, chunk=runtime.batch_size)
+            found = evaluate(network, validation, accelerator=accelerator, batch_size=runtime.batch_size)
             return recall_at_k(found.outcomes.ranks)[1]
 
         done = steps_done(folder / CHECKPOINT_NAME, run)
@@ -101,7 +104,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
             trained = train(
                 network,
                 training,
-                dataset.sampler(
+                make_sampler(
                     training,
                     groups=recipe.training.sources,
                     modifications=recipe.training.modifications,
@@ -111,14 +114,14 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
                 accelerator=accelerator,
                 checkpoint_path=folder / CHECKPOINT_NAME,
                 report=show,
-                look=validate if validation else None,
+                validate=validate if validation else None,
                 runtime=runtime,
             )
         before = perf_counter()
-        evaluation = evaluate(network, scored, accelerator=accelerator, chunk=runtime.batch_size)
+        evaluation = evaluate(network, scored, accelerator=accelerator, batch_size=runtime.batch_size)
         scoring = perf_counter() - before
     model = folder / MODEL_NAME
-    Checkpoint(run, network.vocabulary, recipe.training.steps, 0.0, model_tensors(network)).write(model)
+    Checkpoint(run, network.text_encoder.tokenizer, recipe.training.steps, 0.0, model_tensors(network)).write(model)
     composer = get(run.composer)
     finished = FinishedRun(
         run=run,
@@ -176,10 +179,7 @@ def threads(count: int) -> Iterator[None]:
 
 def new_network(run: Run, training: Split) -> Network:
     """A network whose weights depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed)
-        vocabulary = Vocabulary.from_texts(training.texts)
-        return Network(run.composer, run.recipe.model, vocabulary, spatial=run.spatial)
+    return network_of(run.composer, run.recipe.model, training.texts, spatial=run.spatial, seed=run.seed)
 
 
 def parts_of(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split | None, Split]:

@@ -1,5 +1,6 @@
-"""A trained network and a split to Outcomes: every image and every source is encoded once, in chunks."""
+"""A trained network and a split to Outcomes: every image and every source is encoded once, in batches."""
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -7,12 +8,12 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.datasets.batches import Rows
 from benchmark.datasets.image_store import ImageStore
-from benchmark.datasets.splits import Pixels, Split
+from benchmark.datasets.splits import Pixels, Rows, Split
 from benchmark.device import memory_advice
 from benchmark.scoring.ranking import Ranking, rank_targets
 from benchmark.scoring.recall import Integers, Outcomes
+from models.base import TextFeatures
 from models.network import Network, take_rows
 
 _SHOWN = 8
@@ -25,19 +26,19 @@ class Evaluation(NamedTuple):
     top: Integers
 
 
-def evaluate(network: Network, split: Split, *, accelerator: Accelerator, chunk: int) -> Evaluation:
+def evaluate(network: Network, split: Split, *, accelerator: Accelerator, batch_size: int) -> Evaluation:
     """Rank the split's gallery for each of its queries.
 
     Args:
-        chunk: images or queries encoded at once; memory beyond the embeddings depends on it alone.
+        batch_size: images or queries encoded at once; memory beyond the embeddings depends on it alone.
 
     Raises:
         BenchmarkError: memory ran out.
         ValueError: an embedding is not finite.
     """
-    with memory_advice("while scoring", f"evaluation.chunk (now {chunk})", accelerator.mixed_precision):
-        query = embed_queries(network, split, accelerator=accelerator, chunk=chunk)
-        gallery = embed_gallery(network, split.gallery, accelerator=accelerator, chunk=chunk)
+    with memory_advice("while scoring", f"--batch-size (now {batch_size})", accelerator.mixed_precision):
+        query = embed_queries(network, split, accelerator=accelerator, batch_size=batch_size)
+        gallery = embed_gallery(network, split.gallery, accelerator=accelerator, batch_size=batch_size)
         return rank(query, gallery, split)
 
 
@@ -48,19 +49,24 @@ def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
         ValueError: an embedding is not finite.
     """
     queries = split.queries
+    galleries: tuple[Tensor, Tensor] | None = None
+    if split.galleries is not None:
+        galleries = torch.from_numpy(split.galleries[queries.targets]), torch.from_numpy(split.galleries)
 
     def ranked(labels: Rows, top_k: int) -> Ranking:
-        own, wanted, there = (torch.from_numpy(rows) for rows in (queries.own, labels[queries.targets], labels))
-        return rank_targets(query, gallery, own, wanted, there, top_k=top_k)
+        excluded, wanted, there = (
+            torch.from_numpy(rows) for rows in (queries.source_images, labels[queries.targets], labels)
+        )
+        return rank_targets(query, gallery, excluded, wanted, there, top_k=top_k, galleries=galleries)
 
     ranking = ranked(split.labels, _SHOWN)
     part_ranks = {name: ranked(labels, 0).ranks.numpy() for name, labels in split.parts.items()}
     outcomes = Outcomes(
         ranks=ranking.ranks.numpy(),
-        correct=ranking.correct.numpy(),
+        relevant=ranking.relevant.numpy(),
         candidates=ranking.candidates.numpy(),
         sources=queries.sources,
-        first=ranking.top[:, 0].numpy(),
+        top1=ranking.top[:, 0].numpy(),
         attributes=queries.attributes,
         part_ranks=part_ranks,
     )
@@ -68,39 +74,52 @@ def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
 
 
 @torch.inference_mode()
-def embed_gallery(network: Network, pixels: Pixels, *, accelerator: Accelerator, chunk: int) -> Tensor:
+def embed_gallery(network: Network, pixels: Pixels, *, accelerator: Accelerator, batch_size: int) -> Tensor:
     """Embeddings (N, D) of all images, of length one, on the device."""
     network.eval()
     parts = []
-    for start in range(0, len(pixels), chunk):
-        images = ImageStore(pixels[start : start + chunk], accelerator.device).everything()
+    for start in range(0, len(pixels), batch_size):
+        images = ImageStore(pixels[start : start + batch_size], accelerator.device).everything()
         with accelerator.autocast():
             parts.append(network.embed_images(network.encode_images(images)) / network.scale)
     return torch.cat(parts).float()
 
 
 @torch.inference_mode()
-def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, chunk: int) -> Tensor:
+def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, batch_size: int) -> Tensor:
     """Embeddings (Q, D) of all queries, of length one, on the device.
 
-    Queries are taken in the order of their sources: a source image is encoded once, or twice where a chunk ends.
+    Queries are taken in the order of their sources: a source image is encoded once, or twice where a batch ends.
+    """
+    order: Rows = np.argsort(split.queries.sources, kind="stable")
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    embeddings: Tensor | None = None
+    for rows, features in zip(batches, encode_queries(network, split, batches, accelerator=accelerator), strict=True):
+        with accelerator.autocast():
+            embedded = network.embed_images(network.composer(*features)) / network.scale
+        if embeddings is None:
+            embeddings = torch.empty(len(order), embedded.shape[1], device=accelerator.device)
+        embeddings[torch.from_numpy(rows).to(accelerator.device)] = embedded.float()
+    assert embeddings is not None
+    return embeddings
+
+
+@torch.inference_mode()
+def encode_queries(
+    network: Network, split: Split, batches: Iterable[Rows], *, accelerator: Accelerator
+) -> Iterator[tuple[Tensor, TextFeatures]]:
+    """Encode source images and texts of each batch of query rows, as the composer gets them, on the device.
+
+    Within a batch every source image is encoded once.
     """
     network.eval()
-    device, queries = accelerator.device, split.queries
-    ids, mask = (part.to(device) for part in network.vocabulary.encode(split.texts))
-    order: Rows = np.argsort(queries.sources, kind="stable")
-    embeddings: Tensor | None = None
-    for start in range(0, len(order), chunk):
-        rows = order[start : start + chunk]
-        sources, place = np.unique(queries.sources[rows], return_inverse=True)
+    device = accelerator.device
+    ids, mask = (part.to(device) for part in network.text_encoder.tokenize(split.texts))
+    for rows in batches:
+        sources, place = np.unique(split.queries.sources[rows], return_inverse=True)
         texts = torch.from_numpy(split.text_rows[rows]).to(device)
         images = ImageStore(split.sources[sources], device).everything()
         with accelerator.autocast():
-            features = network.encode_images(images)
-            at_queries = take_rows(features, torch.from_numpy(place).to(device))
-            embedded = network.embed_queries(at_queries, ids[texts], mask[texts]) / network.scale
-        if embeddings is None:
-            embeddings = torch.empty(len(order), embedded.shape[1], device=device)
-        embeddings[torch.from_numpy(rows).to(device)] = embedded.float()
-    assert embeddings is not None
-    return embeddings
+            at_queries = take_rows(network.encode_images(images), torch.from_numpy(place).to(device))
+            text: TextFeatures = network.text_encoder(ids[texts], mask[texts])
+        yield at_queries, text

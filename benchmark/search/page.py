@@ -9,22 +9,22 @@ from PIL import Image
 from benchmark.datasets.splits import Pixels
 from benchmark.recipe.identity import Run
 from benchmark.runs.recipes import label_on
-from benchmark.search.answer import Found, Wording
-from benchmark.search.gallery import Gallery, QueryImage, printable
+from benchmark.search.answer import Found
+from benchmark.search.gallery import Gallery
+from benchmark.search.query_image import printable
 
 _QUALITY = 85
 
 
-def search_page(
-    found: Found, *, text: str, wording: Wording, image: QueryImage, gallery: Gallery, identity: Run
-) -> str:
-    """The page: the query's image and text, the answers below, all images inside it.
+def search_page(found: Found, *, text: str, gallery: Gallery, identity: Run) -> str:
+    """Write the page: the query's image and text, the answers below, all images inside it.
 
     Args:
         text: as it was given.
+        gallery: that the answers are rows of.
 
     Raises:
-        BenchmarkError: an image cannot be read any more.
+        BenchmarkError: an image can no longer be read.
     """
     environment = Environment(
         loader=PackageLoader("benchmark.search"),
@@ -35,9 +35,9 @@ def search_page(
     )
     return environment.get_template("search.html.jinja").render(
         text=printable(text),
-        notes=[printable(note) for note in wording.notes],
-        image=image,
-        picture=data_uri(image.picture),
+        notes=[printable(note) for note in found.notes],
+        image=found.image,
+        picture=data_uri(found.image.picture),
         answers=[(answer, data_uri(gallery.picture(answer.row))) for answer in found.answers],
         found=found,
         gallery=gallery.title,

@@ -4,11 +4,13 @@ It confines itself, loads the submission's code, does the one task of its job, a
 that was its standard output; what the submission prints goes to its standard error.
 """
 
+import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from benchmark.submissions.messages import Answered, Confined, Done, Failure, Finding, Job, Message, Step, TrainingDone
 
@@ -38,9 +40,10 @@ def main() -> None:
         _TASKS[job.task](job, say)
     except BaseException as error:
         problem = confinement.explain(error, job, is_out_of_memory)
-    if hook.refused and hook.refused[0] not in problem:
-        problem = hook.refused[0]
-    if not problem and (names := changed(before)):
+    # Errors may be consequences of these two, so these are named first.
+    if hook.refused:
+        problem = problem if hook.refused[0] in problem else hook.refused[0]
+    elif names := changed(before):
         problem = f"it changed {', '.join(names[:3])}, which it may only use"
     say(Failure(message=problem) if problem else Done())
     # Threads and exit handlers of the submission get no further say.
@@ -96,7 +99,8 @@ def _train(job: Job, say: Say) -> None:
             report=report,
         )
     tensors = model_tensors(network)
-    Checkpoint(identity, network.vocabulary, identity.recipe.training.steps, 0.0, tensors).write(scratch / MODEL)
+    tokenizer, steps = network.text_encoder.tokenizer, identity.recipe.training.steps
+    Checkpoint(identity, tokenizer, steps, 0.0, tensors).write(scratch / MODEL)
     say(
         TrainingDone(
             losses=trained.losses,
@@ -159,20 +163,25 @@ def _speaker() -> Say:
 
 
 def _warm_up() -> None:
-    """Import all that a task uses, and let torch wrap the optimisers' step, which it does at their first use.
+    """Import all that a task uses, and let torch wrap every optimiser's step, which it does at its first use.
 
     Both would look like changes made by the submission.
     """
     import torch
 
-    from benchmark.training.muon import Muon
-
     for name in _USED:
         importlib.import_module(f"benchmark.{name}")
     weight = torch.nn.Parameter(torch.zeros(2, 2))
-    for kind in (torch.optim.AdamW, torch.optim.SGD):
-        kind([weight], lr=0.1)
-    Muon([{"params": [weight], "factor": 1.0, "weight_decay": 0.0, "orthogonal": True}], lr=0.1)
+    for kind in _subclasses(torch.optim.Optimizer):
+        with contextlib.suppress(TypeError, ValueError):  # one that wants other arguments is none of a recipe's
+            kind([weight], lr=0.1)
+
+
+def _subclasses(kind: type) -> Iterator[Any]:
+    below: list[type[Any]] = kind.__subclasses__()
+    for each in below:
+        yield each
+        yield from _subclasses(each)
 
 
 if __name__ == "__main__":

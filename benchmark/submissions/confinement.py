@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.submissions import kernel
+from benchmark.submissions.installed import package_folders
 from benchmark.submissions.messages import Job
 
 _OTHER_PROCESS = re.compile(r"/proc/(\d+)(?:/|$)")
@@ -21,6 +22,9 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _LARGEST_FILE = 8 * 2**30
 _RESERVED = 2 * 2**30
 """Of addresses, for the stacks and heaps of threads, most of which is never touched."""
+
+_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/proc", "/sys", "/dev", "/etc/ld.so.cache", "/etc/localtime")
+"""What the C library and torch read on any Linux."""
 
 _MEMORY_HINT = "limit of memory"
 
@@ -107,7 +111,7 @@ def confine(job: Job) -> tuple[Hook, tuple[str, ...]]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (job.open_files, job.open_files))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.chdir(job.scratch)
-    hook = Hook(readable=_installed(job), writable=Path(job.scratch))
+    hook = Hook(readable=_readable(job), writable=Path(job.scratch))
     processes = "no processes" if kernel.refuse_processes() else "processes not blocked by the kernel"
     sys.addaudithook(hook)
     return hook, (f"{job.memory_mib} MiB of memory", f"{job.open_files} open files", processes)
@@ -139,16 +143,9 @@ def explain(error: BaseException, job: Job, is_out_of_memory: Callable[[BaseExce
     return f"line {line}: {what}" if line else what
 
 
-def _installed(job: Job) -> tuple[Path, ...]:
-    import benchmark
-    import css_gen
-    import models
-
-    ours = [Path(next(iter(package.__path__))) for package in (benchmark, css_gen, models)]
-    system = [Path(name) for name in ("/usr", "/lib", "/lib64", "/bin", "/opt/venv", "/proc", "/sys", "/dev")]
-    system += [Path("/etc/ld.so.cache"), Path("/etc/localtime")]
-    named = (sys.prefix, sys.base_prefix, sys.exec_prefix, job.candidate.file, *job.readable)
-    return (*ours, *system, *map(Path, named))
+def _readable(job: Job) -> tuple[Path, ...]:
+    named = (*_SYSTEM, *package_folders(), job.candidate.file, *job.readable)
+    return tuple(map(Path, named))
 
 
 def _line_of(error: BaseException, file: str) -> int | None:

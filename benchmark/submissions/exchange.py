@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from benchmark.datasets.batches import Batch, Rows, Sampler
-from benchmark.datasets.splits import Queries, Split
+from benchmark.datasets.splits import Queries, Rows, Split
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
+from benchmark.training.samplers import Batch, Sampler
 from css_gen.storage.atomic import write_atomically, written_atomically
 from models.base import TextFeatures
 

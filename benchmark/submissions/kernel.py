@@ -1,6 +1,6 @@
-"""What the kernel refuses a process from here on, for good: other processes, other programs, and the network.
+"""Limits that the kernel enforces for the rest of a process's life: no new process or program, no network.
 
-Linux on x86-64 and ARM64 alone; elsewhere these functions say that they did nothing.
+On Linux with x86-64 or ARM64; elsewhere these functions return False and change nothing.
 """
 
 import ctypes
@@ -12,19 +12,26 @@ import sys
 from typing import NamedTuple
 
 
-class _Calls(NamedTuple):
-    """Numbers of system calls; -1 where the architecture has no such call."""
+class Calls(NamedTuple):
+    """Numbers of an architecture's system calls.
+
+    Attributes:
+        architecture: the kernel's AUDIT_ARCH_* constant.
+        refused: fork, vfork, execve, execveat, socket and ptrace, those of them that the architecture has.
+        other_numbering: a bit of the number that marks the same calls under another numbering, 0 where there is none:
+            x32 on x86-64, whose calls have the architecture of the native ones.
+    """
 
     architecture: int
     clone: int
     clone3: int
     refused: tuple[int, ...]
-    """fork, vfork, execve, execveat, socket, ptrace."""
+    other_numbering: int = 0
 
 
-_CALLS = {
-    "x86_64": _Calls(0xC000003E, clone=56, clone3=435, refused=(57, 58, 59, 322, 41, 101)),
-    "aarch64": _Calls(0xC00000B7, clone=220, clone3=435, refused=(221, 281, 198, 117)),
+CALLS = {
+    "x86_64": Calls(0xC000003E, 56, 435, refused=(57, 58, 59, 322, 41, 101), other_numbering=0x40000000),
+    "aarch64": Calls(0xC00000B7, 220, 435, refused=(221, 281, 198, 117)),
 }
 _CLONE_THREAD, _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000, 0x10000000, 0x40000000
 _DEATH_SIGNAL, _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER_MODE = 1, 38, 22, 2
@@ -52,10 +59,10 @@ def leave_network() -> bool:
 
 def refuse_processes() -> bool:
     """A seccomp filter: no new process (threads are allowed), no other program, no socket. Cannot be undone."""
-    calls = _CALLS.get(platform.machine())
+    calls = CALLS.get(platform.machine())
     if sys.platform != "linux" or calls is None:
         return False
-    code = _filter(calls)
+    code = filter_program(calls)
     buffer = ctypes.create_string_buffer(code, len(code))
     program = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p).value)
     prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -64,15 +71,21 @@ def refuse_processes() -> bool:
     return bool(prctl(_SET_SECCOMP, _FILTER_MODE, ctypes.byref(program), 0, 0) == 0)
 
 
-def _filter(calls: _Calls) -> bytes:
-    """Instructions of classic BPF on the kernel's `struct seccomp_data` (number at 0, architecture at 4, arguments
-    from 16 on)."""
+def filter_program(calls: Calls) -> bytes:
+    """Return the seccomp filter as classic BPF instructions on the kernel's `struct seccomp_data`.
+
+    That has the call's number at byte 0, the architecture at 4, and the arguments, of eight bytes each, from 16 on.
+    """
     refuse = (_RETURN, 0, 0, _FAIL | errno.EPERM)
     lines = [
         (_LOAD, 0, 0, 4),
         (_JUMP_IF_EQUAL, 1, 0, calls.architecture),
         refuse,
         (_LOAD, 0, 0, 0),
+    ]
+    if calls.other_numbering:
+        lines += [(_JUMP_IF_SET, 0, 1, calls.other_numbering), refuse]
+    lines += [
         # The C library then falls back to clone, whose flags a filter can read.
         (_JUMP_IF_EQUAL, 0, 1, calls.clone3),
         (_RETURN, 0, 0, _FAIL | errno.ENOSYS),

@@ -21,10 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO
 
-import benchmark
-import css_gen
-import models
 from benchmark.errors import BenchmarkError
+from benchmark.submissions.installed import import_path, package_folders
 from benchmark.submissions.messages import Confined, Done, Failure, Job, Message, harmless, parse
 
 _LONGEST_LINE = 64 * 2**20
@@ -220,13 +218,12 @@ def _how_it_ended(code: int, output: Path) -> str:
 def _environment(scratch: Path) -> dict[str, str]:
     """No variable of ours but those that decide how many threads a library uses, and which GPUs are counted."""
     kept = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS") or name in _OF_GPUS}
-    paths = dict.fromkeys(str(Path(next(iter(package.__path__))).parent) for package in (benchmark, css_gen, models))
     return kept | {
         "PATH": "/usr/bin:/bin",
         "HOME": str(scratch),
         "TMPDIR": str(scratch),
         "LANG": "C.UTF-8",
-        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONPATH": import_path(),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
     }
@@ -240,9 +237,7 @@ def _bubblewrap(job: Job, job_file: Path, limits: Limits) -> list[str]:
     if job.device != "cpu":
         for device in sorted(Path("/dev").glob("nvidia*")):
             command += ["--dev-bind-try", str(device), str(device)]
-    packages = [str(Path(next(iter(package.__path__)))) for package in (benchmark, css_gen, models)]
-    prefixes = [sys.prefix, sys.base_prefix, sys.exec_prefix, *map(os.path.realpath, (sys.prefix, sys.base_prefix))]
-    for path in _outermost([*_SYSTEM, *prefixes, *packages, *job.readable, job.candidate.file, str(job_file)]):
+    for path in _outermost([*_SYSTEM, *package_folders(), *job.readable, job.candidate.file, str(job_file)]):
         command += ["--ro-bind-try", path, path]
     return [*command, "--bind", job.scratch, job.scratch, "--chdir", job.scratch]
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-from benchmark.datasets.splits import Dataset, Split
+from benchmark.datasets.splits import Split
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
@@ -18,8 +18,9 @@ from benchmark.submissions.exchange import ANSWERED, ASKED, MODEL, STATE, TRAINI
 from benchmark.submissions.messages import Candidate, Finding, Job, Loaded, Message, Step, TrainingDone
 from benchmark.submissions.sandbox import Limits, SandboxTier, SubmissionError
 from benchmark.submissions.scoring import read_model, score
+from benchmark.training.model import tokenizer_of
 from benchmark.training.progress import Curves, Progress, RunReporter
-from models.text_encoders import Vocabulary
+from benchmark.training.samplers import make_sampler
 
 CHECK_LIMITS = Limits(seconds=120, silent_seconds=60)
 _LONGEST_SILENCE = 300.0
@@ -77,14 +78,14 @@ def check(
     return loaded[0]
 
 
-def train(box: Box, dataset: Dataset, training: Split, identity: Run, *, folder: Path, title: str) -> TrainingDone:
+def train(box: Box, training: Split, identity: Run, *, folder: Path, title: str) -> TrainingDone:
     """Train in the sandbox, going on where an earlier process stopped. The model is `folder/model.safetensors`.
 
     Raises:
         SubmissionError: it failed, or was stopped.
     """
     config = identity.recipe.training
-    sampler = dataset.sampler(training, groups=config.sources, modifications=config.modifications, seed=identity.seed)
+    sampler = make_sampler(training, groups=config.sources, modifications=config.modifications, seed=identity.seed)
     write_training(folder / TRAINING, training, sampler, identity)
     done: list[TrainingDone] = []
     with box.reporter.training(title, config.steps) as report, _curves(folder) as curves:
@@ -114,8 +115,8 @@ def train(box: Box, dataset: Dataset, training: Split, identity: Run, *, folder:
         if not done or len(done[0].losses) != config.steps:
             raise AnswerError(f"it did not train for {config.steps} steps")
         network, own = read_model(place / MODEL, identity)
-        if network.vocabulary != Vocabulary.from_texts(training.texts):
-            raise AnswerError("its model has not the vocabulary of the training texts")
+        if network.text_encoder.tokenizer != tokenizer_of(identity.recipe.model, training.texts):
+            raise AnswerError("its model does not have the tokenizer of the training texts")
         if done[0].own_parameters > own:
             raise AnswerError(f"it says that it has {done[0].own_parameters} parameters, its model has {own}")
     (place / MODEL).replace(folder / MODEL)

@@ -3,22 +3,19 @@
 Encoders, head, gallery and ranking are here.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.datasets.batches import Rows
-from benchmark.datasets.image_store import ImageStore
 from benchmark.datasets.splits import Split
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
-from benchmark.scoring.evaluation import Evaluation, embed_gallery, rank
+from benchmark.scoring.evaluation import Evaluation, embed_gallery, encode_queries, rank
 from benchmark.submissions.exchange import (
     ASKED,
     LARGEST_MODEL,
@@ -28,8 +25,9 @@ from benchmark.submissions.exchange import (
     write_question,
 )
 from benchmark.training.checkpoint import Checkpoint, load_model
+from benchmark.training.model import empty_network
 from models.base import TextFeatures
-from models.network import Network, take_rows
+from models.network import Network
 
 _IDLE, _COMPOSER = "image_only", "model.composer."
 _ASKED_TWICE = 64
@@ -55,8 +53,7 @@ def read_model(path: Path, identity: Run) -> tuple[Network, int]:
             raise AnswerError(f"its model is not that of {identity}")
         if not all(value.isfinite().all() for value in checkpoint.tensors.values()):
             raise AnswerError("its trained model holds NaN or infinity")
-        config = identity.recipe.model.model_copy(update={"pretrained": ""})
-        network = Network(_IDLE, config, checkpoint.vocabulary, spatial=identity.spatial)
+        network = empty_network(_IDLE, identity.recipe.model, checkpoint.tokenizer, spatial=identity.spatial)
         own = {name: value for name, value in checkpoint.tensors.items() if name.startswith(_COMPOSER)}
         load_model(network, {name: value for name, value in checkpoint.tensors.items() if name not in own})
     except AnswerError:
@@ -88,50 +85,33 @@ def score(
     network.arrange(accelerator.device, config.data.image_size)
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(identity.seed, spawn_key=(3,))))
     order = rng.permutation(len(split.queries))
-    chunks = [order[start : start + size] for start in range(0, len(order), size)]
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
     twice = rng.choice(order, min(len(order), _ASKED_TWICE), replace=False)
     (folder / ASKED).mkdir(parents=True, exist_ok=True)
     again: dict[int, Question] = {}
     shapes = []
-    for number, (rows, question) in enumerate(
-        zip(chunks, _questions(network, split, chunks, accelerator), strict=True)
-    ):
+    questions = encode_queries(network, split, batches, accelerator=accelerator)
+    for number, (rows, question) in enumerate(zip(batches, questions, strict=True)):
         write_question(folder / ASKED, number, *question)
         shapes.append(question[0].shape)
         again |= {int(rows[place]): _row(question, int(place)) for place in np.flatnonzero(np.isin(rows, twice))}
     # The very features of the first time: encoded in another batch they would be rounded otherwise.
-    write_question(folder / ASKED, len(chunks), *_joined([again[query] for query in twice.tolist()]))
+    write_question(folder / ASKED, len(batches), *_joined([again[query] for query in twice.tolist()]))
     answers = compose()
     embedded = torch.empty((len(order), config.model.embedding_width))
     first: dict[int, Tensor] = {}
-    for number, (rows, shape) in enumerate(zip(chunks, shapes, strict=True)):
+    for number, (rows, shape) in enumerate(zip(batches, shapes, strict=True)):
         composed = read_answer(answers, number, shape)
         first |= {int(rows[place]): composed[place] for place in np.flatnonzero(np.isin(rows, twice)).tolist()}
         with torch.inference_mode(), accelerator.autocast():
             query = network.embed_images(composed.to(accelerator.device)) / network.scale
         embedded[torch.from_numpy(rows)] = query.float().cpu()
-    second = read_answer(answers, len(chunks), torch.Size((len(twice), *shapes[0][1:])))
+    second = read_answer(answers, len(batches), torch.Size((len(twice), *shapes[0][1:])))
     _require_same(
         torch.stack([first[query] for query in twice.tolist()]), second, _TOLERANCES[config.training.precision]
     )
-    gallery = embed_gallery(network, split.gallery, accelerator=accelerator, chunk=size)
+    gallery = embed_gallery(network, split.gallery, accelerator=accelerator, batch_size=size)
     return rank(embedded.to(accelerator.device), gallery, split)
-
-
-@torch.inference_mode()
-def _questions(network: Network, split: Split, chunks: Sequence[Rows], accelerator: Accelerator) -> Iterator[Question]:
-    device, queries = accelerator.device, split.queries
-    ids, mask = (part.to(device) for part in network.vocabulary.encode(split.texts))
-    for rows in chunks:
-        sources, place = np.unique(queries.sources[rows], return_inverse=True)
-        texts = torch.from_numpy(split.text_rows[rows]).to(device)
-        images = ImageStore(split.sources[sources], device).everything()
-        with accelerator.autocast():
-            features = network.encode_images(images)
-            yield (
-                take_rows(features, torch.from_numpy(place).to(device)),
-                network.text_encoder(ids[texts], mask[texts]),
-            )
 
 
 def _row(question: Question, place: int) -> Question:

@@ -55,7 +55,7 @@ def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry
     folder = run_folder(run, entry.home)
     folder.mkdir(parents=True, exist_ok=True)
     with threads(bench.runtime.threads):
-        done = train(box, dataset, training, run, folder=folder, title=title)
+        done = train(box, training, run, folder=folder, title=title)
         before = perf_counter()
         shared = read_model(folder / MODEL, run)[0].parameter_counts()[0]
         evaluation = answer(box, scored, run, folder=folder)

@@ -1,84 +1,26 @@
-"""CSS: scenes of simple objects; find the scene that the text makes of another. Both protocols are on one folder."""
+"""CSS: scenes of simple objects; find the scene that the text makes of another. Two tasks on one rendered dataset."""
 
 import os
-from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 
-import numpy as np
-
-import css_gen.dataset
-from benchmark.datasets.batches import PairSampler, Sampler
-from benchmark.datasets.pixels import cached_pixels
-from benchmark.datasets.splits import Queries, Split
+from benchmark.datasets.rendered_css import Css
 from benchmark.errors import BenchmarkError
+from benchmark.tasks.base import Opener, Slice, Task, published_rows
+from benchmark.tasks.registry import register
 from css_gen import render as writing
 from css_gen.errors import DatasetError
 from css_gen.progress import Reporter
 from css_gen.storage.configuration import Configuration
 
 _IMAGES = 20_000
-"""Of the dataset that is made where there is none: as in README."""
+"""How many images to render where there is no dataset: as in README."""
 
-
-class Css:
-    """A CSS protocol: queries start from 3D or from 2D images, the gallery is all 3D images of the split.
-
-    Args:
-        root: a folder that css-gen rendered.
-        source_view: "3d", or "2d" for 2D-to-3D retrieval.
-        image_size: width and height that images are reduced to.
-        reporter: told about the decoding, which happens once per image size.
-
-    Raises:
-        BenchmarkError: the folder is missing, damaged or of another version. Also raised on first use of a split.
-    """
-
-    spatial = True
-    skipped: Mapping[str, str] = MappingProxyType({})
-
-    def __init__(self, name: str, root: Path, *, source_view: str, image_size: int, reporter: Reporter) -> None:
-        self.name = name
-        self._source_view, self._image_size, self._reporter = source_view, image_size, reporter
-        try:
-            self._dataset = css_gen.dataset.open(root)
-        except DatasetError as error:
-            raise BenchmarkError(str(error)) from None
-
-    @property
-    def fingerprint(self) -> str:
-        return self._dataset.fingerprint
-
-    @cached_property
-    def train(self) -> Split:
-        return self._split("train")
-
-    @cached_property
-    def test(self) -> Split:
-        return self._split("test")
-
-    def sampler(self, training: Split, *, groups: int, modifications: int, seed: int) -> Sampler:
-        queries = training.queries
-        return PairSampler(
-            queries.sources, training.text_rows, queries.targets, groups=groups, modifications=modifications, seed=seed
-        )
-
-    def _split(self, name: str) -> Split:
-        split = self._dataset.split(name)
-        try:
-            queries = _queries(split)
-            labels = np.unique(np.array(split.keys), return_inverse=True)[1].astype(np.int64)
-        except (DatasetError, OSError, ValueError, KeyError) as error:
-            raise BenchmarkError(
-                f"{self._dataset.root}: the {name} split cannot be read ({error}); "
-                f"`css-gen verify {self._dataset.root}` says what is broken, and --repair makes it anew"
-            ) from None
-        gallery = cached_pixels(split, "3d", len(split), self._image_size, self._reporter)
-        sources = gallery
-        if self._source_view == "2d":
-            sources = cached_pixels(split, "2d", split.counts.references, self._image_size, self._reporter)
-        return Split(sources=sources, gallery=gallery, labels=labels, queries=queries)
+SLICES = {
+    "kind": Slice("kind of modification", ("add", "remove", "make-colour", "make-size")),
+    "combination": Slice("shape-colour combination, seen in training or novel", ("seen", "novel")),
+    "objects": Slice("number of objects in the source scene"),
+}
+CHECK = "css-gen verify {path}"
 
 
 def render_css(root: Path, reporter: Reporter) -> None:
@@ -97,19 +39,97 @@ def render_css(root: Path, reporter: Reporter) -> None:
         raise BenchmarkError(f"{root}: cannot be written ({error.strerror}); what is finished is kept") from None
 
 
-def _queries(split: css_gen.dataset.Split) -> Queries:
-    rows = split.queries
-    sources = np.array([row.source_id for row in rows], dtype=np.int64)
-    objects = {source: str(len(split.scene(source).objects)) for source in np.unique(sources).tolist()}
-    return Queries(
-        ids=tuple(str(row.query_id) for row in rows),
-        sources=sources,
-        targets=np.array([row.target_id for row in rows], dtype=np.int64),
-        own=sources,
-        texts=tuple(row.text for row in rows),
-        attributes={
-            "kind": np.array([row.kind for row in rows]),
-            "combination": np.array(["novel" if row.novel else "seen" for row in rows]),
-            "objects": np.array([objects[source] for source in sources.tolist()]),
-        },
+def _opener(name: str, source_view: str) -> Opener:
+    def opened(root: Path, /, *, image_size: int, reporter: Reporter, skip_broken: bool) -> Css:  # noqa: ARG001
+        return Css(name, root, source_view=source_view, image_size=image_size, reporter=reporter)
+
+    return opened
+
+
+PUBLISHED_3D = published_rows(
+    (1,),
+    ("image_only", "", "M", 6.3),
+    ("text_only", "", "M", 0.1),
+    ("concat", "", "T", 60.6),
+    ("show_and_tell", "", "M", 33.0),
+    ("parameter_hashing", "", "M", 60.5),
+    ("relationship", "", "M", 62.1),
+    ("mrn", "", "M", 60.1),
+    ("film", "", "M", 65.6),
+    ("tirg", "ResNet-18", "V", 73.7),
+)
+"""From a 3D image to a 3D image, on the original images."""
+
+LATER_3D = published_rows(
+    (1,),
+    ("TIRG, google/tirg's re-implementation", "ResNet-18", "V", 76.0),
+    ("HCL", "ResNet-18", "V", 81.59),
+    ("GA(TIRG)", "ResNet-18", "V", 91.2),
+    ("TIRG+JPM(MSE)", "ResNet-18", "V", 83.8),
+    ("TIRG+JPM(Tri)", "ResNet-18", "V", 83.2),
+    ("LGLI", "ResNet-18", "V", 93.3),
+    ("MAAF", "ResNet-50", "V", 87.8),
+    ("CRR", "ResNet-101", "V", 85.84),
+    ("JGAN", "ResNet-101", "V", 76.07),
+    ("GSCMR", "ResNet-101", "V", 81.81),
+    ("TIS", "Inception-v3", "V", 76.64),
+    ("LBF(big)", "Faster-RCNN", "V", 79.2),
+    ("LBF(small)", "Faster-RCNN", "V", 67.26),
+)
+
+register(
+    Task(
+        name="css",
+        title="CSS: 3D query, 3D gallery",
+        about="CSS, from a 3D image to a 3D image",
+        folder="css",
+        features="map",
+        css_texts=True,
+        images="rendered",
+        source_view="3d",
+        open=_opener("css", "3d"),
+        make=render_css,
+        check_command=CHECK,
+        slices=SLICES,
+        published=PUBLISHED_3D,
+        later=LATER_3D,
     )
+)
+
+register(
+    Task(
+        name="css-2d3d",
+        title="CSS: 2D query, 3D gallery",
+        about="CSS, from a flat drawing to a 3D image",
+        folder="css",
+        features="map",
+        css_texts=True,
+        images="rendered",
+        source_view="2d",
+        open=_opener("css-2d3d", "2d"),
+        make=render_css,
+        check_command=CHECK,
+        slices=SLICES,
+        published=published_rows(
+            (1,),
+            ("image_only", "", "M", 6.3),
+            ("text_only", "", "M", 0.1),
+            ("concat", "", "T", 27.3),
+            ("show_and_tell", "", "M", 6.0),
+            ("parameter_hashing", "", "M", 31.4),
+            ("relationship", "", "M", 30.6),
+            ("mrn", "", "M", 26.8),
+            ("film", "", "M", 43.7),
+            ("tirg", "ResNet-18", "V", 46.6),
+        ),
+        later=published_rows(
+            (1,),
+            ("HCL", "ResNet-18", "V", 58.65),
+            ("JGAN", "ResNet-101", "V", 48.85),
+            ("GSCMR", "ResNet-101", "V", 58.74),
+            ("TIS", "Inception-v3", "V", 48.02),
+            ("LBF(big)", "Faster-RCNN", "V", 55.69),
+            ("LBF(small)", "Faster-RCNN", "V", 50.31),
+        ),
+    )
+)

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
+from benchmark.training.model import empty_network
 from css_gen.storage.atomic import write_atomically
 from models.network import Network
-from models.text_encoders import Vocabulary
+from models.text_encoders.base import TokenizerState
 
 _FORMAT = "css-bench checkpoint 2"
 _KEY = "css_bench"
@@ -38,7 +39,7 @@ class Checkpoint:
     """
 
     run: Run
-    vocabulary: Vocabulary
+    tokenizer: TokenizerState
     steps: int
     seconds: float
     tensors: dict[str, Tensor]
@@ -48,7 +49,7 @@ class Checkpoint:
         text = {
             "format": _FORMAT,
             "run": self.run.to_json(),
-            "vocabulary": json.loads(self.vocabulary.to_json()),
+            "tokenizer": self.tokenizer,
             "steps": self.steps,
             "seconds": self.seconds,
         }
@@ -64,7 +65,7 @@ class Checkpoint:
                     raise ValueError(f"its format is {text['format']!r}, expected {_FORMAT!r}")
                 return cls(
                     run=Run.from_json(text["run"]),
-                    vocabulary=Vocabulary.from_json(json.dumps(text["vocabulary"])),
+                    tokenizer=text["tokenizer"],
                     steps=int(text["steps"]),
                     seconds=float(text["seconds"]),
                     tensors={name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118  not a dict
@@ -79,13 +80,12 @@ class Checkpoint:
         """The model, in eval mode on the CPU. Neither the dataset nor the network is needed for it.
 
         Raises:
-            BenchmarkError: its composer is not registered here.
+            BenchmarkError: its composer or an encoder is not registered here, or it holds no valid tokenizer.
         """
         run = self.run
-        config = run.recipe.model.model_copy(update={"pretrained": ""})
         try:
-            network = Network(run.composer, config, self.vocabulary, spatial=run.spatial)
-        except ValueError as error:
+            network = empty_network(run.composer, run.recipe.model, self.tokenizer, spatial=run.spatial)
+        except BenchmarkError as error:
             raise BenchmarkError(f"the checkpoint's model cannot be built: {error}") from None
         load_model(network, self.tensors)
         return network.eval()

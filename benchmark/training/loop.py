@@ -1,4 +1,4 @@
-"""The training loop. A step is a pure function of (weights, seed, step), so a resumed run is an uninterrupted one."""
+"""The training loop. A step is a pure function of (weights, seed, step), so resuming gives the uninterrupted run."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.datasets.batches import Sampler
 from benchmark.datasets.splits import Split
 from benchmark.device import memory_advice
 from benchmark.errors import BenchmarkError
@@ -17,6 +16,7 @@ from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
 from benchmark.training.checkpoint import Checkpoint, load_model, load_optimiser, model_tensors, optimiser_tensors
 from benchmark.training.progress import Progress
+from benchmark.training.samplers import Sampler
 from benchmark.training.step import Session
 from models.network import Network
 
@@ -25,19 +25,19 @@ STEPS_BETWEEN_REPORTS = 10
 
 @dataclass(frozen=True)
 class Trained:
-    """What training gave besides the weights.
+    """What training produced besides the weights.
 
     Attributes:
-        seconds: wall time in steps; looks and checkpoints left out.
+        seconds: wall time in steps, without validations and checkpoints.
         seconds_before: the part of it that was spent before an interruption.
         losses: of every step.
-        looks: step and Recall@1 of every look.
+        validations: step and Recall@1, in percent, of every validation.
     """
 
     seconds: float
     seconds_before: float
     losses: tuple[float, ...]
-    looks: tuple[tuple[int, float], ...]
+    validations: tuple[tuple[int, float], ...]
 
 
 def train(
@@ -49,17 +49,17 @@ def train(
     accelerator: Accelerator,
     checkpoint_path: Path,
     report: Callable[[Progress], None],
-    look: Callable[[], float] | None = None,
+    validate: Callable[[], float] | None = None,
     runtime: Runtime | None = None,
 ) -> Trained:
-    """Train a network in place, going on from the checkpoint if there is one of the same identity.
+    """Train a network in place, resuming from the checkpoint if there is one of the same identity.
 
     Args:
         split: the training images, texts and labels.
         identity: the run's; holds its recipe and seed.
-        checkpoint_path: where the state is kept meanwhile; the caller removes it in the end.
+        checkpoint_path: where the state is kept during training; the caller removes it afterwards.
         report: called every few steps. Between two calls nothing waits for the device.
-        look: gives Recall@1 on the held-out part, asked every `runtime.validation_interval` steps.
+        validate: computes Recall@1 on the validation part, in percent; called as often as `runtime` says.
         runtime: how often to validate and to write a checkpoint, and whether to compile; None for the defaults.
 
     Raises:
@@ -72,7 +72,7 @@ def train(
     with memory_advice(f"while {identity} was moved to the device", image_size, config.precision):
         session = Session(network, split, sampler, identity, accelerator, compiled=runtime.compile)
     before = _resume(checkpoint_path, session)
-    seconds, losses, looks = before.seconds, list(before.losses), list(before.looks)
+    seconds, losses, validations = before.seconds, list(before.losses), list(before.validations)
     waiting: list[Tensor] = []
     every = runtime.validation_interval(config.steps)
     saved = started = begun = time.perf_counter()
@@ -80,15 +80,15 @@ def train(
         waiting.append(session.step(step))
         now = step + 1
         is_last = now == config.steps
-        is_look = look is not None and every > 0 and now % every == 0
+        is_validation = validate is not None and every > 0 and now % every == 0
         is_due = time.perf_counter() - saved > runtime.checkpoint_seconds
-        if not (is_last or is_look or is_due or now % STEPS_BETWEEN_REPORTS == 0):
+        if not (is_last or is_validation or is_due or now % STEPS_BETWEEN_REPORTS == 0):
             continue
         losses += _finite(waiting, now, identity)
         waiting.clear()
         seconds += time.perf_counter() - started
-        if is_look and look is not None:
-            looks.append((now, look()))
+        if is_validation and validate is not None:
+            validations.append((now, validate()))
             network.train()
         report(
             Progress(
@@ -97,16 +97,16 @@ def train(
                 loss=losses[-1],
                 learning_rate=session.learning_rate(step),
                 queries_per_second=now * config.batch / seconds,
-                recall=looks[-1][1] if looks else None,
+                recall=validations[-1][1] if validations else None,
                 seconds_left=(time.perf_counter() - begun) / (now - len(before.losses)) * (config.steps - now),
             )
         )
         if is_last or is_due:
-            state = Trained(seconds, before.seconds, tuple(losses), tuple(looks))
+            state = Trained(seconds, before.seconds, tuple(losses), tuple(validations))
             _save(checkpoint_path, session, state)
             saved = time.perf_counter()
         started = time.perf_counter()
-    return Trained(seconds, before.seconds, tuple(losses), tuple(looks))
+    return Trained(seconds, before.seconds, tuple(losses), tuple(validations))
 
 
 def _save(path: Path, session: Session, state: Trained) -> None:
@@ -118,14 +118,14 @@ def _save(path: Path, session: Session, state: Trained) -> None:
             raise BenchmarkError(_not_finite(f"{name} is not finite after step {steps}", identity))
     curve = {
         "curve.losses": torch.tensor(state.losses, dtype=torch.float64),
-        "curve.looks": torch.tensor(state.looks, dtype=torch.float64).reshape(-1, 2),
+        "curve.validations": torch.tensor(state.validations, dtype=torch.float64).reshape(-1, 2),
     }
     tensors = model | optimiser_tensors(session.optimiser) | curve
-    Checkpoint(identity, network.vocabulary, steps, state.seconds, tensors).write(path)
+    Checkpoint(identity, network.text_encoder.tokenizer, steps, state.seconds, tensors).write(path)
 
 
 def steps_done(path: Path, identity: Run) -> int:
-    """Where training would go on from that checkpoint.
+    """The step from which training would resume: how many the checkpoint has, or 0 if it is of another run.
 
     Raises:
         BenchmarkError: the file is damaged.
@@ -135,19 +135,19 @@ def steps_done(path: Path, identity: Run) -> int:
 
 
 def _resume(path: Path, session: Session) -> Trained:
-    """What was done before; a checkpoint of another identity is as good as none."""
+    """Load what was done before; a checkpoint of another run is ignored."""
     nothing = Trained(0.0, 0.0, (), ())
     if not path.exists():
         return nothing
     checkpoint = Checkpoint.read(path)
-    if checkpoint.run != session.identity or checkpoint.vocabulary != session.network.vocabulary:
+    if checkpoint.run != session.identity or checkpoint.tokenizer != session.network.text_encoder.tokenizer:
         return nothing
     load_model(session.network, checkpoint.tensors)
     load_optimiser(session.optimiser, checkpoint.tensors)
-    looks = checkpoint.tensors["curve.looks"].tolist()
+    validations = checkpoint.tensors["curve.validations"].tolist()
     losses = checkpoint.tensors["curve.losses"].tolist()
     done = checkpoint.seconds
-    return Trained(done, done, tuple(losses), tuple((int(step), recall) for step, recall in looks))
+    return Trained(done, done, tuple(losses), tuple((int(step), recall) for step, recall in validations))
 
 
 def _finite(losses: list[Tensor], now: int, identity: Run) -> list[float]:

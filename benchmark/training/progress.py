@@ -1,4 +1,4 @@
-"""What a person sees of a run while it goes on: a live line on a terminal, plain lines now and then elsewhere."""
+"""Show the progress of a run: a live line on a terminal, a plain line now and then elsewhere."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,11 +21,11 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
-        recall: the last look's Recall@1 on the held-out part, in percent.
-        seconds_left: of training, at the pace of this process so far, looks and checkpoints included.
+        recall: Recall@1 of the last validation, in percent; None before the first.
+        seconds_left: of training, at the pace of this process so far, validations and checkpoints included.
     """
 
     step: int
@@ -37,10 +37,10 @@ class Progress:
     seconds_left: float
 
     def __str__(self) -> str:
-        recall = "" if self.recall is None else f", held-out R@1 {self.recall:.1f}"
+        recall = "" if self.recall is None else f", validation R@1 {self.recall:.1f}"
         rest = f"{timedelta(seconds=round(self.seconds_left))} left" if self.step < self.steps else "scoring"
         speed = f"{self.queries_per_second:.0f} queries/s"
-        return f"step {self.step} of {self.steps}, {speed}, loss {self.loss:.3f}{recall}, {rest}"
+        return f"step {self.step}/{self.steps}, {speed}, loss {self.loss:.3f}{recall}, {rest}"
 
 
 class RunReporter(Reporter, Protocol):
@@ -51,7 +51,7 @@ class RunReporter(Reporter, Protocol):
 
 
 class SilentRuns:
-    """Reports nothing: for the library's users and the tests."""
+    """Report nothing: for users of the library, and for tests."""
 
     def message(self, text: str) -> None:
         pass
@@ -64,7 +64,7 @@ class SilentRuns:
 
 
 class RunTerminal(Terminal):
-    """The terminal's reporter; of a run it shows step, queries/s, loss, Recall@1 and the time left."""
+    """Report to the terminal: of a run its step, queries/s, loss, Recall@1 and the time left."""
 
     def training(self, title: str, steps: int) -> AbstractContextManager[Report]:
         return self._training_bar(title, steps) if self._console.is_terminal else self._training_lines(title)
@@ -91,7 +91,7 @@ class RunTerminal(Terminal):
 
 
 class _BarAndState(Bars):
-    """The state stands on a line of its own: beside the bar, 80 columns would cut off the Recall and the time left."""
+    """Show the state on a line of its own: next to the bar, 80 columns would cut off the Recall and the time left."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield self.make_tasks_table(self.tasks)
@@ -100,7 +100,7 @@ class _BarAndState(Bars):
 
 
 class Curves:
-    """TensorBoard's log of one run, for `tensorboard --logdir runs`.
+    """Write TensorBoard's log of one run, for `tensorboard --logdir runs`.
 
     Opening it after `from_step` steps drops what an earlier process logged past that step.
     """
@@ -115,7 +115,7 @@ class Curves:
             "loss": progress.loss,
             "learning_rate": progress.learning_rate,
             "queries_per_second": progress.queries_per_second,
-            "held_out_recall_at_1": progress.recall,
+            "validation_recall_at_1": progress.recall,
         }
         for name, value in values.items():
             if value is not None:

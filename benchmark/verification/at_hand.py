@@ -52,7 +52,7 @@ class AtHand:
             if not place.exists():
                 raise NotAtHandError(f"there is no dataset in {place}")
             if (protocol, image_size) not in self._opened:
-                opened = datasets.info(protocol).open(
+                opened = datasets.get(protocol).open(
                     place, image_size=image_size, reporter=self.reporter, skip_broken=True
                 )
                 self._opened[protocol, image_size] = opened

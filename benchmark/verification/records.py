@@ -8,8 +8,7 @@ from benchmark.records.store import StoredRecord, Tier
 from benchmark.verification.at_hand import AtHand, NotAtHandError
 from benchmark.verification.rescoring import rescore
 from benchmark.verification.retraining import retrain
-from models.image_encoders import WeightsError
-from models.registry import RegistryError
+from models.errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ def verify_records(stored: Iterable[StoredRecord], hand: AtHand, *, train_again:
                 yield Verified(run, Tier.RETRAINED, note, recall)
             else:
                 yield Verified(run, Tier.RE_SCORED, recall_at_1=rescore(run, hand))
-        except (NotAtHandError, RegistryError, WeightsError) as error:
+        except (NotAtHandError, ModelError) as error:
             yield Verified(run, Tier.SELF_REPORTED, str(error))
         except Exception as error:
             what = str(error) if isinstance(error, BenchmarkError) else f"{type(error).__name__}: {error}"

@@ -70,7 +70,7 @@ def _of_ours(checkpoint: Checkpoint, split: Split, runtime: Runtime) -> Evaluati
     accelerator = make_accelerator(runtime.device, recipe.training.precision)
     network = checkpoint.network()
     network.arrange(accelerator.device, recipe.data.image_size)
-    return evaluate(network, split, accelerator=accelerator, chunk=runtime.batch_size)
+    return evaluate(network, split, accelerator=accelerator, batch_size=runtime.batch_size)
 
 
 def _of_submission(model: Path, run: Run, split: Split, box: Box) -> Evaluation:

@@ -1,29 +1,53 @@
-"""A dataset in other layouts: an exporter fills an empty folder, `export_to` gives it its name when it is complete."""
+"""Write a dataset in another layout. Each file in this folder is one: NAME.py defines `export_NAME`, and that is all.
 
+An exporter fills an empty folder, and `export_to` gives the folder its name when it is complete.
+"""
+
+import importlib
+import pkgutil
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
-from css_gen.dataset import Dataset
-from css_gen.errors import DatasetError
-from css_gen.export.png import export_png
-from css_gen.export.tirg import export_tirg
-from css_gen.export.webdataset import export_webdataset
-from css_gen.progress import Reporter, Silent
+from css_gen.errors import DatasetError, UsageError
 
-Exporter = Callable[[Dataset, Path, Callable[[int], None]], None]
+if TYPE_CHECKING:  # `css-gen --help` asks for the names, and has to be quick
+    from css_gen.dataset import Dataset
+    from css_gen.progress import Reporter
 
-EXPORTERS: dict[str, Exporter] = {"png": export_png, "tirg": export_tirg, "webdataset": export_webdataset}
+Exporter: TypeAlias = Callable[["Dataset", Path, Callable[[int], None]], None]
 
 
-def export_to(dataset: Dataset, out: Path, exporter: Exporter, *, reporter: Reporter | None = None) -> None:
-    """Write a dataset with an exporter into a folder that is new or empty.
+def names() -> tuple[str, ...]:
+    """The layouts there are, sorted."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def exporter(layout: str) -> Exporter:
+    """The function that writes a layout.
 
     Raises:
-        DatasetError: the folder is neither, or the dataset is broken.
+        UsageError: there is no such layout.
+    """
+    if layout not in names():
+        raise UsageError(f"no layout is called {layout!r}; expected one of {', '.join(names())}")
+    found: Exporter = getattr(importlib.import_module(f"{__name__}.{layout}"), f"export_{layout}")
+    return found
+
+
+def export_to(dataset: "Dataset", out: Path, layout: str, *, reporter: "Reporter | None" = None) -> None:
+    """Write a dataset in a layout into a folder that is new or empty.
+
+    Raises:
+        UsageError: there is no such layout.
+        DatasetError: the folder is not empty, or the dataset is broken.
         OSError: the disk is full, or the folder cannot be made.
     """
+    from css_gen.progress import Silent
+
+    write = exporter(layout)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise DatasetError(f"{out} exists and is not an empty folder; choose a new folder with --out")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -31,7 +55,7 @@ def export_to(dataset: Dataset, out: Path, exporter: Exporter, *, reporter: Repo
     try:
         images = sum(counts.images for counts in dataset.manifest.splits.values())
         with (reporter or Silent()).track("exporting", images, "images") as on_progress:
-            exporter(dataset, partial, on_progress)
+            write(dataset, partial, on_progress)
         partial.chmod(0o755)
         partial.replace(out)
     except BaseException:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from css_gen.dataset import Dataset
-from css_gen.storage.shards import image_columns
+from css_gen.storage.schema import image_columns
 
 
 def export_png(dataset: Dataset, out: Path, on_progress: Callable[[int], None]) -> None:

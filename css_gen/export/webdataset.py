@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from css_gen.dataset import Dataset
-from css_gen.storage.shards import image_columns
+from css_gen.storage.schema import image_columns
 
 IMAGES_PER_TAR = 2000
 

@@ -4,12 +4,10 @@ Sizes are the original's (half extents of 4 and 8 pixels in 64). The original's 
 diamond, and with hard edges; here a circle is round.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from css_gen.rendering.kernels.compiling import compiled, inlined
+from css_gen.rendering.kernels.flat import DISC, SQUARE, TRIANGLE, draw
 from css_gen.rendering.nuisance import Nuisance
 from css_gen.scenes.factors import Colour, Shape, Size
 from css_gen.scenes.scene import Scene, SceneObject
@@ -27,8 +25,7 @@ HALF_EXTENTS = {Size.SMALL: 4 / 64, Size.LARGE: 8 / 64}
 ROOM = 1 / 6 - HALF_EXTENTS[Size.LARGE] - 1 / 96
 """How far an object may stand from the middle of its cell, likewise: a large one keeps clear of its neighbours."""
 
-_KINDS = {Shape.RECTANGLE: 0, Shape.CIRCLE: 1, Shape.TRIANGLE: 2}
-_SAMPLES = 8
+_KINDS = {Shape.RECTANGLE: SQUARE, Shape.CIRCLE: DISC, Shape.TRIANGLE: TRIANGLE}
 
 
 def position_2d(item: SceneObject, nuisance: Nuisance) -> tuple[float, float]:
@@ -43,42 +40,5 @@ def render_2d(scene: Scene, nuisance: Nuisance, *, size: int) -> NDArray[np.uint
     for item in scene:
         across, down = position_2d(item, nuisance)
         half = HALF_EXTENTS[item.size] * size
-        _draw(image, _KINDS[item.shape], across * size, down * size, half, PALETTE[item.colour])
+        draw(image, _KINDS[item.shape], across * size, down * size, half, PALETTE[item.colour])
     return image
-
-
-@inlined
-def _inside(kind: int, x: float, y: float, half: float) -> bool:
-    """Whether a point lies in a shape around the origin; the triangle's apex is up, its base as wide as it is high."""
-    if kind == 0:
-        return abs(x) < half and abs(y) < half
-    if kind == 1:
-        return x * x + y * y < half * half
-    return abs(y) < half and abs(x) < 0.5 * (y + half)
-
-
-@compiled
-def _draw(image: Any, kind: int, across: float, down: float, half: float, colour: tuple[int, int, int]) -> None:
-    """Blend one shape into an image; all lengths in pixels."""
-    size = image.shape[0]
-    everything = _SAMPLES * _SAMPLES
-    for row in range(max(int(down - half) - 1, 0), min(int(down + half) + 2, size)):
-        for column in range(max(int(across - half) - 1, 0), min(int(across + half) + 2, size)):
-            x = column - across
-            y = row - down
-            # The shapes are convex: with all four corners inside, the whole pixel is.
-            whole = _inside(kind, x, y, half) and _inside(kind, x + 1, y, half)
-            whole = whole and _inside(kind, x, y + 1, half) and _inside(kind, x + 1, y + 1, half)
-            inside = everything
-            if not whole:
-                inside = 0
-                # Half a pixel's diagonal more, and its middle would be inside if any of it were.
-                if _inside(kind, x + 0.5, y + 0.5, half + 2.0):
-                    for sample in range(everything):
-                        u = x + (sample % _SAMPLES + 0.5) / _SAMPLES
-                        v = y + (sample // _SAMPLES + 0.5) / _SAMPLES
-                        inside += _inside(kind, u, v, half)
-            for channel in range(3):
-                behind = int(image[row, column, channel])
-                value = behind * everything + (colour[channel] - behind) * inside
-                image[row, column, channel] = (value + everything // 2) // everything

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from css_gen.rendering.kernels import geometry, tables
-from css_gen.rendering.kernels.raytrace import SRGB, trace
+from css_gen.rendering.kernels.painting import SRGB
+from css_gen.rendering.kernels.raytrace import trace
 from css_gen.rendering.kernels.tables import MAP_CELLS, Tables, lay_frame, lay_lamp, lay_sun
 from css_gen.rendering.nuisance import Nuisance
 from css_gen.rendering.stage import AWAY, COLUMN_PITCH, RIGHT, ROOM, ROW_PITCH, VIEWS, Camera, Stage, jittered

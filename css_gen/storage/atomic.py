@@ -1,5 +1,6 @@
-"""Files that are there in full or not at all, whatever happens to the process or the machine."""
+"""Write files that are there in full or not at all, whatever happens to the process or the machine."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -7,11 +8,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 PARTIAL_SUFFIX = ".partial"
+_LOST = {errno.EIO, errno.ENOSPC, errno.EDQUOT}
+"""What `fsync` reports when data did not reach the disk. Anything else says that there is no such call here."""
 
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to that takes its name when the block ends well, and vanishes when it does not.
+    """Open a file to write to that takes its name when the block ends well, and is deleted when it does not.
 
     The temporary name starts with a dot, ends in `.partial` and carries the process id, so that nobody mistakes it for
     data and a process that outlived its parent cannot write into our file.
@@ -21,7 +24,7 @@ def written_atomically(path: Path) -> Iterator[BinaryIO]:
         with temporary.open("wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            _sync(file.fileno())
         temporary.replace(path)
     except BaseException:
         with suppress(OSError):
@@ -41,8 +44,21 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+    """Have a folder's new name on disk, where folders can be opened for that: not on Windows."""
     try:
-        os.fsync(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        _sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    """Have a file or a folder on disk, as far as its file system offers that: SMB, vboxsf and some FUSE do not."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in _LOST:
+            raise

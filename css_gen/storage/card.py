@@ -4,7 +4,7 @@ from pathlib import Path
 
 from css_gen.storage.atomic import write_atomically
 from css_gen.storage.manifest import Manifest
-from css_gen.storage.shards import DEPTH_STEPS, QUERY_SCHEMA, image_columns, image_schema
+from css_gen.storage.schema import DEPTH_STEPS, QUERY_SCHEMA, image_columns, image_schema
 
 CARD_NAME = "README.md"
 
@@ -27,6 +27,8 @@ def _card(manifest: Manifest) -> str:
         "depth": "\n- `depth`: 16-bit PNG of the 3D image: distance along the viewing axis\n"
         f"  in {DEPTH_STEPS}ths of a world unit, 65535 for that and all that is farther",
     }
+    # `datasets` caches a folder by its last name and this header, so a new rendering has to change the header.
+    identity = f"fingerprint {manifest.fingerprint}"
     return f"""---
 pretty_name: CSS (Color-Shape-Size)
 license: apache-2.0
@@ -37,9 +39,11 @@ size_categories:
 - {_size_category(configuration.images)}
 configs:
 - config_name: images
+  description: {identity}
   default: true
 {_data_files("images-*.parquet")}
 - config_name: queries
+  description: {identity}
 {_data_files("queries.parquet")}
 dataset_info:
 - config_name: images

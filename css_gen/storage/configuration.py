@@ -1,8 +1,7 @@
-"""All that decides what a dataset holds. Two datasets of one configuration and one format version are equal."""
+"""Everything that decides what a dataset holds: equal configurations and format versions give equal datasets."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 from css_gen.rendering.nuisance import Jitter
 from css_gen.scenes.randomness import SplitId
@@ -15,10 +14,6 @@ MOST_IMAGES = 10_000_000
 """Every worker knows all references; beyond this they would take more than half a GiB."""
 
 SMALLEST_SIZE, LARGEST_SIZE = 16, 4096
-
-_SHARD_IMAGES = 500
-_SHARD_PIXELS = _SHARD_IMAGES * 224 * 224
-_FEWEST_SHARDS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,69 +115,6 @@ def split_images(images: int, test_fraction: float, split: SplitId) -> int:
     """How many of so many images a split holds; half an image goes to test."""
     test = int(images * test_fraction + 0.5)
     return test if split is SplitId.TEST else images - test
-
-
-@dataclass(frozen=True)
-class Shard:
-    """The unit of work, resume, checksum and distribution: images `start` to `stop` of a split, the stop excluded."""
-
-    split: SplitId
-    index: int
-    count: int
-    start: int
-    stop: int
-
-    @property
-    def name(self) -> str:
-        """The path of its file inside the dataset."""
-        return f"{split_name(self.split)}/images-{self.index:05d}-of-{self.count:05d}.parquet"
-
-
-@dataclass(frozen=True)
-class QueryFile:
-    """The other unit of work: all queries of a split."""
-
-    split: SplitId
-
-    @property
-    def name(self) -> str:
-        """The path of its file inside the dataset."""
-        return queries_name(self.split)
-
-
-Unit: TypeAlias = Shard | QueryFile
-
-
-def split_name(split: SplitId) -> str:
-    return split.name.lower()
-
-
-def queries_name(split: SplitId) -> str:
-    """The path of a split's queries inside the dataset."""
-    return f"{split_name(split)}/queries.parquet"
-
-
-def shard_count(images: int, size: int) -> int:
-    """How many shards hold a split: 500 images each at 224 pixels, fewer where images are larger, so that time and
-    memory stay bounded; at least four where there are images for them, so that small datasets are resumable too."""
-    most = max(1, min(_SHARD_IMAGES, _SHARD_PIXELS // size**2))
-    return max(-(-images // most), min(_FEWEST_SHARDS, images))
-
-
-def shards(configuration: Configuration, split: SplitId) -> Iterator[Shard]:
-    """A split's shards in order; their sizes differ by one image at most."""
-    images = configuration.split_images(split)
-    count = shard_count(images, configuration.size)
-    for index in range(count):
-        yield Shard(split, index, count, index * images // count, (index + 1) * images // count)
-
-
-def units(configuration: Configuration) -> Iterator[Unit]:
-    """Everything a dataset is made of. The queries come first: one task a split, and the longest."""
-    for split in SplitId:
-        yield QueryFile(split)
-    for split in SplitId:
-        yield from shards(configuration, split)
 
 
 def _require(condition: bool, option: str, expected: str, got: object) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.sampling import REFERENCES_PER_MODIFICATION, reference
 from css_gen.storage.configuration import Configuration, split_images
+from css_gen.storage.folder import our_files
+from css_gen.storage.plan import held_out
 from css_gen.storage.png import encode_png
-from css_gen.storage.shards import held_out, render_pixels
+from css_gen.storage.shard_writer import render_pixels
 
 _SAMPLES = 12
 _BYTES_OF_A_ROW = 200
@@ -48,7 +50,7 @@ def refuse_too_large(root: Path, needed: int) -> str | None:
     there = root if root.exists() else next(parent for parent in root.absolute().parents if parent.exists())
     free = shutil.disk_usage(there).free
     if root.is_dir():
-        free += sum(path.stat().st_size for path in root.rglob("*.parquet"))
+        free += sum((root / name).stat().st_size for name in our_files(root))
     if needed <= free:
         return None
     return (

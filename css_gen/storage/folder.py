@@ -8,19 +8,19 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from css_gen.errors import DatasetError
 from css_gen.scenes.randomness import SplitId
+from css_gen.storage import locking
 from css_gen.storage.atomic import PARTIAL_SUFFIX, write_atomically
 from css_gen.storage.card import CARD_NAME
-from css_gen.storage.configuration import Configuration, split_name
+from css_gen.storage.configuration import Configuration
 from css_gen.storage.manifest import MANIFEST_NAME, FileEntry, generator_version
+from css_gen.storage.plan import split_name
 
 _PROGRESS_NAME = ".progress"
 _LOCK_NAME = ".css-gen.lock"
@@ -30,21 +30,22 @@ _PARTIAL = re.compile(rf"\..+\.\d+{re.escape(PARTIAL_SUFFIX)}")
 
 
 @contextmanager
-def held(root: Path) -> Iterator[None]:
-    """Make the folder if need be and keep others from rendering into it.
+def held(root: Path, *, on_note: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Make the folder if need be and keep other processes from rendering into it.
+
+    Args:
+        on_note: called with one line if the file system has no locks.
 
     Raises:
-        DatasetError: somebody else is, or the path is a file.
+        DatasetError: another process renders into it, or the path is a file.
         OSError: the folder cannot be made or written to.
     """
     if root.exists() and not root.is_dir():
         raise DatasetError(f"{root} is a file; expected a folder, or a name that is free: choose another with --out")
     root.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(root / _LOCK_NAME, timeout=0):
-            yield
-    except Timeout:
-        raise DatasetError(f"another css-gen is at work in {root}; wait for it or use another folder") from None
+    busy = DatasetError(f"another css-gen process is using {root}; wait for it to finish or use another folder")
+    with locking.held(root / _LOCK_NAME, busy=busy, on_note=on_note):
+        yield
 
 
 def begin(root: Path, configuration: Configuration, done: dict[str, FileEntry]) -> None:

@@ -23,7 +23,7 @@ from torchvision.transforms import Compose, Normalize, ToTensor
 
 import css_gen.dataset
 from models.image_encoders import image_encoder
-from models.text_encoders import words_of
+from models.text_encoders.vocabulary import words_of
 
 SIZE, BATCH, WIDTH = 64, 32, 512
 

@@ -9,7 +9,7 @@ from css_gen.rendering.stage import VIEWS, jittered
 from css_gen.scenes.factors import Shape
 from css_gen.scenes.randomness import SplitId, Stream, stream
 from css_gen.storage.configuration import Configuration
-from css_gen.storage.shards import split_plan
+from css_gen.storage.plan import split_plan
 
 
 def plain_scene(configuration: Configuration, image_id: int) -> dict[str, Any]:

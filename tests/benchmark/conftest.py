@@ -16,7 +16,7 @@ from benchmark.runs.single_run import Bench
 from benchmark.tasks.css import Css
 from benchmark.training.progress import SilentRuns
 from css_gen.export.tirg import export_tirg
-from tests.benchmark.folders import make_fashion200k, make_mit_states
+from tests.benchmark.folders import make_fashion200k, make_fashion_iq, make_mit_states
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,6 +66,7 @@ def places(css_root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return {
         "css": css_root,
         "fashion200k": make_fashion200k(root / "fashion200k", train=40, test=30, queries=12, seed=0),
+        "fashion-iq": make_fashion_iq(root / "fashion-iq", train=9, val=7, queries=8, seed=0),
         "mitstates": make_mit_states(root / "mitstates", images=2, colours=3, seed=0),
         "css-original": original,
     }

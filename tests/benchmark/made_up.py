@@ -13,7 +13,8 @@ from benchmark.records.environment import Environment
 from benchmark.records.making import FinishedRun, new_record
 from benchmark.records.store import ComposerCard, CurvePoint, DatasetCard, Example, RunRecord, StoredFile
 from benchmark.scoring.evaluation import Evaluation
-from benchmark.scoring.recall import SLICES, Outcomes
+from benchmark.scoring.recall import Outcomes
+from benchmark.tasks.css import SLICES
 from benchmark.training.loop import Trained
 
 GALLERY = 200
@@ -26,14 +27,14 @@ def make_outcomes(*, hit_rate: float = 0.6, seed: int = 0, queries: int = 240, s
     rows = np.arange(queries)
     return Outcomes(
         ranks=np.where(hits, 1, rng.integers(2, GALLERY, queries)),
-        correct=np.ones(queries, dtype=np.int64),
+        relevant=np.ones(queries, dtype=np.int64),
         candidates=np.full(queries, GALLERY - 1),
-        first=rng.integers(0, GALLERY, queries),
+        top1=rng.integers(0, GALLERY, queries),
         sources=rows % sources,
         attributes={
-            "kind": np.array(SLICES["kind"])[rows % 4],
+            "kind": np.array(SLICES["kind"].values)[rows % 4],
             "combination": np.where(rows % 24 == 0, "novel", "seen"),
-            "objects": np.array(SLICES["objects"])[1 + rows % 8],
+            "objects": (1 + rows % 8).astype(np.str_),
         },
         part_ranks={"noun": np.ones(queries, dtype=np.int64)},
     )

@@ -14,14 +14,30 @@ from tests.benchmark.made_up import make_record
 _TOP = 8
 
 
-def save_run(leaderboards: Path, css_root: Path, *, seed: int = 0, with_examples: bool = True, **about: Any) -> Path:
-    """Save the record of a run that ranked the gallery of `css_root` at random, and return its path."""
+def save_run(
+    leaderboards: Path,
+    css_root: Path,
+    *,
+    seed: int = 0,
+    with_examples: bool = True,
+    rendering: Any = "its own",
+    **about: Any,
+) -> Path:
+    """Save the record of a run that ranked the gallery of `css_root` at random, and return its path.
+
+    `rendering` is what the record says of the dataset's configuration.
+    """
     outcomes, top = random_answers(css_root, seed=seed)
     dataset = css_gen.dataset.open(css_root)
     record = make_record(outcomes, seed=seed, fingerprint=dataset.fingerprint, **about)
     record = record.model_copy(
         update={
-            "dataset": record.dataset.model_copy(update={"gallery": len(dataset.split("test"))}),
+            "dataset": record.dataset.model_copy(
+                update={
+                    "gallery": len(dataset.split("test")),
+                    "rendering": dataset.manifest.configuration.to_json() if rendering == "its own" else rendering,
+                }
+            ),
             "examples": examples_of(outcomes, top) if with_examples else (),
             "curve": tuple(
                 CurvePoint(step=step, loss=5 / step, recall_at_1=step / 10 if step % 50 == 0 else None)
@@ -37,7 +53,7 @@ def random_answers(css_root: Path, *, seed: int) -> tuple[Outcomes, np.ndarray[A
     split = css_gen.dataset.open(css_root).split("test")
     keys = np.array(split.keys)
     rng = np.random.default_rng(seed)
-    tops, ranks, correct = [], [], []
+    tops, ranks, relevant = [], [], []
     for number, query in enumerate(split.queries):
         order = rng.permutation(len(split))
         order = order[order != query.source_id]
@@ -46,13 +62,13 @@ def random_answers(css_root: Path, *, seed: int) -> tuple[Outcomes, np.ndarray[A
         hits = keys[order] == keys[query.target_id]
         tops.append(order[:_TOP])
         ranks.append(1 + int(hits.argmax()))
-        correct.append(int(hits.sum()))
+        relevant.append(int(hits.sum()))
     top = np.array(tops)
     outcomes = Outcomes(
         ranks=np.array(ranks),
-        correct=np.array(correct),
+        relevant=np.array(relevant),
         candidates=np.full(len(tops), len(split) - 1),
-        first=top[:, 0],
+        top1=top[:, 0],
         sources=np.array([query.source_id for query in split.queries]),
         attributes={
             "kind": np.array([query.kind for query in split.queries]),

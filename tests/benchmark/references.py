@@ -34,21 +34,29 @@ def expected_loss(
 def rank_bounds(
     query: Vector, gallery: Sequence[Vector], source: int, wanted: int, labels: Sequence[int]
 ) -> tuple[int, int] | None:
-    """Best and worst place of the best right answer, over all orders of equally similar images; None without one."""
+    """Best and worst place of the best relevant image, over all orders of equally similar images; None without one."""
     candidates = [image for image in range(len(gallery)) if image != source]
     right = [kernel(query, gallery[image]) for image in candidates if labels[image] == wanted]
     if not right:
         return None
-    better = wrong_and_equal = 0
+    better = other_and_equal = 0
     for image in candidates:
         similarity = kernel(query, gallery[image])
         better += similarity > max(right)
-        wrong_and_equal += similarity == max(right) and labels[image] != wanted
-    return better + 1, better + wrong_and_equal + 1
+        other_and_equal += similarity == max(right) and labels[image] != wanted
+    return better + 1, better + other_and_equal + 1
+
+
+def mean_over_values(ranks: Sequence[int], values: Sequence[str], k: int) -> float:
+    """Recall@K in percent of the queries of each value, then the plain mean of these."""
+    by_value: dict[str, list[int]] = {}
+    for rank, value in zip(ranks, values, strict=True):
+        by_value.setdefault(value, []).append(rank)
+    return sum(100 * sum(rank <= k for rank in some) / len(some) for some in by_value.values()) / len(by_value)
 
 
 def is_hit(ranked: Sequence[int], wanted: int, labels: Sequence[int], k: int) -> bool:
-    """Whether one of the first K images is a right answer."""
+    """Whether one of the first K images is relevant."""
     for place, image in enumerate(ranked):
         if place == k:
             return False
@@ -57,7 +65,7 @@ def is_hit(ranked: Sequence[int], wanted: int, labels: Sequence[int], k: int) ->
     return False
 
 
-def chance(correct: int, candidates: int, k: int) -> float:
-    """The share of all orders of the candidates that have a right answer among the first K."""
-    orders = list(permutations([True] * correct + [False] * (candidates - correct)))
+def chance(relevant: int, candidates: int, k: int) -> float:
+    """The share of all orders of the candidates that have a relevant image among the first K."""
+    orders = list(permutations([True] * relevant + [False] * (candidates - relevant)))
     return sum(any(order[:k]) for order in orders) / len(orders)

@@ -70,7 +70,7 @@ def test_wrong_usage_of_render(run_css_gen, tmp_path, monkeypatch, arguments, pa
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["rendr"], ["No such command 'rendr'"]),
+        (["rendr"], ["unknown command 'rendr': did you mean render?"]),
         (["info"], ["Missing argument 'FOLDER'"]),
         (["show", "x", "--queries", "0"], ["'--queries'"]),
         (["show", "x", "--split", "validation"], ["'--split'"]),
@@ -133,7 +133,7 @@ def test_a_folder_in_the_place_of_a_shard(run_css_gen, tiny_copy):
 
 def test_two_at_once_in_one_folder(run_css_gen, tmp_path):
     with FileLock(tmp_path / ".css-gen.lock"):
-        assert_one_line(run_css_gen(*RENDER, "--out", tmp_path), 1, "another css-gen is at work", tmp_path)
+        assert_one_line(run_css_gen(*RENDER, "--out", tmp_path), 1, "another css-gen process is using", tmp_path)
 
 
 def test_half_a_dataset_of_another_configuration(run_css_gen, tmp_path):

@@ -141,7 +141,7 @@ def test_another_configuration_is_another_fingerprint(few, tmp_path, change):
 
 def test_the_fingerprint_does_not_depend_on_how_files_are_stored(few, tmp_path, contents, monkeypatch):
     monkeypatch.setattr("css_gen.storage.png._LEVEL", 3)
-    monkeypatch.setattr("css_gen.storage.shards.ROW_GROUP_IMAGES", 2)
+    monkeypatch.setattr("css_gen.storage.shard_writer.ROW_GROUP_IMAGES", 2)
     other = render(tmp_path / "css", FEW, jobs=1)
     assert other.fingerprint == dataset.open(few).fingerprint
     assert contents(tmp_path / "css") != contents(few)
@@ -226,3 +226,33 @@ print(json.dumps({{
     assert loaded["ids"] == list(range(len(split)))
     assert loaded["texts"] == [query.text for query in opened.split("train").queries]
     assert loaded["splits"] == {"train": 20, "test": 20}
+
+
+def test_huggingface_datasets_loads_this_rendering_and_not_one_of_the_same_name(tmp_path):
+    """It caches a folder by its last name and its card, so every card has to be another."""
+    for seed, folder in enumerate(("a", "b", "again")):
+        render(tmp_path / folder / "css", Configuration(images=40, size=16, seed=seed), jobs=1)
+    script = f"""
+import json, pathlib, shutil, datasets
+root = pathlib.Path({str(tmp_path)!r})
+def first(folder):
+    rows = datasets.load_dataset(str(root / folder / "css"), split="test")
+    queries = datasets.load_dataset(str(root / folder / "css"), "queries", split="test")
+    return [rows[0]["key"], queries["text"][:]]
+found = [first("a"), first("b"), first("a")]
+shutil.rmtree(root / "a" / "css")
+shutil.copytree(root / "again" / "css", root / "a" / "css")
+print(json.dumps([*found, first("a")]))
+"""
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "cache"), "PATH": "/usr/bin:/bin"}
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
+    assert ran.returncode == 0, ran.stderr
+    splits = [dataset.open(tmp_path / folder / "css").split("test") for folder in ("a", "b")]
+    before = dataset.open(tmp_path / "a" / "css").fingerprint
+    assert before == dataset.open(tmp_path / "again" / "css").fingerprint
+    again, other = ([split.keys[0], [query.text for query in split.queries]] for split in splits)
+    first_a, first_b, second_a, replaced = json.loads(ran.stdout)
+    assert first_b == other
+    assert replaced == again
+    assert second_a == first_a
+    assert len({json.dumps(rows) for rows in (first_a, other, again)}) == 3

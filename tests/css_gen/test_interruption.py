@@ -105,7 +105,7 @@ def test_control_c_ends_in_one_line(start, uninterrupted, tmp_path, contents, jo
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = process.communicate()
     assert process.returncode == 130
-    assert stderr.splitlines()[-1] == "css-gen: error: interrupted; the same command goes on where it stopped"
+    assert stderr.splitlines()[-1] == "css-gen: error: interrupted; run the same command again to resume"
     assert "Traceback" not in stderr
     assert not list(out.rglob("*.partial"))
     finish(out)

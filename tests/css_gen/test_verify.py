@@ -14,9 +14,10 @@ import pytest
 from css_gen import dataset
 from css_gen.errors import DatasetError
 from css_gen.render import render
+from css_gen.repair import repair
 from css_gen.storage.configuration import Configuration
 from css_gen.storage.png import encode_png
-from css_gen.verify import repair, verify
+from css_gen.verify import verify
 
 SHARD = "train/images-00001-of-00004.parquet"
 QUERIES = "test/queries.parquet"
@@ -286,7 +287,7 @@ def test_files_of_nobody_are_no_problem(small_copy):
 
 def test_another_version_does_not_repair(small_copy, monkeypatch):
     (small_copy / SHARD).unlink()
-    for module in ("storage.manifest", "storage.shards", "verify"):
+    for module in ("storage.manifest", "storage.schema", "repair"):
         monkeypatch.setattr(f"css_gen.{module}.generator_version", lambda: "99.0")
     with pytest.raises(DatasetError, match=r"and this is 99\.0.*pip install"):
         repair(small_copy, jobs=1)

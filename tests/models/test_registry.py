@@ -8,7 +8,8 @@ from torch import Tensor
 import models
 from models import Composer, ComposerInfo, TextFeatures, create, names, register
 from models.composers.tirg import Tirg
-from models.registry import RegistryError, get
+from models.errors import RegistryError
+from models.registry import get
 
 INFO = ComposerInfo(name="mine", title="Mine", paper="Nobody, 2026", year=2026, url="https://example.org")
 

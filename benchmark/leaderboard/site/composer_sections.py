@@ -22,7 +22,7 @@ class Section:
         runs: those of the row, by seed.
         recipe: the configuration's parts, flat: "training.steps" and its value.
         missing: why there are neither errors nor shelves; empty where there are.
-        errors: wrong answers of all runs by kind; None where the dataset is not at hand.
+        errors: wrong answers of all runs by kind; None where the dataset cannot be rendered.
         answers: how many answers all runs gave, right or wrong.
         shelves: pictures from the run with seed `shelves_seed`; empty where no record has examples.
     """
@@ -52,10 +52,7 @@ def section(
     Args:
         place: of the section on its page.
         runs: the row's.
-        rendered: the board's dataset, or why it is not to be seen.
-
-    Raises:
-        DatasetError: a file of the dataset is damaged.
+        rendered: the board's dataset, or why it cannot be shown.
     """
     there = rendered if isinstance(rendered, Rendered) else None
     with_examples = next((run for run in runs if run.record.examples), None)

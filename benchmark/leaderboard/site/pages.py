@@ -1,8 +1,7 @@
-"""Records to a folder of pages: gather what each shows, render it, write what changed, remove what is no more."""
+"""Turn records into a folder of pages: gather what each shows, write what changed, remove what is out of date."""
 
 import base64
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from markupsafe import Markup
 from benchmark import tasks as datasets
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.boards import ALL, Board, build, comparable
+from benchmark.leaderboard.columns import duration, shown_on
 from benchmark.leaderboard.files import Written, load_records
 from benchmark.leaderboard.site.composer_sections import Section, section
 from benchmark.leaderboard.site.errors_counted import ErrorKind
@@ -22,19 +22,17 @@ from benchmark.leaderboard.site.gallery import of_dataset
 from benchmark.leaderboard.site.rendered import Rendered, find_rendered
 from benchmark.leaderboard.site.sources import source_files
 from benchmark.leaderboard.site.thumbnails import SIDE, Thumbnails
-from benchmark.leaderboard.tables import duration
 from benchmark.records.store import SUBMISSIONS, StoredRecord
 from benchmark.scoring.recall import KS
-from benchmark.tasks.published import SOURCES, published_table
-from css_gen.errors import DatasetError
+from benchmark.tasks import SOURCES
 from css_gen.storage.atomic import write_atomically
-from models.registry import RegistryError, get
+from models.errors import RegistryError
+from models.registry import get
 
 _STYLE = "style.css"
-_OURS = ("*.html", "board/*.html", "composer/*/*.html", "dataset/*.html", "images/*.webp")
-"""What is removed if no record asks for it any more."""
-
-_HEADINGS = {"kind": "kind of modification", "combination": "combination", "objects": "objects in the source"}
+_ON_THE_FRONT = 4
+_WRITTEN = ("*.html", "board/*.html", "composer/*/*.html", "dataset/*.html", "images/*.webp")
+"""Removed where no record asks for them any more."""
 
 
 class _Table(NamedTuple):
@@ -45,39 +43,32 @@ class _Table(NamedTuple):
     rendered: Rendered | str
 
 
-def write_site(records_root: Path, out_root: Path, places: dict[str, Path]) -> Written:
-    """Write the site of these records to `out_root/site`, from which what is no more is removed.
-
-    Args:
-        places: folders of datasets by name, for those that do not lie in `data/`.
+def write_site(records_root: Path, out_root: Path) -> Written:
+    """Write the site of these records to `out_root/site`. Pages and pictures that no record asks for are removed.
 
     Raises:
-        UsageError: a place is given for a dataset that there is not.
-        BenchmarkError: there is no folder of records, the dataset at hand is damaged, or the site cannot be written.
+        BenchmarkError: there is no folder of records, or the site cannot be written.
     """
-    datasets.require_known(places)
     root = out_root / "site"
     try:
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(out_root / ".leaderboards.lock"):
             stored, problems = load_records(records_root)
-            files = _site(stored, out_root / SUBMISSIONS, places)
+            files = _site(stored, out_root / SUBMISSIONS)
             for name, content in files.items():
                 _write(root / name, content)
             kept = {root / name for name in files}
-            for stale in {path for pattern in _OURS for path in root.glob(pattern)} - kept:
+            for stale in {path for pattern in _WRITTEN for path in root.glob(pattern)} - kept:
                 stale.unlink()
-    except DatasetError as error:
-        raise BenchmarkError(str(error)) from None
     except OSError as error:
         raise BenchmarkError(f"{root}: the site cannot be written ({error.strerror}); check the folder") from None
     return Written(tuple(root / name for name in files), tuple(problems))
 
 
-def _site(stored: Sequence[StoredRecord], submissions: Path, places: dict[str, Path]) -> dict[str, bytes]:
+def _site(stored: Sequence[StoredRecord], submissions: Path) -> dict[str, bytes]:
     """Every file's content under its path in the site."""
     thumbnails = Thumbnails()
-    tables = list(_tables(stored, places, thumbnails))
+    tables = list(_tables(stored, thumbnails))
     by_protocol: dict[str, list[_Table]] = {name: [] for name in datasets.names()}
     for table in tables:
         by_protocol.setdefault(table.board.protocol, []).append(table)
@@ -92,10 +83,16 @@ def _site(stored: Sequence[StoredRecord], submissions: Path, places: dict[str, P
         up = "../" * path.count("/")
         files[path] = environment.get_template(template).render(up=up, **values).encode()
 
-    page("index.html", "index.html.jinja", by_protocol=by_protocol, by_dataset=by_dataset)
+    shown = next((table.rendered for table in tables if isinstance(table.rendered, Rendered)), None)
+    examples = of_dataset(shown, thumbnails)[:_ON_THE_FRONT] if shown else []
+    page("index.html", "index.html.jinja", by_protocol=by_protocol, by_dataset=by_dataset, examples=examples)
     for protocol, found in by_protocol.items():
-        published = [(_title_of(row.composer), row) for row in published_table(protocol)]
-        page(f"board/{protocol}.html", "board.html.jinja", protocol=protocol, tables=found, published=published)
+        task = datasets.find(protocol)
+        rows = sorted(task.published if task else (), key=lambda row: -row.recall[1])
+        published = [(_title_of(row.method), row) for row in rows]
+        columns = shown_on("site", task)
+        path = f"board/{protocol}.html"
+        page(path, "board.html.jinja", protocol=protocol, tables=found, published=published, columns=columns)
         for name, sections in _by_composer(found).items():
             sources = source_files(name, submissions)
             path = f"composer/{protocol}/{name}.html"
@@ -108,21 +105,21 @@ def _site(stored: Sequence[StoredRecord], submissions: Path, places: dict[str, P
             "dataset.html.jinja",
             tables=found,
             missing="" if there else rendered,
-            manifest=there.manifest if there else None,
+            rendered=there,
             examples=of_dataset(there, thumbnails) if there else [],
-            counts=_counts(there) if there else {},
+            counts=there.counts() if there else {},
         )
     files[_STYLE] = _text(environment, _STYLE).encode()
     return files | {f"images/{name}": content for name, content in sorted(thumbnails.files.items())}
 
 
-def _tables(stored: Sequence[StoredRecord], places: dict[str, Path], thumbnails: Thumbnails) -> Iterator[_Table]:
+def _tables(stored: Sequence[StoredRecord], thumbnails: Thumbnails) -> Iterator[_Table]:
     opened: dict[tuple[str, str], Rendered | str] = {}
     for board, runs in zip(build(stored), comparable(stored), strict=True):
-        data = (datasets.info(board.protocol).folder_name if board.protocol in datasets.names() else board.protocol,)
-        place = (*data, board.dataset.fingerprint)
+        task = datasets.find(board.protocol)
+        place = (task.folder if task else board.protocol, board.dataset.fingerprint)
         if place not in opened:
-            opened[place] = find_rendered(runs[0], places)
+            opened[place] = find_rendered(runs[0])
         rendered = opened[place]
         of_row = {row.composer.name: [run for run in runs if run.record.composer == row.composer] for row in board.rows}
         sections = (
@@ -138,28 +135,6 @@ def _by_composer(tables: Sequence[_Table]) -> dict[str, list[Section]]:
         for each in table.sections:
             found.setdefault(each.row.composer.name, []).append(each)
     return dict(sorted(found.items()))
-
-
-def _counts(rendered: Rendered) -> dict[str, dict[str, int]]:
-    """Numbers of a dataset by what is counted, then by split."""
-    splits = {name: rendered.dataset.split(name) for name in rendered.dataset.split_names}
-    counts: dict[str, dict[str, int]] = {}
-
-    def count(label: str, split: str, number: int) -> None:
-        counts.setdefault(label, {})[split] = number
-
-    for name, split in splits.items():
-        queries = list(split.iter_queries())
-        count("images", name, split.counts.images)
-        count("references, from which queries start", name, split.counts.references)
-        count("different scenes", name, len(set(split.keys)))
-        count("queries", name, len(queries))
-        count("different texts", name, len({query.text for query in queries}))
-        kinds = Counter(query.kind for query in queries)
-        for kind in sorted(kinds):
-            count(f"queries: {kind}", name, kinds[kind])
-        count("queries on combinations that train never shows", name, sum(query.novel for query in queries))
-    return counts
 
 
 def _environment() -> Environment:
@@ -179,7 +154,7 @@ def _environment() -> Environment:
         "side": SIDE,
         "published_sources": SOURCES,
         "title_of_protocol": _title_of_protocol,
-        "headings": _HEADINGS,
+        "headings": _headings(),
         "script": Markup(script),
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
@@ -192,7 +167,13 @@ def _text(environment: Environment, name: str) -> str:
 
 
 def _title_of_protocol(protocol: str) -> str:
-    return datasets.info(protocol).title if protocol in datasets.names() else protocol
+    task = datasets.find(protocol)
+    return task.about if task else protocol
+
+
+def _headings() -> dict[str, str]:
+    """Of slices, by attribute."""
+    return {name: each.heading for task in map(datasets.get, datasets.names()) for name, each in task.slices.items()}
 
 
 def _title_of(composer: str) -> str:
@@ -203,8 +184,8 @@ def _title_of(composer: str) -> str:
 
 
 def _percent(value: float) -> str:
-    """One decimal; two digits that say something where it is below one."""
-    return f"{value:.1f}" if value >= 1 or value == 0 else f"{value:.2g}"
+    """Format with one decimal, or with two significant digits below one."""
+    return f"{value:.1f}" if value >= 1 or value == 0 else f"{value:#.2g}"
 
 
 def _path(path: str) -> str:

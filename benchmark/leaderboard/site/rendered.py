@@ -1,86 +1,138 @@
-"""The rendered dataset that a record was scored on, if it lies at hand: scenes, queries and pictures of its splits."""
+"""The rendered dataset that a record was scored on, made again from its configuration: nothing is read from disk.
 
-from dataclasses import dataclass
+Scenes and queries are pure functions of the configuration, and an image takes milliseconds, so that a site needs the
+records alone. What differs from the records is found before anything is shown.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-import css_gen.dataset
-from benchmark import tasks as datasets
-from benchmark.errors import UsageError
+from benchmark import tasks
 from benchmark.records.store import StoredRecord
 from css_gen.dataset import QueryRow
-from css_gen.errors import DatasetError
+from css_gen.scenes.randomness import SplitId
+from css_gen.scenes.sampling import REFERENCES_PER_MODIFICATION, SplitPlan
 from css_gen.scenes.scene import Scene
-from css_gen.storage.manifest import Manifest
+from css_gen.storage.configuration import Configuration
+from css_gen.storage.plan import held_out, split_name, split_plan
+from css_gen.storage.shard_writer import render_pixels
 
-_SCORED_SPLIT = "test"
-_WITH_FLAT_SOURCES = "css-2d3d"
+_SCORED = SplitId.TEST
+_LARGEST_IMAGE = 224
+"""Width and height in pixels above which images are not rendered, since they are shown much smaller."""
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A dataset of css-gen's, read when it is needed. Reading raises DatasetError for a file that is damaged."""
+    """A dataset of css-gen's: what its scored split shows and asks, and pictures of it."""
 
-    dataset: css_gen.dataset.Dataset
-
-    @property
-    def manifest(self) -> Manifest:
-        return self.dataset.manifest
+    configuration: Configuration
 
     @cached_property
-    def split(self) -> css_gen.dataset.Split:
-        """The split that records are scored on."""
-        return self.dataset.split(_SCORED_SPLIT)
+    def plans(self) -> dict[SplitId, SplitPlan]:
+        """Of every split. Raises ValueError if a split has too few images."""
+        return {split: split_plan(self.configuration, split) for split in SplitId}
 
     @cached_property
     def scenes(self) -> list[Scene]:
         """Of every image of the gallery."""
-        return [self.split.scene(row) for row in range(len(self.split))]
+        return _scenes(self.plans[_SCORED])
 
     @cached_property
     def queries(self) -> list[QueryRow]:
-        return self.split.queries
+        """Of the scored split, in the order of their ids."""
+        return _queries(self.plans[_SCORED], self.configuration.names)
+
+    @property
+    def held_out(self) -> dict[str, Any]:
+        """The shape-colour combinations that one split alone shows, by split."""
+        found: dict[str, Any] = held_out(self.configuration).to_json()
+        return found
+
+    def pixels(self, image: int, column: str) -> NDArray[np.uint8]:
+        """Render an image of the gallery: column "image_3d" or "image_2d", uint8 (S, S, 3)."""
+        size = min(self.configuration.size, _LARGEST_IMAGE)
+        small = replace(self.configuration, size=size, extras=())
+        solid, flat = render_pixels(small, _SCORED, image, self.scenes[image])
+        return solid if column == "image_3d" else flat
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Count images, scenes, queries and texts: numbers by what is counted, then by split."""
+        counts: dict[str, dict[str, int]] = {}
+
+        def count(label: str, split: str, number: int) -> None:
+            counts.setdefault(label, {})[split] = number
+
+        for split, plan in self.plans.items():
+            name = split_name(split)
+            scored = split is _SCORED
+            scenes = self.scenes if scored else _scenes(plan)
+            queries = self.queries if scored else _queries(plan, self.configuration.names)
+            count("images", name, plan.images)
+            count("references, from which queries start", name, plan.references)
+            count("different scenes", name, len({scene.key for scene in scenes}))
+            count("queries", name, len(queries))
+            count("different texts", name, len({query.text for query in queries}))
+            kinds = Counter(query.kind for query in queries)
+            for kind in sorted(kinds):
+                count(f"queries: {kind}", name, kinds[kind])
+            count("queries on combinations that train never shows", name, sum(query.novel for query in queries))
+        return counts
 
     def is_of(self, run: StoredRecord) -> bool:
         """Whether the run was scored on these queries and this gallery."""
-        return (
-            run.record.dataset.fingerprint == self.dataset.fingerprint
-            and run.record.dataset.gallery == len(self.split)
-            and np.array_equal(run.outcomes.sources, [query.source_id for query in self.queries])
-        )
+        plan = self.plans[_SCORED]
+        # Sizes first, so that a record cannot make this draw more scenes than it has queries.
+        if (run.record.dataset.gallery, len(run.outcomes)) != (plan.images, plan.images - plan.references):
+            return False
+        return np.array_equal(run.outcomes.sources, [query.source_id for query in self.queries])
 
 
-def find_rendered(run: StoredRecord, places: dict[str, Path]) -> Rendered | str:
-    """The dataset of a record, or a sentence that says why it cannot be shown.
-
-    Args:
-        places: folders by dataset name, for those that do not lie in `data/`.
-    """
-    record = run.record
+def find_rendered(run: StoredRecord) -> Rendered | str:
+    """The dataset of a record, or a sentence that says why it cannot be shown."""
+    task = tasks.find(run.record.protocol)
+    if task is None:
+        return "This task is not registered here, so there are no pictures of it."
+    if not task.is_rendered:
+        return "We may not redistribute these images, so there are no pictures."
+    if run.record.dataset.rendering is None:
+        return "The records do not say how their dataset is rendered, so there are no pictures and no counts of errors."
     try:
-        info = datasets.info(record.protocol)
-    except UsageError:
-        return "This task is not one of ours, so there are no pictures of it here."
-    if info.make is None:
-        return "The images are their owners' to show, so there are no pictures here."
-    root = datasets.locate(record.protocol, places)
-    how = f"Where it lies, `tirg-bench leaderboard --html --data {info.folder_name}=PATH` adds them."
-    nowhere = f"The dataset {record.dataset.fingerprint[:8]} was not at hand when this page was made, so there are"
-    try:
-        found = Rendered(css_gen.dataset.open(root))
-        if found.dataset.fingerprint != record.dataset.fingerprint:
-            other = found.dataset.fingerprint[:8]
-            return f"{nowhere} no pictures and no counts of errors (another one, {other}, was). {how}"
-        if not found.is_of(run):
-            return "The record names the dataset at hand but other queries, so there are no pictures."
-        _ = found.scenes
-    except (DatasetError, OSError, ValueError, KeyError):
-        return f"{nowhere} no pictures and no counts of errors. {how}"
+        found = Rendered(Configuration.from_json(run.record.dataset.rendering))
+        fits = found.is_of(run)
+    except (ValueError, TypeError) as error:
+        return f"The records' dataset cannot be rendered here ({error}), so there are no pictures."
+    if not fits:
+        return "The records hold other queries than their dataset's configuration gives here, so there are no pictures."
     return found
 
 
 def view_of_sources(protocol: str) -> str:
-    """The column of images that queries of a protocol start from."""
-    return "image_2d" if protocol == _WITH_FLAT_SOURCES else "image_3d"
+    """The column of images that queries of a task start from."""
+    task = tasks.find(protocol)
+    return f"image_{(task and task.source_view) or '3d'}"
+
+
+def _scenes(plan: SplitPlan) -> list[Scene]:
+    return [plan.scene(image) for image in range(plan.images)]
+
+
+def _queries(plan: SplitPlan, names: str) -> list[QueryRow]:
+    return [
+        QueryRow(
+            query_id=query.index,
+            source_id=query.source,
+            target_id=query.target,
+            modification_id=query.index // REFERENCES_PER_MODIFICATION,
+            text=query.modification.text_with(names),
+            modification=query.modification,
+            kind=query.modification.kind,
+            novel=query.novel,
+        )
+        for query in plan.queries(0, plan.images - plan.references)
+    ]

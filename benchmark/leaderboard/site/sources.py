@@ -4,7 +4,8 @@ import inspect
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.registry import RegistryError, get
+from models.errors import RegistryError
+from models.registry import get
 
 _LONGEST = 100_000
 """In bytes, of a file that a page shows."""

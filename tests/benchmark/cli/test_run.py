@@ -234,7 +234,7 @@ def test_without_a_command_there_is_help_and_code_2(tirg_bench: TirgBench) -> No
 
 def test_list_says_what_can_be_set_and_where_data_is_absent(tirg_bench: TirgBench) -> None:
     text = " ".join(tirg_bench("list").stdout.split())
-    for key in Recipe.keys():  # noqa: SIM118
+    for key in Recipe.keys():  # noqa: SIM118  not a dict
         assert key in text
     assert "training.steps 550 6000 2000 160000" in text
     assert "data/css (absent: `run` makes it)" in text
@@ -297,11 +297,11 @@ def test_an_unexpected_error_has_a_traceback_with_debug_alone(
     assert "Traceback" in tirg_bench("list", "--debug").stderr
 
 
-def test_interrupted_says_that_it_can_go_on(tirg_bench: TirgBench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_says_how_to_resume(tirg_bench: TirgBench, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop() -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(models, "names", stop)
     result = tirg_bench("list")
     assert result.exit_code == 130
-    assert "the same command goes on where it stopped" in result.stderr
+    assert "interrupted; run the same command again to resume" in result.stderr

@@ -21,7 +21,7 @@ import css_gen.dataset
 from benchmark import tasks as datasets
 from benchmark.cli.main import main
 from benchmark.datasets.folder_images import decode
-from benchmark.datasets.pixels import reduced
+from benchmark.datasets.rendered_css import reduced
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.recipe.identity import Run
@@ -30,8 +30,12 @@ from benchmark.recipe.schema import Recipe
 from benchmark.runs.single_run import Bench, make_record
 from benchmark.scoring.evaluation import embed_gallery, embed_queries
 from benchmark.scoring.ranking import rank_targets
-from benchmark.search.answer import Embedded, Model, embed, ranked, read_model, understood
-from benchmark.search.gallery import DatasetGallery, FolderGallery, query_from_file, resampling
+from benchmark.search.embedding import Embedded, encode_gallery, encode_query, ranked
+from benchmark.search.folder_gallery import FolderGallery
+from benchmark.search.gallery import DatasetGallery
+from benchmark.search.model import Model
+from benchmark.search.query_image import query_from_file, resampling
+from benchmark.search.wording import understood
 from benchmark.tasks.css import Css
 from benchmark.training.checkpoint import Checkpoint
 from benchmark.training.progress import SilentRuns
@@ -49,8 +53,8 @@ def runs(places: dict[str, Path], tiny_config: Recipe, tmp_path_factory: pytest.
         base=tiny_config, runtime=Runtime(), reporter=SilentRuns(), leaderboards=root / "boards", runs=root / "runs"
     )
     for protocol in ("css", "css-2d3d", "mit-states"):
-        place = places[datasets.info(protocol).folder_name]
-        opened = datasets.info(protocol).open(place, image_size=16, reporter=SilentRuns(), skip_broken=False)
+        place = places[datasets.get(protocol).folder]
+        opened = datasets.get(protocol).open(place, image_size=16, reporter=SilentRuns(), skip_broken=False)
         run = Run(protocol, "tirg", tiny_config, 0, opened.fingerprint, opened.spatial)
         make_record(run, opened, bench, protocol)
     return root / "runs"
@@ -58,7 +62,7 @@ def runs(places: dict[str, Path], tiny_config: Recipe, tmp_path_factory: pytest.
 
 @pytest.fixture(scope="session")
 def model(runs: Path) -> Model:
-    return read_model(next((runs / "css/tirg").glob("quick-changed-*/model.safetensors")))
+    return Model.load(the_model(runs), device="cpu")
 
 
 @pytest.fixture(scope="session")
@@ -68,13 +72,15 @@ def gallery(css_root: Path) -> DatasetGallery:
 
 @pytest.fixture
 def search(runs: Path, places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
-    """Run `tirg-bench search` on these models and datasets, in an empty folder; options that are given come last."""
+    """Run `tirg-bench search` on these models and datasets, in an empty folder; a place given here comes instead."""
     monkeypatch.chdir(tmp_path)
     given = [f"--data={name}={root}" for name, root in places.items()]
 
     def run(*options: object, composer: str | None = "tirg") -> Result:
         named = [f"--composer={composer}"] if composer else []
-        arguments = ["search", *named, f"--runs={runs}", "--device=cpu", *given, *map(str, options)]
+        asked = list(map(str, options))
+        others = [place for place in given if not any(option.startswith(place.partition("=/")[0]) for option in asked)]
+        arguments = ["search", *named, f"--runs={runs}", "--device=cpu", *others, *asked]
         return CliRunner().invoke(main, arguments)
 
     return run
@@ -104,15 +110,17 @@ def found_by(search: Search, *options: object) -> list[tuple[str, ...]]:
 def embedded_by(model: Model, gallery: DatasetGallery, row: int, text: str) -> Embedded:
     accelerator = make_accelerator("cpu", "fp32")
     image = gallery.query_by_row(row)
-    return embed(model.network, image, text, gallery, own_row=row, accelerator=accelerator, reporter=SilentRuns())
+    encoded = encode_gallery(model.network, gallery, accelerator=accelerator, reporter=SilentRuns())
+    query = encode_query(model.network, image, text, accelerator=accelerator)
+    return Embedded(query, encoded.images, encoded.rows, encoded.places_of(image, own_row=row))
 
 
 def test_ranking_is_that_of_scoring(model: Model, gallery: DatasetGallery) -> None:
     """The same query through the functions that score a run gives the same embeddings and the same order."""
     split, accelerator = gallery.split, make_accelerator("cpu", "fp32")
-    queries = embed_queries(model.network, split, accelerator=accelerator, chunk=16)
-    images = embed_gallery(model.network, split.gallery, accelerator=accelerator, chunk=16)
-    own, labels = (torch.from_numpy(rows) for rows in (split.queries.own, split.labels))
+    queries = embed_queries(model.network, split, accelerator=accelerator, batch_size=16)
+    images = embed_gallery(model.network, split.gallery, accelerator=accelerator, batch_size=16)
+    own, labels = (torch.from_numpy(rows) for rows in (split.queries.source_images, split.labels))
     top = rank_targets(queries, images, own, labels[split.queries.targets], labels, top_k=5).top
     for query in range(0, len(split.queries), 9):
         embedded = embedded_by(model, gallery, int(split.queries.sources[query]), split.queries.texts[query])
@@ -122,9 +130,9 @@ def test_ranking_is_that_of_scoring(model: Model, gallery: DatasetGallery) -> No
 
 def test_flat_names_are_read_as_solid_ones_where_the_model_knows_these_alone() -> None:
     solid = Vocabulary(("cube", "cylinder", "make", "red", "sphere"))
-    assert understood("make circle red", solid, is_css=True).text == "make sphere red"
+    assert understood("make circle red", solid.words, css_texts=True).text == "make sphere red"
     both = Vocabulary(("cube", "make", "rectangle"))
-    assert understood("make cube", both, is_css=True).notes == ()
+    assert understood("make cube", both.words, css_texts=True).notes == ()
 
 
 @pytest.mark.parametrize("protocol", ["css", "css-2d3d", "mit-states"])

@@ -72,7 +72,7 @@ def test_check_says_what_fails(tirg_bench: TirgBench) -> None:
     result = tirg_bench("check", "mine.py")
     assert result.exit_code == 1
     assert "FAILS  a row depends on its own query alone" in result.stdout
-    assert "expected the same output for a query whatever stands beside it" in result.stdout
+    assert "expected the same output for a query whatever else is in its batch" in result.stdout
     assert "mine.py: 1 of the contract's points does not hold" in result.stderr
 
 

@@ -50,7 +50,7 @@ def assert_draws_are_the_pairs(captions: list[str], allowed: np.ndarray, draws: 
     assert sources.tolist() == sorted({source for source, _ in expected})
     rng = np.random.default_rng(0)
     for source in sources.tolist():
-        drawn = [swaps.draw(source, allowed, rng) for _ in range(draws)]
+        drawn = [swaps.draw(source, allowed, rng=rng) for _ in range(draws)]
         assert {(source, target): text for text, target in drawn}.items() <= expected.items()
         if draws >= 200:
             assert {target for _, target in drawn} == {target for one, target in expected if one == source}
@@ -78,7 +78,7 @@ def test_without_siblings_nothing_can_be_drawn() -> None:
     assert not len(swaps.sources(everything))
     assert swaps.texts == ()
     with pytest.raises(ValueError, match="no sibling"):
-        swaps.draw(0, everything, np.random.default_rng(0))
+        swaps.draw(0, everything, rng=np.random.default_rng(0))
 
 
 @given(captions)

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console, RenderableType
 
 import models
+from benchmark import tasks
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard import files as leaderboard
 from benchmark.leaderboard.boards import ALL, Board
@@ -20,8 +21,7 @@ from benchmark.leaderboard.files import build, load_records, print_table, write_
 from benchmark.recipe.changes import override
 from benchmark.recipe.presets import PRESETS
 from benchmark.records.store import Tier, save_record
-from benchmark.scoring.recall import KS, SLICES
-from benchmark.tasks.published import LATER, PAPER, SOURCES, published_recall
+from benchmark.scoring.recall import KS
 from tests.benchmark.made_up import make_outcomes, make_record
 
 
@@ -146,7 +146,9 @@ def test_runs_that_do_not_compare_share_no_table(root: Path) -> None:
 
 def test_the_page_says_what_the_records_say(root: Path) -> None:
     (board,) = boards_of(root)
-    ranking, cost, parts, kind, combination, objects = tables(page(root))
+    ranking, cost, parts, kind, combination, objects, later = tables(page(root))
+    assert later[0] == ["Method", "Image encoder", "R@1", "R@5", "R@10", "R@50", "Source"]
+    assert later[1] == ["LGLI", "ResNet-18", "93.3", "-", "-", "-", "V"]
     assert parts[0] == ["Composer", "noun R@1", "noun R@5", "noun R@10", "noun R@50"]
     assert {tuple(line[1:]) for line in parts[1:]} == {("100.0",) * 4}
     assert ranking[0] == ["#", "Composer", "R@1", "95% interval", "Group", "R@5", "R@10", "R@50", "Seeds", "Original"]
@@ -163,16 +165,16 @@ def test_the_page_says_what_the_records_say(root: Path) -> None:
     assert [line[-1] for line in ranking[1:]] == ["73.7 V", "65.6 M", "0.1 M", ""]
     assert ranking[-1] == ["", "*chance*", "0.5", "", "", "2.5", "5", "25", "", ""]
     assert cost[1] == ["TIRG", "2019", "1.52 M", "0.14 M", "252", "3 min 05 s", "self-reported", "Some CPU", ""]
-    assert kind[0][1:] == list(SLICES["kind"])
-    assert combination[0][1:] == list(SLICES["combination"])
-    assert objects[0][1:] == list(SLICES["objects"])
+    slices = tasks.get("css").slices
+    assert kind[0][1:] == list(slices["kind"].values)
+    assert combination[0][1:] == list(slices["combination"].values)
     assert kind[-1] == ["*queries*", "60", "60", "60", "60"]
-    assert objects[-1][1:3] == ["0", "30"]
-    assert objects[1][1] == objects[-2][1] == "-"
+    assert objects[0][1:] == ["1", "2", "3", "4", "5", "6", "7", "8"], "what no query has is not shown"
+    assert objects[-1] == ["*queries*", *["30"] * 8]
 
 
 def test_small_slices_show_no_interval(root: Path) -> None:
-    *_, combination, _ = tables(page(root))
+    *_, combination, _, _ = tables(page(root))
     assert combination[-1] == ["*queries*", "230", "10"]
     for line in combination[1:-2]:
         assert "[" in line[1]
@@ -182,7 +184,7 @@ def test_small_slices_show_no_interval(root: Path) -> None:
 def test_tables_read_well_raw(root: Path) -> None:
     text = page(root)
     blocks = [block for block in text.split("\n\n") if block.startswith("|")]
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         lines = block.splitlines()
         assert len({len(line) for line in lines}) == 1
@@ -204,7 +206,7 @@ def test_csv_holds_every_slice_to_the_last_digit(root: Path) -> None:
     write_leaderboards(root / "records", root)
     with (root / "css.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == len(board.rows) * (1 + sum(map(len, SLICES.values())))
+    assert len(lines) == len(board.rows) * (1 + sum(map(len, board.slices.values())))
     by_key = {(line["composer"], line["slice"]): line for line in lines}
     for row in board.rows:
         for name, score in row.scores.items():
@@ -229,7 +231,7 @@ def test_csv_holds_every_slice_to_the_last_digit(root: Path) -> None:
 def test_an_edited_record_is_named_and_left_out(root: Path) -> None:
     (path,) = (root / "records" / "css" / "film").glob("*-s1-*.json")
     values = json.loads(path.read_text())
-    values["metrics"]["recall"]["1"] = 99.9
+    values["metrics"]["scores"]["recall@1"] = 99.9
     path.write_text(json.dumps(values))
     foreign = root / "records" / "css" / "notes.json"
     foreign.write_text('{"mine": true}')
@@ -350,23 +352,31 @@ def test_data_of_owners_has_a_page_before_anybody_has_run_it(root: Path) -> None
         text = page(root, protocol)
         assert "There is no row yet." in text
         assert "Only its owners distribute" in text
-        (table,) = tables(text)
+        table, later = tables(text)
+        assert len(later) == 1 + len(tasks.get(protocol).later)
         assert table[0] == ["Composer", "R@1", "R@5", "R@10", "R@50", "Source"]
         assert table[1][1] == best
-        assert len(table) == 1 + sum(row.protocol == protocol for row in PAPER)
+        assert len(table) == 1 + len(tasks.get(protocol).published)
     save(root, protocol="mit-states", composer="tirg")
     text = page(root, "mit-states")
     assert "There is no row yet." not in text
-    assert tables(text)[-1][1] == ["Relationship", "12.3", "31.9", "42.9", "-", "M"]
+    assert tables(text)[-2][1] == ["Relationship", "12.3", "31.9", "42.9", "-", "M"]
 
 
 def test_published_numbers_have_a_source_and_a_composer_of_ours() -> None:
-    rows = [*PAPER, *LATER]
-    assert len({(row.protocol, row.composer) for row in rows}) == len(rows)
-    assert {row.source for row in rows} <= set(SOURCES)
-    assert all(0 <= value <= 100 and 1 in row.recall for row in rows for value in row.recall.values())
-    assert {row.composer for row in PAPER} == set(models.names())
-    tirg = published_recall("css", "tirg")
+    of_ours = set()
+    for task in map(tasks.get, tasks.names()):
+        for rows in (task.published, task.later):
+            assert len({(row.method, row.encoder) for row in rows}) == len(rows)
+            assert {row.source for row in rows} <= set(tasks.SOURCES)
+            assert all(0 <= value <= 100 for row in rows for value in row.recall.values())
+            for row in rows:
+                values = [row.recall[k] for k in sorted(row.recall)]
+                assert values == sorted(values), "more images cannot hold fewer answers"
+        assert all(1 in row.recall for row in task.published)
+        of_ours |= {row.method for row in task.published}
+    assert of_ours == set(models.names())
+    tirg = tasks.get("css").published_of("tirg")
     assert tirg is not None
     assert (tirg.recall, tirg.source) == ({1: 73.7}, "V")
-    assert published_recall("css", "attribute_as_operator") is None
+    assert tasks.get("css").published_of("attribute_as_operator") is None

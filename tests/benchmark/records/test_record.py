@@ -87,7 +87,7 @@ def test_comes_back_as_it_was(tmp_path: Path) -> None:
     assert path == record.identity.find(tmp_path)
     assert load_record(path) == record
     back = read_stored(path).outcomes
-    for name in ("ranks", "correct", "candidates", "first", "sources"):
+    for name in ("ranks", "relevant", "candidates", "top1", "sources"):
         np.testing.assert_array_equal(getattr(back, name), getattr(outcomes, name))
     assert {name: column.tolist() for name, column in back.attributes.items()} == {
         name: column.tolist() for name, column in outcomes.attributes.items()
@@ -113,9 +113,9 @@ def test_scores_are_computed_from_the_outcomes() -> None:
 def test_unanswered_queries_are_counted_and_never_hit(tmp_path: Path) -> None:
     outcomes = Outcomes(
         ranks=np.array([1, NO_RANK]),
-        correct=np.array([1, 0]),
+        relevant=np.array([1, 0]),
         candidates=np.array([9, 9]),
-        first=np.array([3, 4]),
+        top1=np.array([3, 4]),
         sources=np.array([0, 0]),
     )
     path = save_record(make_record(outcomes), outcomes, tmp_path)
@@ -131,9 +131,9 @@ def test_ten_thousand_queries_take_less_than_100_kb(tmp_path: Path) -> None:
     assert path.with_suffix(".parquet").stat().st_size < 100_000
     assert pq.read_table(path.with_suffix(".parquet")).column_names[:5] == [
         "rank",
-        "correct",
+        "relevant",
         "candidates",
-        "first",
+        "top1",
         "source",
     ]
 
@@ -151,13 +151,13 @@ def test_every_edited_value_is_noticed(stored: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "leaf", "message"),
     [
-        (("metrics", "recall", "1"), 99.0, "metrics.recall.1 says 99.0, its ranks give"),
-        (("metrics", "chance", "10"), 0.0, "metrics.chance.10 says 0.0"),
+        (("metrics", "scores", "recall@1"), 99.0, "metrics.scores.recall@1 says 99.0, its ranks give"),
+        (("metrics", "scores", "chance@10"), 0.0, "metrics.scores.chance@10 says 0.0"),
         (("metrics", "unanswered"), 3, "metrics.unanswered says 3, its ranks give 0"),
-        (("metrics", "slices", "kind", "add", "recall", "5"), 100.0, "metrics.slices.kind.add.recall.5 says 100.0"),
-        (("metrics", "slices", "objects", "0", "queries"), 7, "metrics.slices.objects.0.queries says 7"),
+        (("metrics", "slices", "kind", "add", "scores", "recall@5"), 100.0, "kind.add.scores.recall@5 says 100.0"),
+        (("metrics", "slices", "objects", "1", "queries"), 7, "metrics.slices.objects.1.queries says 7"),
         (("metrics", "slices", "kind"), {}, r"metrics.slices.kind has \[\], its ranks give \['add'"),
-        (("metrics", "recall", "1"), 101.0, "less than or equal to 100"),
+        (("metrics", "scores", "recall@1"), 101.0, "metrics.scores.recall@1 says 101.0, its ranks give"),
         (("configuration", "training.steps"), 10**6, "ranks.path is not quick-"),
         (("configuration", "recipe_version"), 1, "ranks.path is not quick-"),
         (("dataset", "fingerprint"), "fedcba", f"ranks.path is not {STEM[:-8]}fedcba.parquet"),
@@ -248,7 +248,7 @@ def test_a_forger_who_also_replaces_the_ranks_still_needs_a_table_of_outcomes(st
     ("column", "words"), [("rank", ["one", "two"]), ("rank", [0, 1]), ("kind", [None, "add"]), ("kind", [1, 2])]
 )
 def test_a_table_of_other_things_is_no_outcomes(column: str, words: list[Any]) -> None:
-    columns: dict[str, Any] = {name: [1, 1] for name in ("rank", "correct", "candidates", "first", "source")}
+    columns: dict[str, Any] = {name: [1, 1] for name in ("rank", "relevant", "candidates", "top1", "source")}
     columns |= {"kind": ["add", "add"]}
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink)

@@ -74,7 +74,7 @@ def test_a_record_says_what_was_done(bench: Bench) -> None:
     assert [point.step for point in record.curve if point.recall_at_1 is not None] == [4]
     assert [point.step for point in record.curve] == [1, 2, 3, 4, 5, 6]
     assert record.training.final_loss == record.curve[-1].loss
-    dataset = datasets.info("css-2d3d").open(
+    dataset = datasets.get("css-2d3d").open(
         bench.places["css"], image_size=16, reporter=bench.reporter, skip_broken=False
     )
     assert (record.dataset.gallery, record.dataset.queries) == (len(dataset.test.gallery), len(dataset.test.queries))
@@ -84,9 +84,9 @@ def test_the_stored_model_gives_the_records_ranks(bench: Bench) -> None:
     (finished,) = runs(bench)
     assert finished.record is not None
     checkpoint = Checkpoint.read(Path(finished.record.checkpoint.path))  # type: ignore[union-attr]
-    dataset = datasets.info("css").open(bench.places["css"], image_size=16, reporter=bench.reporter, skip_broken=False)
+    dataset = datasets.get("css").open(bench.places["css"], image_size=16, reporter=bench.reporter, skip_broken=False)
     outcomes = evaluate(
-        checkpoint.network(), dataset.test, accelerator=make_accelerator("cpu", "fp32"), chunk=512
+        checkpoint.network(), dataset.test, accelerator=make_accelerator("cpu", "fp32"), batch_size=512
     ).outcomes
     np.testing.assert_array_equal(outcomes.ranks, read_stored(the_record(bench)).outcomes.ranks)
 
@@ -166,7 +166,7 @@ def test_validation_runs_never_reach_a_leaderboard(bench: Bench) -> None:
     chosen = override(bench.base, ["evaluation.split=validation"])
     (finished,) = runs(replace(bench, base=chosen))
     assert finished.record is not None
-    dataset = datasets.info("css").open(bench.places["css"], image_size=16, reporter=bench.reporter, skip_broken=False)
+    dataset = datasets.get("css").open(bench.places["css"], image_size=16, reporter=bench.reporter, skip_broken=False)
     assert 0 < finished.record.dataset.queries < len(dataset.train.queries)
     assert finished.record.dataset.gallery == len(dataset.train.gallery)
     assert not bench.leaderboards.exists()
@@ -218,7 +218,7 @@ def test_tables_that_cannot_be_written_are_named_before_any_run(bench: Bench, mo
     [
         ("tirgs", "css", "training.steps=1", "unknown composer 'tirgs': did you mean tirg"),
         ("tirg", "cs", "training.steps=1", "unknown dataset 'cs': did you mean css"),
-        ("tirg", "css", "training.optimiser=adam", "unknown optimiser 'adam': did you mean adamw"),
+        ("tirg", "css", "training.optimiser=adam", "no optimiser is called 'adam'; did you mean 'adamw'"),
         ("tirg", "css", "model.image_encoder=resnet19", r"model\.image_encoder: .*resnet18"),
     ],
 )

@@ -21,8 +21,8 @@ from benchmark.training.progress import SilentRuns
 
 MOMENTS = {
     # when: (module or class, function, which of its calls kills, steps in the checkpoint that is left)
-    "in the middle of step 1": ("benchmark.training.step", "sample_similarity_loss", 1, None),
-    "in the middle of step 5": ("benchmark.training.step", "sample_similarity_loss", 5, 4),
+    "in the middle of step 1": ("benchmark.training.step", "batch_loss", 1, None),
+    "in the middle of step 5": ("benchmark.training.step", "batch_loss", 5, 4),
     "before the weights of step 3 change": ("torch.optim.AdamW", "step", 3, 2),
     "while the checkpoint of step 3 is written": ("os", "fsync", 5, 2),
     "while the held-out part is looked at": ("benchmark.runs.single_run", "evaluate", 1, 3),

@@ -29,7 +29,8 @@ def rank(
     labels: Sequence[int],
     *,
     top_k: int = 0,
-    chunk_rows: int | None = None,
+    galleries: tuple[Sequence[int], Sequence[int]] | None = None,
+    batch_size: int | None = None,
 ) -> Ranking:
     width = len(gallery[0])
     return rank_targets(
@@ -39,7 +40,8 @@ def rank(
         torch.as_tensor(wanted, dtype=torch.int64),
         torch.as_tensor(labels, dtype=torch.int64),
         top_k=top_k,
-        chunk_rows=chunk_rows,
+        galleries=None if galleries is None else (torch.as_tensor(galleries[0]).long(), torch.as_tensor(galleries[1])),
+        batch_size=batch_size,
     )
 
 
@@ -60,20 +62,20 @@ def problems(draw: st.DrawFn) -> tuple[list[list[int]], list[list[int]], list[in
 
 
 @settings(deadline=None)
-@given(problem=problems(), chunk_rows=st.integers(1, 7))
+@given(problem=problems(), batch_size=st.integers(1, 7))
 def test_equals_a_walk_through_the_gallery(
-    problem: tuple[list[list[int]], list[list[int]], list[int], list[int], list[int]], chunk_rows: int
+    problem: tuple[list[list[int]], list[list[int]], list[int], list[int], list[int]], batch_size: int
 ) -> None:
     queries, gallery, sources, wanted, labels = problem
-    ranking = rank(queries, gallery, sources, wanted, labels, top_k=len(gallery) + 1, chunk_rows=chunk_rows)
+    ranking = rank(queries, gallery, sources, wanted, labels, top_k=len(gallery) + 1, batch_size=batch_size)
     whole = rank(queries, gallery, sources, wanted, labels, top_k=len(gallery) + 1)
-    assert all(torch.equal(part, other) for part, other in zip(ranking, whole, strict=True)), "chunks change nothing"
+    assert all(torch.equal(part, other) for part, other in zip(ranking, whole, strict=True)), "batches change nothing"
     for k in range(len(gallery)):
         assert torch.equal(rank(queries, gallery, sources, wanted, labels, top_k=k).top, whole.top[:, :k])
     for row, (query, source, label) in enumerate(zip(queries, sources, wanted, strict=True)):
         candidates = [image for image in range(len(gallery)) if image != source]
         assert ranking.candidates[row] == len(candidates)
-        assert ranking.correct[row] == sum(labels[image] == label for image in candidates)
+        assert ranking.relevant[row] == sum(labels[image] == label for image in candidates)
 
         place = int(ranking.ranks[row])
         bounds = rank_bounds(query, gallery, source, label, labels)
@@ -88,6 +90,39 @@ def test_equals_a_walk_through_the_gallery(
         assert similarity == sorted(similarity, reverse=True)
         for k in range(1, len(gallery) + 3):
             assert is_hit(ranked, label, labels, k) == (place <= k)
+
+
+@settings(deadline=None)
+@given(problem=problems(), batch_size=st.integers(1, 7), data=st.data())
+def test_a_part_of_the_gallery_is_ranked_as_if_the_rest_were_not_there(
+    problem: tuple[list[list[int]], list[list[int]], list[int], list[int], list[int]],
+    batch_size: int,
+    data: st.DataObject,
+) -> None:
+    queries, gallery, sources, wanted, labels = problem
+    part = st.integers(0, 2)
+    of_query = data.draw(st.lists(part, min_size=len(queries), max_size=len(queries)))
+    of_image = data.draw(st.lists(part, min_size=len(gallery), max_size=len(gallery)))
+    ranking = rank(
+        queries, gallery, sources, wanted, labels,
+        top_k=len(gallery), galleries=(of_query, of_image), batch_size=batch_size,
+    )  # fmt: skip
+    for row, (query, source, label) in enumerate(zip(queries, sources, wanted, strict=True)):
+        there = [image for image in range(len(gallery)) if of_image[image] == of_query[row]]
+        candidates = [image for image in there if image != source]
+        assert ranking.candidates[row] == len(candidates)
+        assert ranking.relevant[row] == sum(labels[image] == label for image in candidates)
+        ranked = [image for image in ranking.top[row].tolist() if image >= 0]
+        assert sorted(ranked) == candidates
+        place = there.index(source) if source in there else -1
+        bounds = rank_bounds(
+            query, [gallery[image] for image in there], place, label, [labels[image] for image in there]
+        )
+        if bounds is None:
+            assert ranking.ranks[row] == NO_RANK
+        else:
+            assert bounds[0] <= int(ranking.ranks[row]) <= bounds[1]
+            assert ranking.ranks[row] == 1 + [labels[image] for image in ranked].index(label)
 
 
 def test_without_ties_the_rank_is_the_one_the_words_say() -> None:
@@ -116,7 +151,7 @@ def test_identical_embeddings_score_chance(labels_in_gallery: int) -> None:
         torch.ones(queries, 4) / 2, torch.ones(images, 4) / 2, sources, labels[target], labels, top_k=1
     )
     recall = recall_at_k(ranking.ranks)
-    expected = chance_recall(ranking.correct, ranking.candidates)
+    expected = chance_recall(ranking.relevant, ranking.candidates)
     for k in KS:
         share = expected[k] / 100
         assert abs(recall[k] / 100 - share) < 4 * math.sqrt(share * (1 - share) / queries)
@@ -144,7 +179,7 @@ def test_another_image_of_the_source_scene_is_a_candidate_like_any_other() -> No
     # A modification that changed nothing: the source itself is no answer, its double is.
     unchanged = rank([[1.0, 0.0]], gallery, sources=[0], wanted=[7], labels=[7, 7, 8])
     assert unchanged.ranks.tolist() == [1]
-    assert unchanged.correct.tolist() == [1]
+    assert unchanged.relevant.tolist() == [1]
 
 
 def test_negative_similarities_are_ranked_like_others() -> None:
@@ -218,8 +253,8 @@ def test_unfit_input_is_refused() -> None:
             rank_targets(vectors, vectors, numbers + wrong, numbers, numbers, top_k=1)
     with pytest.raises(ValueError, match="top_k must be 0 or more"):
         rank_targets(vectors, vectors, numbers, numbers, numbers, top_k=-1)
-    with pytest.raises(ValueError, match="chunk_rows must be 1 or more"):
-        rank_targets(vectors, vectors, numbers, numbers, numbers, top_k=1, chunk_rows=0)
+    with pytest.raises(ValueError, match="batch_size must be 1 or more"):
+        rank_targets(vectors, vectors, numbers, numbers, numbers, top_k=1, batch_size=0)
 
 
 class LargestTensor(TorchDispatchMode):
@@ -239,7 +274,7 @@ class LargestTensor(TorchDispatchMode):
 
 @pytest.mark.parametrize("ties", [False, True])
 def test_memory_does_not_depend_on_the_number_of_queries(ties: bool) -> None:
-    """8 to 64 chunks of queries; what is returned is small beside a chunk, and what is given is not made."""
+    """8 to 64 batches of queries; what is returned is small beside a batch, and what is given is not made."""
     images, rows, largest = 600, 16, []
     for queries in (8 * rows, 64 * rows):
         generator = torch.Generator().manual_seed(0)
@@ -248,7 +283,7 @@ def test_memory_does_not_depend_on_the_number_of_queries(ties: bool) -> None:
             query, gallery = query.sign(), gallery.sign()
         sources, labels = torch.arange(queries) % images, torch.arange(images) % 300
         with LargestTensor() as noted:
-            rank_targets(query, gallery, sources, torch.zeros_like(sources), labels, top_k=1, chunk_rows=rows)
+            rank_targets(query, gallery, sources, torch.zeros_like(sources), labels, top_k=1, batch_size=rows)
         largest.append(noted.bytes)
     assert largest[0] == largest[1]
     assert largest[0] >= images * rows * 4

@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.leaderboard.statistics import Interval, mean_and_deviation, recall_intervals, seed_spread
-from benchmark.scoring.recall import KS, NO_RANK, SLICES, Outcomes, chance_recall, metrics_of, recall_at_k, slice_masks
-from tests.benchmark.made_up import make_outcomes
+from benchmark.scoring.recall import KS, NO_RANK, Outcomes, chance_recall, recall_at_k
 from tests.benchmark.references import chance
 
 
@@ -36,10 +35,10 @@ def test_recall_of_no_queries_is_refused() -> None:
 
 @pytest.mark.parametrize("candidates", range(7))
 def test_chance_is_the_share_of_all_orders(candidates: int) -> None:
-    for correct in range(candidates + 1):
+    for relevant in range(candidates + 1):
         ks = (1, 2, 3, 7, 50)
-        expected = {k: pytest.approx(100 * chance(correct, candidates, k)) for k in ks}
-        assert chance_recall([correct], candidates, ks=ks) == expected
+        expected = {k: pytest.approx(100 * chance(relevant, candidates, k)) for k in ks}
+        assert chance_recall([relevant], candidates, ks=ks) == expected
 
 
 @settings(deadline=None)
@@ -49,8 +48,8 @@ def test_chance_is_the_share_of_all_orders(candidates: int) -> None:
     )
 )
 def test_chance_is_hypergeometric(pairs: list[tuple[int, int]]) -> None:
-    correct, candidates = zip(*pairs, strict=True)
-    got = chance_recall(correct, candidates)
+    relevant, candidates = zip(*pairs, strict=True)
+    got = chance_recall(relevant, candidates)
     for k in KS:
         each = [1 - scipy.stats.hypergeom.pmf(0, n, c, min(k, n)) for c, n in pairs]
         assert got[k] == pytest.approx(100 * np.mean(each), abs=1e-8)
@@ -61,49 +60,20 @@ def test_chance_refuses_more_answers_than_candidates() -> None:
         chance_recall([3], [2])
 
 
-def test_every_slice_is_scored_alone() -> None:
-    outcomes = make_outcomes()
-    metrics = metrics_of(outcomes)
-    assert [*metrics.slices] == ["kind", "combination", "objects"]
-    assert metrics.recall == recall_at_k(outcomes.ranks)
-    for attribute, values in metrics.slices.items():
-        assert tuple(values) == SLICES[attribute]
-        assert sum(part.queries for part in values.values()) == len(outcomes)
-        for value, part in values.items():
-            rows = [row for row in range(len(outcomes)) if outcomes.attributes[attribute][row] == value]
-            assert part.queries == len(rows)
-            if rows:
-                assert part.recall == recall_at_k([outcomes.ranks[row] for row in rows])
-                assert part.chance == chance_recall([1] * len(rows), 199)
-
-
-def test_an_empty_slice_says_so() -> None:
-    empty = metrics_of(make_outcomes()).slices["objects"]["0"]
-    assert (empty.queries, empty.recall, empty.chance) == (0, None, None)
-
-
-def test_slices_stand_in_the_order_of_the_tables_and_others_after_them() -> None:
-    masks = slice_masks({"zeal": np.array(["b", "a"]), "age": np.array(["1", "1"]), "kind": np.array(["swap", "add"])})
-    assert [*masks] == ["kind", "age", "zeal"]
-    assert [*masks["kind"]] == [*SLICES["kind"], "swap"]
-    assert masks["kind"]["swap"].tolist() == [True, False]
-    assert [*masks["zeal"]] == ["a", "b"]
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ranks": [1, 6]}, "query 1 cannot have rank 6, with 1 right answers among 5 candidates"),
+        ({"ranks": [1, 6]}, "query 1 cannot have rank 6, with 1 relevant images among 5 candidates"),
         ({"ranks": [0, 1]}, "query 0 cannot have rank 0"),
-        ({"ranks": [5, 1], "correct": [2, 1]}, "query 0 cannot have rank 5, with 2 right answers"),
-        ({"ranks": [1, NO_RANK]}, "query 1 cannot have rank 2147483647, with 1 right answers"),
-        ({"correct": [1, 0]}, "query 1 cannot have rank 2, with 0 right answers"),
+        ({"ranks": [5, 1], "relevant": [2, 1]}, "query 0 cannot have rank 5, with 2 relevant images"),
+        ({"ranks": [1, NO_RANK]}, "query 1 cannot have rank 2147483647, with 1 relevant images"),
+        ({"relevant": [1, 0]}, "query 1 cannot have rank 2, with 0 relevant images"),
         ({"sources": [1]}, r"sources has shape \(1,\), expected one value for each of 2 queries"),
         ({"attributes": {"kind": ["add"]}}, r"kind has shape \(1,\)"),
     ],
 )
 def test_impossible_outcomes_are_refused(change: dict[str, Any], message: str) -> None:
-    possible: dict[str, Any] = {"correct": [1, 1], "candidates": [5, 5], "first": [0, 0], "sources": [0, 1]}
+    possible: dict[str, Any] = {"relevant": [1, 1], "candidates": [5, 5], "top1": [0, 0], "sources": [0, 1]}
     Outcomes(**{"ranks": [1, 2], **possible})
     with pytest.raises(ValueError, match=message):
         Outcomes(**{"ranks": [1, 2], **possible, **change})

@@ -16,8 +16,12 @@ import css_gen.dataset
 from benchmark.cli.main import main
 from benchmark.datasets.image_store import ImageStore
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.search.answer import Embedded, find_model, ranked, read_model, right_keys, understood
-from benchmark.search.gallery import QueryImage, query_from_file, rows_like
+from benchmark.search.answer import right_keys
+from benchmark.search.embedding import Embedded, ranked
+from benchmark.search.model import Model
+from benchmark.search.query_image import QueryImage, query_from_file, rows_like
+from benchmark.search.stored_models import find_model
+from benchmark.search.wording import understood
 from css_gen.scenes.modification import parse
 from css_gen.scenes.scene import Scene
 from models.text_encoders import Vocabulary
@@ -69,7 +73,7 @@ def test_the_order_is_that_of_embedding_each_image_by_itself(
     result = search("--dataset", dataset, "--image", query.source_id, "--text", query.text, "--k", 5)
     assert result.exit_code == 0, result.output
 
-    network, _ = read_model(model_of(trained, dataset))
+    network = Model.load(model_of(trained, dataset), device="cpu").network
     split = css_gen.dataset.open(css_root).split("test")
 
     def pixels(image: np.ndarray) -> torch.Tensor:
@@ -78,7 +82,9 @@ def test_the_order_is_that_of_embedding_each_image_by_itself(
 
     source = split.image_3d(query.source_id) if dataset == "css" else split.image_2d(query.source_id)
     with torch.no_grad():
-        asked = network.embed_queries(network.encode_images(pixels(source)), *network.vocabulary.encode([query.text]))
+        asked = network.embed_queries(
+            network.encode_images(pixels(source)), *network.text_encoder.tokenize([query.text])
+        )
         found = {
             row: float(torch.cosine_similarity(asked, network.embed_images(network.encode_images(pixels(image)))))
             for row in range(len(split))
@@ -127,17 +133,20 @@ def test_a_text_that_does_not_apply_says_so() -> None:
 
 def test_words_are_put_as_the_model_knows_them() -> None:
     flat = Vocabulary.from_texts(["make top-left rectangle red", "add circle"])
-    wording = understood("Make top-left CUBE red!", flat, is_css=True)
+    wording = understood("Make top-left CUBE red!", flat.words, css_texts=True)
     assert wording.text == "make top-left rectangle red"
     assert wording.notes == (
         "in the words that this model was trained on 'cube' is 'rectangle': "
         "the text is read as 'make top-left rectangle red'",
     )
-    assert understood("make rectangle red", flat, is_css=True).notes == ()
-    assert understood("make cube red", flat, is_css=False).text == "make cube red"
-    assert understood("make rectangel pink", flat, is_css=True).unknown == {"rectangel": ["rectangle"], "pink": []}
+    assert understood("make rectangle red", flat.words, css_texts=True).notes == ()
+    assert understood("make cube red", flat.words, css_texts=False).text == "make cube red"
+    assert understood("make rectangel pink", flat.words, css_texts=True).unknown == {
+        "rectangel": ["rectangle"],
+        "pink": [],
+    }
     with pytest.raises(UsageError, match="expected words"):
-        understood(" !? ", flat, is_css=True)
+        understood(" !? ", flat.words, css_texts=True)
 
 
 def test_unknown_and_translated_words_are_named_on_stderr(search: Search) -> None:

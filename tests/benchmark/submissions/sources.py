@@ -1,4 +1,4 @@
-"""Sources of submitted composers: a sound one, and the same with a line where it must not be."""
+"""Sources of submitted composers: sound ones, and the same with a line where it must not be."""
 
 import textwrap
 
@@ -24,6 +24,28 @@ class Mine(Composer):
 {in_forward}
         return composed
 """
+_RESIDUAL = """\
+import torch
+from torch import nn
+from torch.nn import functional
+
+from models import Composer, ComposerInfo
+
+
+class Mine(Composer):
+    {info}
+
+    def __init__(self, image_channels, text_width, *, spatial):
+        super().__init__(image_channels, text_width, spatial=spatial)
+        joint = image_channels + text_width
+{in_init}
+
+    def forward(self, image, text):
+        pooled = image.mean((2, 3)) if self.spatial else image
+        joint = torch.cat([pooled, text.pooled], dim=-1)
+{branch}
+        return image + (change[:, :, None, None] if self.spatial else change)
+"""
 INFO = 'info = ComposerInfo(name="{}", title="Mine", paper="A paper", year=2026, url="https://example.org")'
 
 
@@ -37,6 +59,13 @@ def source(
         in_forward=_inside(in_forward),
         info=INFO.format(name) if info is None else info,
     )
+
+
+def residual(in_init: str, branch: str, *, uses: str = "") -> str:
+    """The text of a composer that adds a vector to every cell: `branch` makes `change` (B, C) from `pooled` (B, C),
+    the words, and `joint` (B, C + T), both of them."""
+    info = INFO.format("mine").replace('org")', f'org"{uses})')
+    return _RESIDUAL.format(in_init=_inside(in_init), branch=_inside(branch), info=info)
 
 
 def _inside(text: str) -> str:

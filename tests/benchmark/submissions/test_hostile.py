@@ -66,7 +66,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
     "another shape": (source(in_forward="composed = composed[:, :7]"), "expected (12, 128, 4, 4)"),
     "output that depends on the batch": (
         source(in_forward="composed = composed - composed.mean(0)"),
-        "whatever stands beside it",
+        "whatever else is in its batch",
     ),
     "state between batches": (
         source(

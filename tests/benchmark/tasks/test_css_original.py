@@ -9,8 +9,8 @@ import pytest
 
 import css_gen.dataset
 from benchmark.datasets import plain_pickle
+from benchmark.datasets.css_original import TABLE_NAME, CssOriginal
 from benchmark.errors import BenchmarkError
-from benchmark.tasks.css_original import TABLE_NAME, CssOriginal
 from benchmark.training.progress import SilentRuns
 from css_gen.export.tirg import export_tirg
 

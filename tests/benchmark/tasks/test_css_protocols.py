@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import css_gen.dataset
 from benchmark import tasks as datasets
 from benchmark.datasets.splits import Dataset, Queries, Split, hold_out, with_own_images
 from benchmark.errors import BenchmarkError, UsageError
+from benchmark.tasks import registry
 from benchmark.tasks.css import Css
 from benchmark.training.progress import SilentRuns
+from benchmark.training.samplers import make_sampler
 
 
 def open_css(root: Path, *, view: str = "3d", size: int = 16) -> Css:
@@ -26,7 +29,7 @@ def reduced_slowly(image: np.ndarray, size: int) -> np.ndarray:
 @pytest.mark.parametrize("name", datasets.names())
 def test_every_dataset_gives_splits_whose_rows_fit(name: str, places: dict[str, Path]) -> None:
     root = datasets.locate(name, places)
-    dataset: Dataset = datasets.info(name).open(root, image_size=16, reporter=SilentRuns(), skip_broken=False)
+    dataset: Dataset = datasets.get(name).open(root, image_size=16, reporter=SilentRuns(), skip_broken=False)
     assert dataset.name == name
     for split in (dataset.train, dataset.test):
         queries = split.queries
@@ -34,7 +37,7 @@ def test_every_dataset_gives_splits_whose_rows_fit(name: str, places: dict[str, 
         assert 0 <= queries.sources.min() <= queries.sources.max() < len(split.sources)
         assert 0 <= queries.targets.min() <= queries.targets.max() < len(split.gallery)
         assert [split.texts[row] for row in split.text_rows] == list(queries.texts)
-    batch = dataset.sampler(dataset.train, groups=2, modifications=2, seed=0).batch(0)
+    batch = make_sampler(dataset.train, groups=2, modifications=2, seed=0).batch(0)
     assert batch.sources.max() < len(dataset.train.sources)
 
 
@@ -55,7 +58,7 @@ def test_queries_and_labels_are_the_datasets(css_root: Path) -> None:
     queries = split.queries
     assert len(queries) == len(stored.queries)
     for row, query in enumerate(stored.queries):
-        assert (queries.sources[row], queries.targets[row], queries.own[row]) == (
+        assert (queries.sources[row], queries.targets[row], queries.source_images[row]) == (
             query.source_id, query.target_id, query.source_id,
         )  # fmt: skip
         assert queries.texts[row] == query.text
@@ -144,7 +147,7 @@ def test_damaged_data_is_named_in_one_line(damage, expected: str, tiny_copy: Pat
 
 def test_unknown_dataset_offers_the_nearest() -> None:
     with pytest.raises(UsageError, match="unknown dataset 'css-3d2d': did you mean css-2d3d"):
-        datasets.info("css-3d2d")
+        datasets.get("css-3d2d")
 
 
 def test_a_dataset_that_was_given_a_folder_is_taken_from_there(tmp_path: Path) -> None:
@@ -155,12 +158,8 @@ def test_a_dataset_that_was_given_a_folder_is_taken_from_there(tmp_path: Path) -
 def test_absent_data_is_made_in_its_usual_place_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Path] = []
     monkeypatch.chdir(tmp_path)
-    css = datasets.info("css")
-    monkeypatch.setitem(
-        datasets._DATASETS,
-        "css",
-        type(css)(css.name, css.title, css.folder_name, css.open, lambda at, _: made.append(at)),
-    )
+    css = datasets.get("css")
+    monkeypatch.setitem(registry._tasks, "css", replace(css, make=lambda at, _: made.append(at)))
     datasets.make_if_absent("css", {"css": tmp_path / "elsewhere"}, SilentRuns())
     assert made == []
     datasets.make_if_absent("css", {}, SilentRuns())
@@ -183,7 +182,7 @@ def small_split() -> Split:
             ids=tuple("abcdef"),
             sources=sources,
             targets=np.array([3, 4, 5, 3, 4, 5]),
-            own=np.where(sources == 2, -1, sources),
+            source_images=np.where(sources == 2, -1, sources),
             texts=tuple("uvwxyz"),
             attributes={"kind": np.array(["add", "remove"] * 3)},
         ),
@@ -214,7 +213,7 @@ def test_own_images_are_the_targets_and_the_sources_and_no_more() -> None:
     assert small.gallery[:, 0, 0, 0].tolist() == [0, 3, 4]
     assert small.labels.tolist() == [0, 7, 8]
     assert small.queries.targets.tolist() == [1, 2, 1]
-    assert small.queries.own.tolist() == [-1, -1, 0]
+    assert small.queries.source_images.tolist() == [-1, -1, 0]
     assert small.queries.sources.tolist() == [2, 2, 0]
 
 

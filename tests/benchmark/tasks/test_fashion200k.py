@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.datasets.fashion200k import Fashion200k, cleaned, read_labels
 from benchmark.datasets.splits import hold_out
 from benchmark.errors import BenchmarkError
-from benchmark.tasks.fashion200k import Fashion200k, cleaned, read_labels
 from benchmark.training.progress import SilentRuns
+from benchmark.training.samplers import make_sampler
 from tests.benchmark.datasets.test_word_swaps import all_pairs
 from tests.benchmark.folders import make_fashion200k
 
@@ -89,7 +90,7 @@ def test_queries_are_those_of_a_slow_reading(root: Path, mangling: str) -> None:
     ]
     assert found == slow_queries(root)
     assert len(found) == 25
-    np.testing.assert_array_equal(queries.own, queries.sources)
+    np.testing.assert_array_equal(queries.source_images, queries.sources)
     labels = {}
     for row, caption in captions.items():
         assert labels.setdefault(caption, test.labels[row]) == test.labels[row]
@@ -109,7 +110,7 @@ def test_training_pairs_are_those_of_a_slow_search(root: Path, mangling: str) ->
     captions = slow_rows(root, "train")
     pairs = all_pairs(captions)
     training = dataset.train
-    sampler = dataset.sampler(training, groups=8, modifications=3, seed=5)
+    sampler = make_sampler(training, groups=8, modifications=3, seed=5)
     assert len(captions) == 60
     for step in range(12):
         batch = sampler.batch(step)
@@ -125,7 +126,7 @@ def test_an_epoch_has_every_source_and_batches_depend_on_seed_and_step_alone(roo
     training = dataset.train
     sources = {source for source, _ in all_pairs(slow_rows(root, "train"))}
     batches = len(sources) // 4
-    first, second, other = (dataset.sampler(training, groups=4, modifications=2, seed=seed) for seed in (7, 7, 8))
+    first, second, other = (make_sampler(training, groups=4, modifications=2, seed=seed) for seed in (7, 7, 8))
     seen = [source for step in range(batches) for source in first.batch(step).sources.tolist()]
     assert len(set(seen)) == len(seen) > len(sources) - 4
     assert set(seen) <= sources
@@ -141,7 +142,7 @@ def test_what_is_held_out_is_neither_a_source_nor_a_target(root: Path) -> None:
     assert held_out is not None
     held = set(held_out.queries.sources.tolist())
     assert held
-    sampler = dataset.sampler(kept, groups=5, modifications=4, seed=0)
+    sampler = make_sampler(kept, groups=5, modifications=4, seed=0)
     for step in range(40):
         batch = sampler.batch(step)
         assert not held & {*batch.sources.tolist(), *batch.targets.tolist()}
@@ -239,7 +240,7 @@ def test_a_folder_without_its_text_files_says_what_is_expected(root: Path, missi
 
 def test_label_files_that_are_no_text_are_named(root: Path) -> None:
     (root / "labels" / "a_test_detect_all.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(BenchmarkError, match=r"a_test_detect_all.txt: is no UTF-8 text"):
+    with pytest.raises(BenchmarkError, match=r"a_test_detect_all.txt: not UTF-8 text"):
         opened(root)
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmark.datasets.mit_states import TEST_NOUNS, MitStates
 from benchmark.datasets.splits import hold_out
 from benchmark.errors import BenchmarkError
-from benchmark.tasks.mit_states import TEST_NOUNS, MitStates
 from benchmark.training.progress import SilentRuns
+from benchmark.training.samplers import make_sampler
 from tests.benchmark.folders import make_mit_states
 
 
@@ -72,13 +73,13 @@ def test_queries_are_those_of_a_slow_reading(root: Path) -> None:
     ):
         agree = np.array([[key(one) == key(other) for other in states] for one in states])
         np.testing.assert_array_equal(labels[:, None] == labels[None, :], agree)
-    np.testing.assert_array_equal(queries.own, queries.sources)
+    np.testing.assert_array_equal(queries.source_images, queries.sources)
 
 
 def test_training_pairs_share_the_noun_and_the_text_is_the_adjective(root: Path) -> None:
     dataset = opened(root)
     training, states = dataset.train, slow_states(root, test=False)
-    sampler = dataset.sampler(training, groups=6, modifications=3, seed=2)
+    sampler = make_sampler(training, groups=6, modifications=3, seed=2)
     seen = set()
     for step in range(60):
         batch = sampler.batch(step)
@@ -99,7 +100,7 @@ def test_what_is_held_out_is_whole_nouns_and_no_target(root: Path) -> None:
     assert held_out is not None
     held = set(held_out.queries.sources.tolist())
     assert {states[row][1] for row in held} == {"sphere"}
-    sampler = dataset.sampler(kept, groups=4, modifications=2, seed=0)
+    sampler = make_sampler(kept, groups=4, modifications=2, seed=0)
     for step in range(20):
         batch = sampler.batch(step)
         assert not held & {*batch.sources.tolist(), *batch.targets.tolist()}

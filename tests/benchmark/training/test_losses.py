@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmark.training.losses import batch_softmax_loss, sample_similarity_loss, soft_triplet_loss
+from benchmark.training.losses.sample_similarity import batch_softmax_loss, sample_similarity_loss, soft_triplet_loss
 from tests.benchmark.references import expected_loss
 
 

@@ -1,4 +1,4 @@
-"""The arithmetic of benchmark.training.muon against singular value decompositions and the update written out."""
+"""The arithmetic of Muon against singular value decompositions and the update written out."""
 
 import copy
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.training.muon import Muon, orthogonalised
+from benchmark.training.optimisers.muon import Muon, orthogonalised
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (5, 5), (12, 30), (30, 12), (64, 576)])

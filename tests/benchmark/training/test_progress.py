@@ -24,10 +24,10 @@ def at(step: int, *, recall: float | None = 45.67, steps: int = 2_000) -> Progre
 
 
 def test_a_line_says_step_speed_loss_recall_and_time_left() -> None:
-    line = "step 120 of 2000, 251 queries/s, loss 121.235, held-out R@1 45.7, 1:02:05 left"
+    line = "step 120/2000, 251 queries/s, loss 121.235, validation R@1 45.7, 1:02:05 left"
     assert str(at(120)) == line
     assert "R@1" not in str(at(120, recall=None))
-    assert str(at(2_000)).endswith("held-out R@1 45.7, scoring")
+    assert str(at(2_000)).endswith("validation R@1 45.7, scoring")
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_the_curves_of_a_resumed_run_are_those_of_a_whole_one(tmp_path: Path) ->
         curves.close()
     logged = EventAccumulator(str(tmp_path))
     logged.Reload()
-    assert set(logged.Tags()["scalars"]) == {"loss", "learning_rate", "queries_per_second", "held_out_recall_at_1"}
+    assert set(logged.Tags()["scalars"]) == {"loss", "learning_rate", "queries_per_second", "validation_recall_at_1"}
     assert [event.step for event in logged.Scalars("loss")] == [10, 20, 30, 40, 50, 60, 70]
-    recalls = [(event.step, event.value) for event in logged.Scalars("held_out_recall_at_1")]
+    recalls = [(event.step, event.value) for event in logged.Scalars("validation_recall_at_1")]
     assert recalls == [(30, 1.0), (40, 31.0), (50, 31.0), (60, 31.0), (70, 31.0)]

@@ -14,17 +14,18 @@ from benchmark.errors import BenchmarkError, UsageError
 from benchmark.recipe.changes import override
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
-from benchmark.recipe.schema import Recipe, TrainingRecipe
+from benchmark.recipe.schema import Recipe
 from benchmark.runs.single_run import new_network
 from benchmark.scoring.evaluation import embed_gallery, embed_queries, evaluate
 from benchmark.scoring.recall import recall_at_k
 from benchmark.tasks.css import Css
 from benchmark.training import loop as training
+from benchmark.training import optimisers
 from benchmark.training import step as session
 from benchmark.training.checkpoint import Checkpoint
 from benchmark.training.loop import Trained, train
 from benchmark.training.progress import Progress
-from benchmark.training.step import make_optimiser, schedule
+from benchmark.training.samplers import make_sampler
 from models.network import Network
 
 
@@ -39,14 +40,14 @@ def run(
     *,
     composer: str = "tirg",
     report: Callable[[Progress], None] = lambda _: None,
-    look: Callable[[], float] | None = None,
+    validate: Callable[[], float] | None = None,
     every: float = 0.0,
     validate_every: int = 0,
 ) -> tuple[Network, Trained]:
     split = css.train
     planned = Run("css", composer, config, 0, css.fingerprint, True)
     network = new_network(planned, split)
-    sampler = css.sampler(split, groups=config.training.sources, modifications=config.training.modifications, seed=0)
+    sampler = make_sampler(split, groups=config.training.sources, modifications=config.training.modifications, seed=0)
     with reproducible("cpu"):
         trained = train(
             network,
@@ -56,7 +57,7 @@ def run(
             accelerator=make_accelerator("cpu", config.training.precision),
             checkpoint_path=folder / "training.safetensors",
             report=report,
-            look=look,
+            validate=validate,
             runtime=Runtime(checkpoint_seconds=every, validate_every=validate_every),
         )
     return network, trained
@@ -66,11 +67,12 @@ def weights(network: Network) -> list[torch.Tensor]:
     return list(network.state_dict().values())
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd", "muon"])
+@pytest.mark.parametrize("optimiser", optimisers.names())
 def test_a_run_stopped_at_any_step_and_resumed_is_the_uninterrupted_run(
     optimiser: str, css: Css, tiny_config: Recipe, tmp_path: Path
 ) -> None:
-    config = override(tiny_config, [f"training.optimiser={optimiser}", "training.shift=1", "training.brightness=0.1"])
+    drawn = ["training.shift=1", "training.brightness=0.1", "training.group_size=3", "training.repeats=2"]
+    config = override(tiny_config, [f"training.optimiser={optimiser}", *drawn])
     (tmp_path / "whole").mkdir()
     expected, whole = run(css, config, tmp_path / "whole")
     for stop in (1, 3, 6):
@@ -91,20 +93,20 @@ def test_a_run_stopped_at_any_step_and_resumed_is_the_uninterrupted_run(
             assert torch.equal(ours, theirs)
 
 
-def test_looking_at_the_held_out_part_changes_nothing(css: Css, tiny_config: Recipe, tmp_path: Path) -> None:
-    looks = iter([12.5, 99.0])
+def test_validation_changes_nothing(css: Css, tiny_config: Recipe, tmp_path: Path) -> None:
+    recalls = iter([12.5, 99.0])
     _, plain = run(css, tiny_config, tmp_path)
     (tmp_path / "training.safetensors").unlink()
-    _, looked = run(css, tiny_config, tmp_path, look=lambda: next(looks), validate_every=3)
-    assert looked.losses == plain.losses
-    assert looked.looks == ((3, 12.5), (6, 99.0))
+    _, validated = run(css, tiny_config, tmp_path, validate=lambda: next(recalls), validate_every=3)
+    assert validated.losses == plain.losses
+    assert validated.validations == ((3, 12.5), (6, 99.0))
 
 
 def test_speed_and_time_left_are_those_of_a_clock(
     css: Css, tiny_config: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every step takes 2 seconds; the process that is started again after step 3 takes 5."""
-    real, clock, pace = session.sample_similarity_loss, [100.0], 2.0
+    real, clock, pace = session.batch_loss, [100.0], 2.0
     seen: list[tuple[int, float, float]] = []
 
     def slow(*arguments: Any, **options: Any) -> torch.Tensor:
@@ -116,7 +118,7 @@ def test_speed_and_time_left_are_those_of_a_clock(
         if progress.step == 4 and pace == 2:
             raise StoppedError
 
-    monkeypatch.setattr(session, "sample_similarity_loss", slow)
+    monkeypatch.setattr(session, "batch_loss", slow)
     monkeypatch.setattr(training.time, "perf_counter", lambda: clock[0])
     with pytest.raises(StoppedError):
         run(css, tiny_config, tmp_path, report=stopping)
@@ -139,13 +141,13 @@ def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(css: Css, tiny_confi
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint_before(
     step: int, css: Css, tiny_config: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = session.sample_similarity_loss, iter(range(1, 100))
+    real, calls = session.batch_loss, iter(range(1, 100))
 
     def breaking(*args: object, **options: object) -> torch.Tensor:
         loss = real(*args, **options)  # type: ignore[arg-type]
         return loss * math.nan if next(calls) == step else loss
 
-    monkeypatch.setattr(session, "sample_similarity_loss", breaking)
+    monkeypatch.setattr(session, "batch_loss", breaking)
     with pytest.raises(BenchmarkError, match=rf"the loss of step {step} is not finite.*lower training\.learning_rate"):
         run(css, tiny_config, tmp_path)
     path = tmp_path / "training.safetensors"
@@ -160,10 +162,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint_before
 def test_the_step_is_named_also_where_the_loss_is_read_seldom(
     css: Css, tiny_config: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = session.sample_similarity_loss, iter(range(1, 100))
-    monkeypatch.setattr(
-        session, "sample_similarity_loss", lambda *a, **o: real(*a, **o) * (math.inf if next(calls) == 2 else 1)
-    )
+    real, calls = session.batch_loss, iter(range(1, 100))
+    monkeypatch.setattr(session, "batch_loss", lambda *a, **o: real(*a, **o) * (math.inf if next(calls) == 2 else 1))
     with pytest.raises(BenchmarkError, match="the loss of step 2 is not finite"):
         run(css, tiny_config, tmp_path, every=1e9)
 
@@ -171,12 +171,12 @@ def test_the_step_is_named_also_where_the_loss_is_read_seldom(
 def test_weights_that_are_not_finite_are_not_kept(
     css: Css, tiny_config: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = session.sample_similarity_loss
+    real = session.batch_loss
 
     def infinitely_steep(query: torch.Tensor, *others: torch.Tensor, **options: object) -> torch.Tensor:
         return real(query, *others, **options) + (0 * query).sum().sqrt()  # type: ignore[arg-type]
 
-    monkeypatch.setattr(session, "sample_similarity_loss", infinitely_steep)
+    monkeypatch.setattr(session, "batch_loss", infinitely_steep)
     with pytest.raises(BenchmarkError, match="is not finite after step 1: training of tirg on css, seed 0 stopped"):
         run(css, tiny_config, tmp_path)
     assert not list(tmp_path.iterdir())
@@ -192,7 +192,7 @@ def test_running_out_of_memory_says_which_option_to_lower(
     def full(*_: object, **__: object) -> torch.Tensor:
         raise error
 
-    monkeypatch.setattr(session, "sample_similarity_loss", full)
+    monkeypatch.setattr(session, "batch_loss", full)
     with pytest.raises(BenchmarkError, match=r"out of memory at step 1 .* lower training\.sources \(now 2\)"):
         run(css, tiny_config, tmp_path)
 
@@ -213,7 +213,7 @@ def test_a_dataset_that_does_not_fit_on_the_device_says_which_option_to_lower(
 def test_another_runtime_error_is_not_taken_for_want_of_memory(
     css: Css, tiny_config: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "sample_similarity_loss", lambda *_, **__: torch.zeros(2) @ torch.zeros(3))
+    monkeypatch.setattr(session, "batch_loss", lambda *_, **__: torch.zeros(2) @ torch.zeros(3))
     with pytest.raises(RuntimeError, match="size"):
         run(css, tiny_config, tmp_path)
 
@@ -227,18 +227,21 @@ def test_training_learns_its_own_queries(precision: str, css: Css, tiny_config: 
     )  # fmt: skip
     network, trained = run(css, config, tmp_path, every=1e9)
     assert trained.losses[-1] < 0.6 * trained.losses[0]
-    outcomes = evaluate(network, css.train, accelerator=make_accelerator("cpu", precision), chunk=50).outcomes
+    outcomes = evaluate(network, css.train, accelerator=make_accelerator("cpu", precision), batch_size=50).outcomes
     assert recall_at_k(outcomes.ranks)[5] > 40
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 1000])
-def test_embeddings_do_not_depend_on_the_chunk_and_have_length_one(chunk: int, css: Css, tiny_config: Recipe) -> None:
+@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+def test_embeddings_do_not_depend_on_the_batch_and_have_length_one(
+    batch_size: int, css: Css, tiny_config: Recipe
+) -> None:
     network = new_network(Run("css", "film", tiny_config, 1, css.fingerprint, True), css.train).eval()
     accelerator = make_accelerator("cpu", "fp32")
     split = css.test
-    queries = embed_queries(network, split, accelerator=accelerator, chunk=chunk)
-    gallery = embed_gallery(network, split.gallery, accelerator=accelerator, chunk=chunk)
-    store, (ids, mask) = ImageStore(split.sources, torch.device("cpu")), network.vocabulary.encode(split.queries.texts)
+    queries = embed_queries(network, split, accelerator=accelerator, batch_size=batch_size)
+    gallery = embed_gallery(network, split.gallery, accelerator=accelerator, batch_size=batch_size)
+    store = ImageStore(split.sources, torch.device("cpu"))
+    ids, mask = network.text_encoder.tokenize(split.queries.texts)
     with torch.no_grad():
         for row in (0, 9, len(split.queries) - 1):
             source = network.encode_images(store.batch(torch.from_numpy(split.queries.sources[[row]])))
@@ -254,63 +257,14 @@ def test_outcomes_are_in_the_order_of_the_queries(css: Css, tiny_config: Recipe)
     network = new_network(Run("css", "concat", tiny_config, 1, css.fingerprint, True), css.train)
     accelerator = make_accelerator("cpu", "fp32")
     order = np.random.default_rng(0).permutation(len(css.test.queries))
-    plain = evaluate(network, css.test, accelerator=accelerator, chunk=64).outcomes
+    plain = evaluate(network, css.test, accelerator=accelerator, batch_size=64).outcomes
     mixed = evaluate(
-        network, replace(css.test, queries=css.test.queries.rows(order)), accelerator=accelerator, chunk=64
+        network, replace(css.test, queries=css.test.queries.rows(order)), accelerator=accelerator, batch_size=64
     ).outcomes
     np.testing.assert_array_equal(plain.sources[order], mixed.sources)
-    np.testing.assert_array_equal(plain.correct[order], mixed.correct)
+    np.testing.assert_array_equal(plain.relevant[order], mixed.relevant)
     np.testing.assert_array_equal(plain.attributes["kind"][order], mixed.attributes["kind"])
     assert (np.abs(plain.ranks[order] - mixed.ranks) <= 1).mean() > 0.95
-
-
-def config_of(**changes: object) -> TrainingRecipe:
-    values = {
-        "steps": 100, "sources": 2, "modifications": 2, "optimiser": "adamw", "learning_rate": 1.0, "weight_decay": 0.1,
-        "schedule": "cosine", "group_size": "batch", "precision": "fp32",
-    }  # fmt: skip
-    return TrainingRecipe.model_validate(values | changes)
-
-
-def test_schedules_follow_their_definitions() -> None:
-    cosine = config_of(warmup=0.1)
-    assert schedule(cosine, 0) == pytest.approx(1 / 11)
-    assert schedule(cosine, 9) == pytest.approx(10 / 11)
-    assert schedule(cosine, 10) == 1
-    assert schedule(cosine, 55) == pytest.approx(0.5)
-    assert 0 < schedule(cosine, 99) < 0.001
-    assert {schedule(config_of(schedule="constant"), step) for step in range(100)} == {1.0}
-    steps = config_of(schedule="steps", decay=0.1, decay_every=40)
-    assert [schedule(steps, step) for step in (0, 39, 40, 80)] == pytest.approx([1, 1, 0.1, 0.01])
-
-
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd", "muon"])
-def test_every_parameter_is_trained_once_and_the_encoder_at_its_own_rate(optimiser: str, tiny_config: Recipe) -> None:
-    config = config_of(optimiser=optimiser, encoder_factor=0.1, muon_lr=0.5, scale_factor=3)
-    network = Network("tirg", tiny_config.model, _vocabulary(), spatial=True)
-    groups = make_optimiser(network, config).param_groups
-    gates = {id(parameter) for name, parameter in network.named_parameters() if name.endswith("gates")}
-    assert gates
-    listed = [id(parameter) for group in groups for parameter in group["params"]]
-    assert sorted(listed) == sorted(id(parameter) for parameter in network.parameters())
-    for group in groups:
-        for parameter in group["params"]:
-            in_encoder = any(parameter is each for each in network.image_encoder.parameters())
-            in_composer = any(parameter is each for each in network.composer.parameters())
-            # All else that TIRG and the encoder have of two dimensions and more are convolutions and linear layers.
-            is_matrix = optimiser == "muon" and parameter.ndim > 1 and (in_encoder or in_composer)
-            is_matrix = is_matrix and id(parameter) not in gates
-            expected = 3 if parameter is network.scale else (0.1 if in_encoder else 1.0) * (0.5 if is_matrix else 1.0)
-            assert group["factor"] == pytest.approx(expected)
-            assert group["orthogonal"] == is_matrix
-            decayed = optimiser == "sgd" or parameter.ndim > 1
-            assert group["weight_decay"] == (0.1 if decayed else 0.0)
-
-
-def _vocabulary():  # type: ignore[no-untyped-def]
-    from models.text_encoders import Vocabulary
-
-    return Vocabulary(("add", "circle"))
 
 
 @pytest.mark.parametrize(("device", "expected"), [("gpu", "expected cpu, cuda, or cuda:N"), ("cuda:99", "torch sees")])
@@ -323,6 +277,6 @@ def test_running_out_of_memory_while_scoring_says_so(
     css: Css, tiny_config: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = new_network(Run("css", "concat", tiny_config, 1, css.fingerprint, True), css.train)
-    monkeypatch.setattr(Network, "embed_queries", lambda *_: torch.empty(2**60))
-    with pytest.raises(BenchmarkError, match=r"out of memory while scoring: lower evaluation\.chunk \(now 9\)"):
-        evaluate(network, css.test, accelerator=make_accelerator("cpu", "fp32"), chunk=9)
+    monkeypatch.setattr(Network, "embed_images", lambda *_: torch.empty(2**60))
+    with pytest.raises(BenchmarkError, match=r"out of memory while scoring: lower --batch-size \(now 9\)"):
+        evaluate(network, css.test, accelerator=make_accelerator("cpu", "fp32"), batch_size=9)

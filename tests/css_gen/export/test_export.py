@@ -16,7 +16,8 @@ import webdataset
 from PIL import Image
 
 from css_gen import dataset
-from css_gen.export import EXPORTERS, export_to
+from css_gen.errors import UsageError
+from css_gen.export import export_to, names
 from css_gen.scenes.modification import Make, parse
 from css_gen.scenes.scene import Scene
 
@@ -28,13 +29,19 @@ PLAIN = {"numpy", "numpy._core.multiarray", "numpy.core.multiarray"}
 def exported(tiny_dataset, tmp_path_factory) -> dict[str, Path]:
     """The tiny dataset in every layout there is."""
     root = tmp_path_factory.mktemp("exports")
-    for name, exporter in EXPORTERS.items():
-        export_to(dataset.open(tiny_dataset), root / name, exporter)
-    return {name: root / name for name in EXPORTERS}
+    for name in names():
+        export_to(dataset.open(tiny_dataset), root / name, name)
+    return {name: root / name for name in names()}
 
 
 def test_every_layout_has_a_test():
-    assert {f"{name}_layout" for name in EXPORTERS} <= {name.removeprefix("test_") for name in globals()}
+    assert {f"{name}_layout" for name in names()} <= {name.removeprefix("test_") for name in globals()}
+
+
+def test_a_layout_that_does_not_exist(tiny_dataset, tmp_path):
+    with pytest.raises(UsageError, match="no layout is called 'zip'; expected one of png, "):
+        export_to(dataset.open(tiny_dataset), tmp_path / "out", "zip")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_png_layout(exported, tiny_dataset):
@@ -54,8 +61,8 @@ def test_png_layout(exported, tiny_dataset):
 
 
 def test_masks_and_depth_are_exported_too(rich_dataset, tmp_path):
-    export_to(dataset.open(rich_dataset), tmp_path / "png", EXPORTERS["png"])
-    export_to(dataset.open(rich_dataset), tmp_path / "tar", EXPORTERS["webdataset"])
+    export_to(dataset.open(rich_dataset), tmp_path / "png", "png")
+    export_to(dataset.open(rich_dataset), tmp_path / "tar", "webdataset")
     split = dataset.open(rich_dataset).split("test")
     with tarfile.open(tmp_path / "tar" / "test-000000.tar") as tar:
         for column in ("mask", "depth"):
@@ -85,7 +92,7 @@ def test_webdataset_layout(exported, tiny_dataset):
 
 def test_webdataset_starts_another_tar_where_one_is_full(tiny_dataset, tmp_path, monkeypatch):
     monkeypatch.setattr("css_gen.export.webdataset.IMAGES_PER_TAR", 30)
-    export_to(dataset.open(tiny_dataset), tmp_path / "tar", EXPORTERS["webdataset"])
+    export_to(dataset.open(tiny_dataset), tmp_path / "tar", "webdataset")
     numbers = []
     for part in range(3):
         with tarfile.open(tmp_path / "tar" / f"test-{part:06d}.tar") as tar:
@@ -93,24 +100,24 @@ def test_webdataset_starts_another_tar_where_one_is_full(tiny_dataset, tmp_path,
     assert numbers == [list(range(30)), list(range(30, 60)), list(range(60, 75))]
 
 
-@pytest.mark.parametrize("name", EXPORTERS)
+@pytest.mark.parametrize("name", names())
 def test_equal_datasets_give_equal_exports(exported, tiny_copy, tmp_path, contents, name):
-    export_to(dataset.open(tiny_copy), tmp_path / name, EXPORTERS[name])
+    export_to(dataset.open(tiny_copy), tmp_path / name, name)
     assert contents(tmp_path / name) == contents(exported[name])
 
 
-@pytest.mark.parametrize("name", EXPORTERS)
+@pytest.mark.parametrize("name", names())
 def test_an_export_that_fails_leaves_nothing(tiny_copy, tmp_path, name):
     (tiny_copy / "test" / "images-00003-of-00004.parquet").unlink()
     (tmp_path / "exports").mkdir()
     with pytest.raises(dataset.DatasetError, match="is missing"):
-        export_to(dataset.open(tiny_copy), tmp_path / "exports" / name, EXPORTERS[name])
+        export_to(dataset.open(tiny_copy), tmp_path / "exports" / name, name)
     assert list((tmp_path / "exports").iterdir()) == []
 
 
 def test_an_empty_folder_may_be_exported_into(tiny_dataset, tmp_path):
     (tmp_path / "out").mkdir()
-    export_to(dataset.open(tiny_dataset), tmp_path / "out", EXPORTERS["webdataset"])
+    export_to(dataset.open(tiny_dataset), tmp_path / "out", "webdataset")
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
     assert (tmp_path / "out" / "test-queries.jsonl").exists()
 

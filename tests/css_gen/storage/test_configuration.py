@@ -9,8 +9,9 @@ from css_gen.rendering.nuisance import MATERIALS, Jitter
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.sampling import split_size
 from css_gen.storage import configuration as module
-from css_gen.storage.configuration import EXTRAS, NAMES, SWITCHES, VIEWS, Configuration, shards, split_images, units
+from css_gen.storage.configuration import EXTRAS, NAMES, SWITCHES, VIEWS, Configuration, split_images
 from css_gen.storage.estimate import require_large_enough
+from css_gen.storage.plan import shards, units
 
 SUBSETS = st.sets(st.sampled_from(MATERIALS), min_size=1).map(lambda words: tuple(sorted(words)))
 JITTERS = st.builds(Jitter, **dict.fromkeys(SWITCHES, st.booleans()), materials=SUBSETS)

@@ -1,18 +1,22 @@
-"""The site is whole, safe to open, small, and a function of records and data."""
+"""The site is whole, safe to open, small, and a function of the records alone."""
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import css_gen.dataset
+from benchmark import tasks
 from benchmark.cli.main import main
-from benchmark.errors import BenchmarkError, UsageError
+from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.site import write_site
+from benchmark.leaderboard.site.rendered import Rendered
 from benchmark.recipe.changes import override
 from benchmark.recipe.presets import PRESETS
 from benchmark.records.store import read_stored
@@ -57,7 +61,7 @@ def out(css_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     submission = out / "submissions" / "mine"
     submission.mkdir(parents=True)
     (submission / "mine.py").write_text("# </code></pre><script>alert(3)</script>\n")
-    write_site(out / "records", out, {"css": css_root})
+    write_site(out / "records", out)
     return out
 
 
@@ -71,7 +75,7 @@ def test_there_is_a_page_for_all(out: Path, css_root: Path) -> None:
     fingerprint = css_gen.dataset.open(css_root).fingerprint
     assert names == {
         "index.html",
-        *(f"board/{name}.html" for name in ("css", "css-2d3d", "css-original", "fashion200k", "mit-states")),
+        *(f"board/{name}.html" for name in tasks.names()),
         *(f"composer/{name}.html" for name in ("css/tirg", "css/film", "css-2d3d/mine")),
         f"dataset/{fingerprint}.html",
     }
@@ -105,11 +109,9 @@ def test_every_page_is_small_and_named_and_its_ids_are_unique(pages: list[Page])
         assert page.all("style") == []
 
 
-def test_the_same_records_and_data_give_the_same_bytes(
-    out: Path, css_root: Path, contents: Contents, tmp_path: Path
-) -> None:
+def test_the_same_records_give_the_same_bytes(out: Path, contents: Contents, tmp_path: Path) -> None:
     (tmp_path / "submissions").symlink_to(out / "submissions")
-    write_site(out / "records", tmp_path, {"css": css_root})
+    write_site(out / "records", tmp_path)
     assert contents(tmp_path / "site") == contents(out / "site")
 
 
@@ -128,7 +130,7 @@ def test_the_gallery_shows_queries_with_the_right_images_marked(out: Path, css_r
     assert len([tag for tag, about in page.tags if about.get("class") == "query"]) > 12
     worst = split.queries[int(outcomes.ranks.argmax())]
     assert worst.text in page.text
-    assert f"The right one stands at place {outcomes.ranks.max()}." in page.text
+    assert f"The first right one is at rank {outcomes.ranks.max()}." in page.text
     marks = [about.get("class") for about in page.all("li")]
     expected = []
     (path,) = (out / "records" / "css" / "tirg").glob("*-s0-*.json")
@@ -167,24 +169,72 @@ def test_source_recipe_curves_and_errors_are_on_the_page(out: Path) -> None:
 
 def test_a_record_without_examples_says_so(out: Path) -> None:
     page = Page(out / "site" / "composer" / "css" / "film.html")
-    assert "No record of this composer kept examples" in page.text
+    assert "The records of this composer hold no examples" in page.text
     assert page.all("img") == []
 
 
-def test_without_the_dataset_the_pages_say_so(out: Path, tmp_path: Path) -> None:
-    write_site(out / "records", tmp_path, {"css": tmp_path / "nowhere"})
-    for path in ("composer/css/tirg.html", "board/css.html", *map(str, (tmp_path / "site" / "dataset").iterdir())):
-        page = Page(tmp_path / "site" / path)
-        assert "was not at hand" in page.text
-        assert page.all("img") == []
+def pictures_of(out: Path, css_root: Path, rendering: object, **about: object) -> tuple[str, int]:
+    """What is said on all pages of one run whose record says this of its dataset, and how many pictures there are."""
+    save_run(out, css_root, rendering=rendering, **about)
+    write_site(out / "records", out)
+    pages = [Page(path) for path in (out / "site").rglob("*.html")]
+    return " ".join(page.text for page in pages), sum(len(page.all("img")) for page in pages)
+
+
+def test_pictures_are_those_of_the_dataset_on_disk(css_root: Path) -> None:
+    """Though nothing of it is read: the configuration gives the same scenes, queries and pixels again."""
+    dataset = css_gen.dataset.open(css_root)
+    split = dataset.split("test")
+    rendered = Rendered(dataset.manifest.configuration)
+    assert rendered.queries == split.queries
+    assert [scene.key for scene in rendered.scenes] == split.keys
+    assert rendered.held_out == dataset.manifest.held_out
+    for image in (0, 7, len(split) - 1):
+        assert np.array_equal(rendered.pixels(image, "image_3d"), split.image_3d(image))
+        assert np.array_equal(rendered.pixels(image, "image_2d"), split.image_2d(image))
+    counts = rendered.counts()
+    for name in dataset.split_names:
+        each = dataset.split(name)
+        assert counts["images"][name] == len(each)
+        assert counts["different scenes"][name] == len(set(each.keys))
+        assert counts["queries: add"][name] == sum(query.kind == "add" for query in each.queries)
+        assert counts["different texts"][name] == len({query.text for query in each.queries})
+
+
+def test_images_with_more_columns_and_larger_ones_are_shown_too(rich_dataset: Path) -> None:
+    configuration = css_gen.dataset.open(rich_dataset).manifest.configuration
+    split = css_gen.dataset.open(rich_dataset).split("test")
+    assert np.array_equal(Rendered(configuration).pixels(3, "image_3d"), split.image_3d(3))
+    large = Rendered(replace(configuration, size=4096))
+    assert large.pixels(3, "image_3d").shape == (224, 224, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (None, "do not say how their dataset is rendered"),
+        ({"seed": 4}, "hold other queries than their dataset's configuration gives here"),
+        ({"n": 10_000_000}, "hold other queries"),
+        ({"n": 7}, "cannot be rendered here"),
+        ({"size": "large"}, "cannot be rendered here (--size must be a JSON int"),
+        ({"colour": 3}, "cannot be rendered here (expected a configuration with exactly"),
+    ],
+)
+def test_a_record_whose_dataset_cannot_be_made_again_has_pages_without_pictures(
+    change: dict[str, object] | None, said: str, css_root: Path, tmp_path: Path
+) -> None:
+    configuration = css_gen.dataset.open(css_root).manifest.configuration.to_json()
+    text, pictures = pictures_of(tmp_path, css_root, None if change is None else configuration | change)
+    assert said in text
+    assert pictures == 0
     assert not (tmp_path / "site" / "images").exists()
 
 
-def test_another_dataset_is_not_taken_for_the_records(rich_dataset: Path, out: Path, tmp_path: Path) -> None:
-    write_site(out / "records", tmp_path, {"css": rich_dataset})
-    page = Page(tmp_path / "site" / "board" / "css.html")
-    assert "another one" in page.text
-    assert page.all("img") == []
+def test_images_of_others_are_not_shown(css_root: Path, tmp_path: Path) -> None:
+    text, pictures = pictures_of(tmp_path, css_root, None, protocol="mit-states")
+    assert "We may not redistribute these images" in text
+    assert pictures == 0
+    assert "not registered here" in pictures_of(tmp_path / "other", css_root, "its own", protocol="other")[0]
 
 
 def test_what_records_and_submissions_say_stays_text(css_root: Path, tmp_path: Path) -> None:
@@ -197,7 +247,7 @@ def test_what_records_and_submissions_say_stays_text(css_root: Path, tmp_path: P
         device=HOSTILE,
         recipe=override(PRESETS["quick"], [f"model.pretrained={HOSTILE}"]),
     )
-    write_site(tmp_path / "records", tmp_path, {"css": css_root})
+    write_site(tmp_path / "records", tmp_path)
     for path in (tmp_path / "site").rglob("*.html"):
         page = Page(path)
         assert [about for about in page.all("script") if about] == []
@@ -210,33 +260,29 @@ def test_what_records_and_submissions_say_stays_text(css_root: Path, tmp_path: P
 def test_what_is_no_more_is_removed_and_what_is_not_ours_is_kept(css_root: Path, tmp_path: Path) -> None:
     save_run(tmp_path, css_root)
     gone = save_run(tmp_path, css_root, composer="film", title="FiLM")
-    write_site(tmp_path / "records", tmp_path, {"css": css_root})
+    write_site(tmp_path / "records", tmp_path)
     foreign = tmp_path / "site" / "notes.txt"
     foreign.write_text("mine")
     kept = tmp_path / "site" / "composer" / "css" / "tirg.html"
     gone.unlink()
-    write_site(tmp_path / "records", tmp_path, {"css": css_root})
+    write_site(tmp_path / "records", tmp_path)
     assert not (tmp_path / "site" / "composer" / "css" / "film.html").exists()
     assert foreign.exists()
     before = kept.stat().st_mtime_ns
-    write_site(tmp_path / "records", tmp_path, {"css": css_root})
+    write_site(tmp_path / "records", tmp_path)
     assert kept.stat().st_mtime_ns == before
 
 
-def test_missing_records_unknown_places_and_blocked_folders_are_named(
-    out: Path, css_root: Path, tmp_path: Path
-) -> None:
+def test_missing_records_and_blocked_folders_are_named(out: Path, tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="there is no folder of records"):
-        write_site(tmp_path / "nothing", tmp_path / "out", {})
-    with pytest.raises(UsageError, match="did you mean css"):
-        write_site(out / "records", tmp_path, {"cs": css_root})
+        write_site(tmp_path / "nothing", tmp_path / "out")
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "site").write_text("")
     with pytest.raises(BenchmarkError, match="the site cannot be written"):
-        write_site(out / "records", tmp_path / "taken", {})
+        write_site(out / "records", tmp_path / "taken")
 
 
-def test_the_command_writes_the_site(out: Path, css_root: Path) -> None:
-    result = CliRunner().invoke(main, ["leaderboard", "--out", str(out), "--html", "--data", f"css={css_root}"])
+def test_the_command_writes_the_site(out: Path) -> None:
+    result = CliRunner().invoke(main, ["leaderboard", "--out", str(out), "--html"])
     assert result.exit_code == 0, result.output
     assert f"the site is {out / 'site' / 'index.html'}" in result.output.replace("\n", "")

@@ -57,7 +57,7 @@ def site(css_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("browser")
     for seed, (name, title) in enumerate(COMPOSERS.items()):
         save_run(out, css_root, composer=name, title=title, seed=seed)
-    write_site(out / "records", out, {"css": css_root})
+    write_site(out / "records", out)
     return out / "site"
 
 

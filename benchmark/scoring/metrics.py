@@ -1,0 +1,146 @@
+"""The scores of a run: every registered metric, over all queries and over those of each slice.
+
+To add a metric, write a function here with `@metric`; to show it, list a column in `leaderboard/columns.py`.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from statistics import fmean
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from benchmark.scoring.recall import KS, Mask, Outcomes, Recall, Words, chance_recall, recall_at_k
+
+Scores = dict[str, float]
+"""By name, such as "recall@10"."""
+
+_metrics: list[Callable[[Outcomes], Scores]] = []
+
+
+def metric(compute: Callable[[Outcomes], Scores]) -> Callable[[Outcomes], Scores]:
+    """Function decorator: compute these numbers for every run and slice. Outcomes that it gets hold a query or more."""
+    _metrics.append(compute)
+    return compute
+
+
+@metric
+def _recall(outcomes: Outcomes) -> Scores:
+    """In percent; see `recall_at_k`."""
+    return {f"recall@{k}": value for k, value in recall_at_k(outcomes.ranks).items()}
+
+
+@metric
+def _chance(outcomes: Outcomes) -> Scores:
+    """Recall of a random order of the gallery, in percent; see `chance_recall`."""
+    found = chance_recall(outcomes.relevant, outcomes.candidates)
+    return {f"chance@{k}": value for k, value in found.items()}
+
+
+_REQUIRED = frozenset(f"{name}@{k}" for name in ("recall", "chance") for k in KS)
+
+
+class SliceMetrics(BaseModel):
+    """The scores of some queries, one or more."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    queries: Annotated[int, Field(ge=1)]
+    scores: Scores
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if missing := sorted(_REQUIRED - self.scores.keys()):
+            raise ValueError(f"there is no {missing[0]} among the scores")
+        return self
+
+    @property
+    def recall(self) -> Recall:
+        """By K."""
+        return {k: self.scores[f"recall@{k}"] for k in KS}
+
+    @property
+    def chance(self) -> Recall:
+        """By K."""
+        return {k: self.scores[f"chance@{k}"] for k in KS}
+
+
+class Metrics(SliceMetrics):
+    """The scores of a run.
+
+    Attributes:
+        unanswered: how many queries have no relevant image.
+        slices: by attribute, then by its value; values that no query has are missing.
+        parts: recall by part of the meaning, such as "noun", where an image is relevant that agrees in this part.
+    """
+
+    unanswered: Annotated[int, Field(ge=0)]
+    slices: dict[str, dict[str, SliceMetrics]]
+    parts: dict[str, Recall] = {}
+
+
+def metrics_of(outcomes: Outcomes, *, only: Collection[str] | None = None) -> Metrics:
+    """Every metric, overall and by slice.
+
+    Args:
+        only: keep these scores alone: those of a record that is older than a metric.
+
+    Raises:
+        ValueError: there are no queries.
+    """
+    slices = {
+        attribute: {value: _of_slice(outcomes.rows(mask), only) for value, mask in masks.items()}
+        for attribute, masks in slice_masks(outcomes.attributes).items()
+    }
+    return Metrics(
+        queries=len(outcomes),
+        scores=_scores(outcomes, only),
+        unanswered=int((outcomes.relevant == 0).sum()),
+        slices=slices,
+        parts={name: recall_at_k(ranks) for name, ranks in outcomes.part_ranks.items()},
+    )
+
+
+def slice_masks(
+    attributes: Mapping[str, Words], order: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, dict[str, Mask]]:
+    """For each attribute and each value that a query has, the mask (Q,) of its queries.
+
+    Args:
+        attributes: columns of Q words.
+        order: attributes and values that come first, as in `Task.slice_order`; all others follow in natural order,
+            numbers by their size.
+    """
+    first = order or {}
+    masks: dict[str, dict[str, Mask]] = {}
+    for name in [*(name for name in first if name in attributes), *sorted(attributes.keys() - first.keys())]:
+        column = attributes[name]
+        there = set(column.tolist())
+        listed = [value for value in first.get(name, ()) if value in there]
+        masks[name] = {value: column == value for value in (*listed, *sorted(there - {*listed}, key=_natural))}
+    return masks
+
+
+def mean_over_values(values: Mapping[str, SliceMetrics], score: str) -> float:
+    """The mean of a score over the values of an attribute, each value counting alike, whatever its number of queries.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    if not values:
+        raise ValueError(f"the mean of {score} over no values is not defined")
+    return fmean(each.scores[score] for each in values.values())
+
+
+def _of_slice(outcomes: Outcomes, only: Collection[str] | None) -> SliceMetrics:
+    return SliceMetrics(queries=len(outcomes), scores=_scores(outcomes, only))
+
+
+def _scores(outcomes: Outcomes, only: Collection[str] | None) -> Scores:
+    found = {name: value for compute in _metrics for name, value in compute(outcomes).items()}
+    return found if only is None else {name: value for name, value in found.items() if name in only}
+
+
+def _natural(value: str) -> tuple[bool, int, str]:
+    """Sorts whole numbers by size, before words."""
+    is_number = value.isdecimal() and len(value) < 19
+    return not is_number, int(value) if is_number else 0, value

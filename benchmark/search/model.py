@@ -1,0 +1,187 @@
+"""A trained model in Python: load it, rank images for a query, score it on a task."""
+
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark import tasks
+from benchmark.device import choose_device, make_accelerator
+from benchmark.errors import BenchmarkError, UsageError
+from benchmark.recipe.identity import Run
+from benchmark.recipe.runtime import Runtime
+from benchmark.scoring import evaluation
+from benchmark.scoring.metrics import Metrics, metrics_of
+from benchmark.search.answer import Found, judged
+from benchmark.search.embedding import Embedded, EncodedGallery, encode_gallery, encode_query
+from benchmark.search.folder_gallery import FolderGallery
+from benchmark.search.gallery import DatasetGallery, Gallery
+from benchmark.search.query_image import QueryImage, query_from_file, query_from_pixels, resampling
+from benchmark.search.wording import understood
+from benchmark.training.checkpoint import Checkpoint
+from css_gen.progress import Reporter, Silent
+
+Asked = QueryImage | int | str | Path | NDArray[np.uint8]
+"""What a query may start from: a row of the test images, an image file, or pixels (H, W, 3)."""
+
+
+class Model:
+    """A trained model. Make one with `load_model`.
+
+    Attributes:
+        identity: the run that it comes from: composer, dataset, seed, recipe.
+        image_size: width and height of the images that the network sees, in pixels.
+        words: the words that it was trained on, sorted.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, device: str, reporter: Reporter) -> None:
+        self.identity: Run = checkpoint.run
+        self.image_size = self.identity.recipe.data.image_size
+        self.network = checkpoint.network()
+        self.words = self.network.text_encoder.words
+        self._accelerator = make_accelerator(device, "fp32")
+        self._device, self._reporter = device, reporter
+        self._tests: DatasetGallery | None = None
+        self._encoded: tuple[Gallery, EncodedGallery] | None = None
+        self.network.arrange(self._accelerator.device, self.image_size)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str | None = None, reporter: Reporter | None = None) -> Self:
+        """As `load_model`; `reporter` is told about long work."""
+        try:
+            return cls(Checkpoint.read(Path(path)), device=choose_device(device), reporter=reporter or Silent())
+        except BenchmarkError as error:
+            # Any file may be named here, so nobody should be told to delete it.
+            raise type(error)(str(error).removesuffix("; delete it")) from None
+
+    def rank(self, image: Asked, text: str, k: int = 10, *, gallery: Gallery | str | Path | None = None) -> Found:
+        """Rank the images of a gallery for one query. The query's own image is left out.
+
+        >>> import benchmark
+        >>> model = benchmark.load_model("model.safetensors", device="cpu")
+        >>> found = model.rank(3, "make object red", k=2)
+        >>> [answer.rank for answer in found.answers]
+        [1, 2]
+        >>> found.candidates  # all test images but number 3
+        74
+
+        Args:
+            image: the number of a test image, the path of an image file, or pixels (H, W, 3).
+            text: what to change, such as "make top-left cube red".
+            k: how many answers, 1 or more.
+            gallery: a folder of image files, or a `Gallery`; the test images of the model's task, in `data/`, if None.
+                The gallery of the last call stays encoded, so that further queries on it are quick.
+
+        Raises:
+            UsageError: there is no such image or folder, the text has no words, or `k` is below 1.
+            BenchmarkError: the gallery cannot be read, or memory ran out.
+        """
+        if k < 1:
+            raise UsageError(f"k: expected 1 or more, got {k}")
+        task = tasks.find(self.identity.task)
+        wording = understood(text, self.words, css_texts=task is not None and task.css_texts)
+        searched = self._gallery(gallery)
+        start = self._query(image, searched)
+        if self._encoded is None or self._encoded[0] is not searched:
+            encoded = encode_gallery(self.network, searched, accelerator=self._accelerator, reporter=self._reporter)
+            self._encoded = searched, encoded
+        images = self._encoded[1]
+        own = images.places_of(start, own_row=start.row if isinstance(searched, DatasetGallery) else None)
+        query = encode_query(self.network, start, wording.text, accelerator=self._accelerator)
+        embedded = Embedded(query, images.images, images.rows, own)
+        return judged(embedded, searched, start, wording.text, k=k, words=self.words, notes=wording.notes)
+
+    def test_images(self, task: str | None = None, data: str | Path | None = None) -> DatasetGallery:
+        """Open the test images of a task as a gallery.
+
+        Args:
+            task: the model's if None.
+            data: the folder of its data; in `data/` if None.
+
+        Raises:
+            BenchmarkError: the folder does not hold the data.
+        """
+        name = tasks.get(task or self.identity.task).name
+        root = Path(data) if data is not None else tasks.locate(name, {})
+        return DatasetGallery(name, root, image_size=self.image_size, reporter=self._reporter)
+
+    def score(self, task: str | None = None, data: str | Path | None = None) -> Metrics:
+        """As `evaluate`."""
+        found = tasks.get(task or self.identity.task)
+        root = Path(data) if data is not None else tasks.locate(found.name, {})
+        if found.spatial != self.identity.spatial:
+            features = {"map": "the feature map", "pooled": "the pooled vector"}
+            raise UsageError(
+                f"{found.name}: composers get {features[found.features]} there, and this model was trained otherwise"
+            )
+        dataset = found.open(root, image_size=self.image_size, reporter=self._reporter, skip_broken=True)
+        recipe = self.identity.recipe
+        accelerator = make_accelerator(self._device, recipe.training.precision)
+        scored = evaluation.evaluate(
+            self.network, dataset.test, accelerator=accelerator, batch_size=Runtime(device=self._device).batch_size
+        )
+        return metrics_of(scored.outcomes)
+
+    def _gallery(self, gallery: Gallery | str | Path | None) -> Gallery:
+        if gallery is None:
+            self._tests = self._tests or self.test_images()
+            return self._tests
+        if isinstance(gallery, str | Path):
+            return FolderGallery(Path(gallery), image_size=self.image_size, resampling=resampling(self.identity.task))
+        return gallery
+
+    def _query(self, image: Asked, gallery: Gallery) -> QueryImage:
+        if isinstance(image, QueryImage):
+            return image
+        if isinstance(image, int | np.integer):
+            tests = gallery if isinstance(gallery, DatasetGallery) else self._gallery(None)
+            assert isinstance(tests, DatasetGallery)
+            return tests.query_by_row(int(image))
+        method = resampling(self.identity.task)
+        if isinstance(image, np.ndarray):
+            start = query_from_pixels(image, image_size=self.image_size, resampling=method)
+        else:
+            start = query_from_file(Path(image), image_size=self.image_size, resampling=method)
+        return gallery.recognised(start) if isinstance(gallery, DatasetGallery) else start
+
+
+def load_model(path: str | Path, *, device: str | None = None) -> Model:
+    """Load a trained model: the `model.safetensors` that `tirg-bench run` leaves. Neither data nor network is needed.
+
+    >>> import benchmark
+    >>> model = benchmark.load_model("model.safetensors", device="cpu")
+    >>> str(model.identity)
+    'tirg on css'
+
+    Args:
+        device: cpu, cuda or cuda:N; a GPU if there is one, else the CPU, if None.
+
+    Raises:
+        BenchmarkError: the file is missing, damaged, not a model, or of code that has changed since.
+        UsageError: there is no such device.
+    """
+    return Model.load(path, device=device)
+
+
+def evaluate(model: Model, task: str | None = None, *, data: str | Path | None = None) -> Metrics:
+    """Score a model on the test split of a task, as `tirg-bench run` does.
+
+    >>> import benchmark
+    >>> model = benchmark.load_model("model.safetensors", device="cpu")
+    >>> metrics = benchmark.evaluate(model, "css")
+    >>> 0 <= metrics.recall[1] <= metrics.recall[10] <= 100
+    True
+
+    Args:
+        task: a name that `tirg-bench list` shows; the model's own if None.
+        data: the folder of its data; in `data/` if None.
+
+    Returns:
+        Recall@K in percent by K, chance, and both by slice.
+
+    Raises:
+        UsageError: there is no such task, or its features are not those that the model was trained on.
+        BenchmarkError: the folder does not hold the data, or memory ran out.
+    """
+    return model.score(task, data)

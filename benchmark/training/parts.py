@@ -1,0 +1,34 @@
+"""Check a recipe's parts by name, before any data is read."""
+
+from collections.abc import Callable
+
+from benchmark.errors import BenchmarkError, UsageError
+from benchmark.recipe.schema import Recipe
+from benchmark.training import losses, optimisers
+from benchmark.training.model import text_settings
+from models import text_encoders
+from models.errors import ModelError, RegistryError
+from models.image_encoders import image_encoder
+
+
+def require_parts(config: Recipe) -> None:
+    """Check that a recipe's encoders, loss and optimiser exist, and that the encoders' weights can be read.
+
+    Raises:
+        UsageError: there is no part of that name; the message offers the nearest.
+        BenchmarkError: weights cannot be downloaded or read, or do not fit.
+    """
+    model, training = config.model, config.training
+    checks: dict[str, Callable[[], object]] = {
+        "training.loss": lambda: losses.get(training.loss),
+        "training.optimiser": lambda: optimisers.get(training.optimiser),
+        "model.text_encoder": lambda: text_encoders.get(model.text_encoder).require(text_settings(model)),
+        "model.image_encoder": lambda: image_encoder(model.image_encoder, pretrained=model.pretrained or None),
+    }
+    for key, check in checks.items():
+        try:
+            check()
+        except RegistryError as error:
+            raise UsageError(f"{key}: {error}") from None
+        except ModelError as error:
+            raise BenchmarkError(str(error)) from None

@@ -1,0 +1,97 @@
+"""Divide a dataset into files, and say which scenes and queries each of them holds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from css_gen.scenes.randomness import SplitId
+from css_gen.scenes.sampling import HeldOut, SplitPlan
+from css_gen.storage.configuration import Configuration
+
+_SHARD_IMAGES = 500
+_SHARD_PIXELS = _SHARD_IMAGES * 224 * 224
+_FEWEST_SHARDS = 4
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The unit of work, resume, checksum and distribution: images `start` to `stop` of a split, the stop excluded."""
+
+    split: SplitId
+    index: int
+    count: int
+    start: int
+    stop: int
+
+    @property
+    def name(self) -> str:
+        """The path of its file inside the dataset."""
+        return f"{split_name(self.split)}/images-{self.index:05d}-of-{self.count:05d}.parquet"
+
+
+@dataclass(frozen=True)
+class QueryFile:
+    """The other unit of work: all queries of a split."""
+
+    split: SplitId
+
+    @property
+    def name(self) -> str:
+        """The path of its file inside the dataset."""
+        return queries_name(self.split)
+
+
+Unit: TypeAlias = Shard | QueryFile
+
+
+def split_name(split: SplitId) -> str:
+    return split.name.lower()
+
+
+def queries_name(split: SplitId) -> str:
+    """The path of a split's queries inside the dataset."""
+    return f"{split_name(split)}/queries.parquet"
+
+
+def shard_count(images: int, size: int) -> int:
+    """How many shards hold a split: 500 images each at 224 pixels, fewer where images are larger, so that time and
+    memory stay bounded; at least four where there are images for them, so that small datasets are resumable too."""
+    most = max(1, min(_SHARD_IMAGES, _SHARD_PIXELS // size**2))
+    return max(-(-images // most), min(_FEWEST_SHARDS, images))
+
+
+def shards(configuration: Configuration, split: SplitId) -> Iterator[Shard]:
+    """A split's shards in order; their sizes differ by one image at most."""
+    images = configuration.split_images(split)
+    count = shard_count(images, configuration.size)
+    for index in range(count):
+        yield Shard(split, index, count, index * images // count, (index + 1) * images // count)
+
+
+def units(configuration: Configuration) -> Iterator[Unit]:
+    """Everything a dataset is made of. The queries come first: one task a split, and the longest."""
+    for split in SplitId:
+        yield QueryFile(split)
+    for split in SplitId:
+        yield from shards(configuration, split)
+
+
+def split_plan(configuration: Configuration, split: SplitId) -> SplitPlan:
+    """The scenes and queries of a split.
+
+    Raises:
+        ValueError: the split has too few images.
+    """
+    return SplitPlan(
+        configuration.split_images(split), seed=configuration.seed, split=split, held_out=held_out(configuration)
+    )
+
+
+def held_out(configuration: Configuration) -> HeldOut:
+    """The shape-colour combinations that one split alone shows."""
+    return HeldOut.sample(seed=configuration.seed)
+
+
+def query_count(plan: SplitPlan) -> int:
+    """How many queries a split has: one for each image that is not a reference."""
+    return plan.images - plan.references

@@ -1,0 +1,80 @@
+"""The columns of a dataset's Parquet files, and the footer in which each file says what it was made from."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from css_gen.storage.configuration import Configuration
+from css_gen.storage.manifest import generator_version
+
+FOOTER_KEY = "css-gen"
+DEPTH_STEPS = 1000
+"""Steps of the depth image in one world unit; its greatest value, 65535, also stands for all that is farther."""
+
+_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+_QUERY_FIELDS: list[tuple[str, Any]] = [
+    ("query_id", pa.int64()),
+    ("source_id", pa.int64()),
+    ("target_id", pa.int64()),
+    ("modification_id", pa.int64()),
+    ("text", pa.string()),
+    ("modification", pa.string()),
+    ("kind", pa.string()),
+    ("novel", pa.bool_()),
+]
+QUERY_SCHEMA = pa.schema(_QUERY_FIELDS)
+
+
+def image_columns(configuration: Configuration) -> tuple[str, ...]:
+    """The image columns of a dataset, in the order of the file."""
+    return ("image_3d", "image_2d", *({"masks": "mask", "depth": "depth"}[name] for name in configuration.extras))
+
+
+def image_schema(columns: Sequence[str]) -> pa.Schema:
+    """The schema of an image shard."""
+    fields: list[tuple[str, Any]] = [
+        ("image_id", pa.int64()),
+        ("scene", pa.string()),
+        ("key", pa.string()),
+        ("is_reference", pa.bool_()),
+    ]
+    return pa.schema([*fields, *((name, _IMAGE) for name in columns)], {"huggingface": _features(fields, columns)})
+
+
+def _features(fields: Sequence[tuple[str, Any]], columns: Sequence[str]) -> str:
+    """What makes Hugging Face's datasets decode the image columns of a file that it meets without its folder's card."""
+    features = {name: {"dtype": str(kind), "_type": "Value"} for name, kind in fields}
+    return json.dumps({"info": {"features": features | {name: {"_type": "Image"} for name in columns}}})
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What a data file of a dataset says about itself; `content` is the hash of its content."""
+
+    generator_version: str
+    configuration: Configuration
+    content: str
+
+
+def read_footer(metadata: pq.FileMetaData) -> Footer:
+    """The footer that was written with a data file.
+
+    Raises:
+        ValueError: it says nothing, or not in the expected form.
+    """
+    values = json.loads((metadata.metadata or {}).get(FOOTER_KEY.encode(), b"null"))
+    if not isinstance(values, dict) or values.keys() != {"generator_version", "configuration", "content"}:
+        raise ValueError("it was not written by css-gen")
+    return Footer(
+        str(values["generator_version"]), Configuration.from_json(values["configuration"]), str(values["content"])
+    )
+
+
+def footer(configuration: Configuration, content: str) -> dict[str, str]:
+    values = {"generator_version": generator_version(), "configuration": configuration.to_json(), "content": content}
+    return {FOOTER_KEY: json.dumps(values)}

@@ -1,0 +1,144 @@
+"""Write one file of a dataset: a pure function of (configuration, split, shard), from scenes to Parquet."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from css_gen.rendering.nuisance import sample_nuisance
+from css_gen.rendering.render2d import render_2d
+from css_gen.rendering.render3d import render_3d
+from css_gen.scenes.randomness import SplitId, Stream, stream
+from css_gen.scenes.sampling import REFERENCES_PER_MODIFICATION, Query, SplitPlan
+from css_gen.scenes.scene import Scene
+from css_gen.storage.configuration import Configuration
+from css_gen.storage.content import ContentHash
+from css_gen.storage.plan import Shard, query_count, split_name
+from css_gen.storage.png import encode_png
+from css_gen.storage.schema import DEPTH_STEPS, QUERY_SCHEMA, footer, image_columns, image_schema
+
+ROW_GROUP_IMAGES = 50
+ROW_GROUP_QUERIES = 10_000
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of a file: its rows and the hash of its content."""
+
+    rows: int
+    content: str
+
+
+def render_pixels(configuration: Configuration, split: SplitId, image_id: int, scene: Scene) -> list[NDArray[Any]]:
+    """All images of one scene, in the order of `image_columns`."""
+    nuisance = sample_nuisance(configuration.jitter, rng=stream(configuration.seed, split, Stream.NUISANCE, image_id))
+    solid = render_3d(
+        scene, nuisance, size=configuration.size, view=configuration.view, with_depth="depth" in configuration.extras
+    )
+    pixels: list[NDArray[Any]] = [solid.image, render_2d(scene, nuisance, size=configuration.size)]
+    if "masks" in configuration.extras:
+        pixels.append(solid.mask)
+    if "depth" in configuration.extras:
+        steps = np.rint(solid.depth * np.float32(DEPTH_STEPS))
+        pixels.append(np.clip(steps, 0, np.iinfo(np.uint16).max).astype(np.uint16))
+    return pixels
+
+
+def write_images(
+    file: BinaryIO, configuration: Configuration, plan: SplitPlan, shard: Shard, on_image: Callable[[], None]
+) -> Written:
+    """Render a shard's images and write them as Parquet.
+
+    Args:
+        on_image: called after each image; what it raises ends the work.
+    """
+    columns = image_columns(configuration)
+    content = ContentHash()
+    rows: list[dict[str, Any]] = []
+    for image_id in range(shard.start, shard.stop):
+        scene = plan.scene(image_id)
+        is_reference = image_id < plan.references
+        content.add_row([image_id, scene.key, is_reference])
+        row = {"image_id": image_id, "scene": scene.to_json(), "key": scene.key, "is_reference": is_reference}
+        for name, pixels in zip(columns, render_pixels(configuration, shard.split, image_id, scene), strict=True):
+            content.add_pixels(pixels)
+            path = f"{split_name(shard.split)}-{image_id:06d}-{name}.png"
+            row[name] = {"bytes": encode_png(pixels), "path": path}
+        rows.append(row)
+        on_image()
+    written = Written(len(rows), content.hexdigest())
+    table = pa.Table.from_pylist(rows, schema=image_schema(columns))
+    with _writer(file, table.schema, raw=[f"{name}.bytes" for name in columns]) as writer:
+        writer.write_table(table, row_group_size=ROW_GROUP_IMAGES)
+        writer.add_key_value_metadata(footer(configuration, written.content))
+    return written
+
+
+def write_queries(
+    file: BinaryIO, configuration: Configuration, plan: SplitPlan, on_step: Callable[[], None]
+) -> Written:
+    """Write a split's queries as Parquet, a row group at a time."""
+    queries = query_count(plan)
+    content = ContentHash()
+    with _writer(file, QUERY_SCHEMA, raw=[]) as writer:
+        for start in range(0, queries, ROW_GROUP_QUERIES):
+            rows: list[list[Any]] = []
+            for query in plan.queries(start, min(start + ROW_GROUP_QUERIES, queries)):
+                rows.append(query_values(query, configuration.names))
+                content.add_row(rows[-1])
+                on_step()
+            table = pa.Table.from_pylist(
+                [dict(zip(QUERY_SCHEMA.names, row, strict=True)) for row in rows], QUERY_SCHEMA
+            )
+            writer.write_table(table, row_group_size=ROW_GROUP_QUERIES)
+        written = Written(queries, content.hexdigest())
+        writer.add_key_value_metadata(footer(configuration, written.content))
+    return written
+
+
+def query_values(query: Query, names: str) -> list[int | str | bool]:
+    """A query's row, in the order of QUERY_SCHEMA."""
+    return [
+        query.index,
+        query.source,
+        query.target,
+        query.index // REFERENCES_PER_MODIFICATION,
+        query.modification.text_with(names),
+        query.modification.to_json(),
+        query.modification.kind,
+        query.novel,
+    ]
+
+
+@contextmanager
+def _writer(file: BinaryIO, schema: pa.Schema, *, raw: Sequence[str]) -> Iterator[pq.ParquetWriter]:
+    """A Parquet writer with every option named that decides the bytes. `raw` columns are compressed already."""
+    columns = [path for field in schema for path in _leaves(field)]
+    options: dict[str, Any] = {
+        "version": "2.6",
+        "data_page_version": "1.0",
+        "compression": {path: "NONE" if path in raw else "ZSTD" for path in columns},
+        "compression_level": {path: 3 for path in columns if path not in raw},
+        "use_dictionary": [path for path in columns if path in ("text", "modification", "kind")],
+        "write_statistics": [path for path in columns if path not in raw],
+        "write_page_checksum": True,
+    }
+    writer = pq.ParquetWriter(file, schema, **options)
+    try:
+        yield writer
+        writer.close()
+    except BaseException:
+        # Its destructor would try to complete a file that is being given up.
+        writer.is_open = False
+        raise
+
+
+def _leaves(field: Any) -> list[str]:
+    if not pa.types.is_struct(field.type):
+        return [field.name]
+    return [f"{field.name}.{inner.name}" for inner in field.type]

@@ -1,0 +1,85 @@
+"""Registries of exchangeable parts: encoders here, losses and optimisers in the benchmark."""
+
+import difflib
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from models.errors import RegistryError
+
+P = TypeVar("P")
+
+
+class Parts(Generic[P]):
+    """Parts of one kind, by name.
+
+    A part is registered when its file is imported. An installed package adds one by an entry point in `group`, whose
+    name is the part's and whose value is the module that registers it. The module is imported when the part is asked
+    for.
+
+    Args:
+        kind: what the parts are called in messages, such as "image encoder".
+        group: of entry points, such as "tirg_bench.image_encoders"; None if installed packages cannot add parts.
+    """
+
+    def __init__(self, kind: str, *, group: str | None = None) -> None:
+        self._kind, self._group = kind, group
+        self._parts: dict[str, P] = {}
+
+    def add(self, name: str, part: P) -> None:
+        """Register a part. Raises RegistryError if the name is taken."""
+        if name in self._parts:
+            raise RegistryError(f"the {self._kind} {name!r} is registered already; choose another name")
+        self._parts[name] = part
+
+    def register(self, name: str) -> Callable[[P], P]:
+        """Decorator: register a class or a function under a name."""
+
+        def decorator(part: P) -> P:
+            self.add(name, part)
+            return part
+
+        return decorator
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all parts, sorted, those of installed packages included."""
+        return tuple(sorted({*self._parts, *self._installed()}))
+
+    def imported(self) -> tuple[str, ...]:
+        """The names of the parts whose files are imported, sorted."""
+        return tuple(sorted(self._parts))
+
+    def get(self, name: str) -> P:
+        """The part of that name.
+
+        Raises RegistryError if there is none, offering the nearest name, or if its package cannot be imported.
+        """
+        if name not in self._parts:
+            point = self._installed().get(name)
+            if point is None:
+                raise RegistryError(unknown(self._kind, name, self.names()))
+            self._import(point)
+        return self._parts[name]
+
+    def _installed(self) -> dict[str, EntryPoint]:
+        return {point.name: point for point in entry_points(group=self._group)} if self._group else {}
+
+    def _import(self, point: EntryPoint) -> None:
+        where = f"the {self._kind} {point.name!r} (entry point {point.value} of an installed package)"
+        try:
+            point.load()
+        except RegistryError:
+            raise
+        except Exception as error:  # another package's module can fail in any way
+            why = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise RegistryError(f"{where} cannot be imported ({why}); repair or remove that package") from error
+        if point.name not in self._parts:
+            raise RegistryError(f"{where} does not register {point.name!r} when it is imported")
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """The message for a name that does not exist: the nearest name, or all of them if none is near."""
+    known = sorted(known)
+    nearest = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(known)}"
+    return f"no {kind} is called {name!r}; {hint}"

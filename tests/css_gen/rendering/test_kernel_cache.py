@@ -1,0 +1,223 @@
+"""Compiled kernels on disk: an edit of any kernel is seen, damage is compiled again, and no folder at all is fine."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import css_gen
+from css_gen import render as rendering
+from css_gen.rendering.kernels import cache, flat
+from css_gen.rendering.kernels.compiling import compiled
+from css_gen.storage.configuration import Configuration
+
+PACKAGE = Path(css_gen.__file__).parent
+
+REFLECTED = """
+import numpy as np
+from css_gen.rendering.render3d import Solid, _tables
+from css_gen.rendering.stage import GRID
+from css_gen.rendering.kernels.shading import reflected
+tables = _tables([Solid("sphere", 0.7, 0.0, 0.0, 0.0, (1.0, 0.5, 0.2))], GRID)
+for each in (tables.floor_map, tables.around_map, tables.bounce_map):
+    each[:] = 0.1
+print(reflected(tables, -1, 5.0, 0.0, 0.9, -1.0, 0.0, 0.0))
+"""
+RENDERED = """
+import hashlib
+from css_gen.rendering.nuisance import Nuisance
+from css_gen.rendering.render3d import render_3d
+from css_gen.scenes.factors import Cell, Colour, Shape, Size
+from css_gen.scenes.scene import Scene, SceneObject
+scene = Scene((SceneObject(Cell.MIDDLE_CENTER, Size.LARGE, Colour.RED, Shape.CIRCLE),))
+print(hashlib.sha256(render_3d(scene, Nuisance(), size=32).image.tobytes()).hexdigest())
+"""
+DRAWN = """
+import numpy as np
+from css_gen.rendering.kernels import cache, flat
+image = np.full((9, 9, 3), 255, np.uint8)
+flat.draw(image, flat.DISC, 4.5, 4.5, 3.0, (10, 20, 30))
+print(int(image.sum()), bool(cache.take_note()))
+"""
+
+
+def run_in(folder: Path, code: str, **environment: str) -> str:
+    """Run code with the css_gen that is in a folder."""
+    names = ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "PYTHONPATH")
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**clean, "PYTHONPATH": str(folder), **environment},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """A folder with a copy of css_gen, in which nothing is compiled."""
+    shutil.copytree(PACKAGE, tmp_path / "css_gen", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def flip_normals(folder: Path) -> None:
+    path = folder / "css_gen" / "rendering" / "kernels" / "geometry.py"
+    before = path.read_text()
+    after = before.replace("return nx * scale, ny * scale, nz * scale", "return -nx * scale, -ny * scale, -nz * scale")
+    assert after != before
+    stamp = path.stat()
+    path.write_text(after)
+    # Not even the time of the change gives it away.
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+
+
+def test_a_kernel_sees_the_edit_of_another_file(copied):
+    before = run_in(copied, REFLECTED)
+    assert run_in(copied, REFLECTED) == before
+    flip_normals(copied)
+    assert run_in(copied, REFLECTED) != before
+
+
+@pytest.mark.slow
+def test_flipped_normals_change_the_pixels(copied):
+    before = run_in(copied, RENDERED)
+    flip_normals(copied)
+    assert run_in(copied, RENDERED) != before
+
+
+@pytest.mark.parametrize("name", [file.name for file in sorted((PACKAGE / "rendering" / "kernels").glob("*.py"))])
+def test_the_key_is_another_after_an_edit_of_any_kernel_file(monkeypatch, tmp_path, name):
+    before = cache._sources_key()
+    kernels = shutil.copytree(PACKAGE / "rendering" / "kernels", tmp_path / "kernels")
+    monkeypatch.setattr(cache.resources, "files", lambda _package: kernels)
+    assert cache._sources_key() == before
+    with (kernels / name).open("a") as file:
+        file.write("\n")
+    assert cache._sources_key() != before
+
+
+def test_without_sources_nothing_is_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr(cache.resources, "files", lambda _package: tmp_path)
+    (tmp_path / ".hidden.py").write_text("never read")
+    assert cache._sources_key() is None
+
+
+def test_a_kernel_outside_the_hashed_folder_is_refused():
+    with pytest.raises(ValueError, match=r"test_kernel_cache.*must be in css_gen\.rendering\.kernels"):
+
+        @compiled
+        def double(number: int) -> int:
+            return 2 * number
+
+
+def drawn(places: list[Path], monkeypatch: pytest.MonkeyPatch) -> tuple[int, int, Any]:
+    """Draw with a kernel that this process has not compiled; return the pixel sum, cache hits and misses."""
+    monkeypatch.setattr(cache, "folders", lambda: tuple(places))
+    kernel: Any = compiled(flat.draw.py_func)  # type: ignore[attr-defined]
+    image = np.full((9, 9, 3), 255, np.uint8)
+    kernel(image, flat.DISC, 4.5, 4.5, 3.0, (10, 20, 30))
+    stats = kernel.stats
+    return int(image.sum()), sum(stats.cache_hits.values()), sum(stats.cache_misses.values())
+
+
+DAMAGE = {
+    "empty": lambda _content: b"",
+    "cut short": lambda content: content[: len(content) // 2],
+    "one byte short": lambda content: content[:-1],
+    "a flipped bit": lambda content: content[:-9] + bytes([content[-9] ^ 1]) + content[-8:],
+    "another program's": lambda _content: b"not a kernel " * 100,
+    "sealed nonsense": lambda _content: cache.hashlib.sha256(b"nonsense").digest() + b"nonsense",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_compiled_again(monkeypatch, tmp_path, damage):
+    total, hits, misses = drawn([tmp_path], monkeypatch)
+    assert (hits, misses) == (0, 1)
+    assert drawn([tmp_path], monkeypatch) == (total, 1, 0)
+    (path,) = (path for path in tmp_path.iterdir() if path.name.startswith("draw"))
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    assert drawn([tmp_path], monkeypatch) == (total, 0, 1)
+    assert drawn([tmp_path], monkeypatch) == (total, 1, 0)
+
+
+def test_the_next_folder_is_used_where_the_first_cannot_be_written(monkeypatch, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    total, hits, misses = drawn([blocked / "kernels", tmp_path / "user" / "kernels"], monkeypatch)
+    assert (hits, misses) == (0, 1)
+    assert cache.take_note() is None
+    assert drawn([blocked / "kernels", tmp_path / "user" / "kernels"], monkeypatch) == (total, 1, 0)
+
+
+def test_compiled_kernels_are_found_in_a_folder_that_cannot_be_written(monkeypatch, tmp_path):
+    total, _, _ = drawn([tmp_path / "package"], monkeypatch)
+    monkeypatch.setattr(cache, "_write", None)
+    assert drawn([tmp_path / "missing", tmp_path / "package"], monkeypatch) == (total, 1, 0)
+
+
+def test_no_place_at_all_is_said_once_and_nothing_else(monkeypatch, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    _, hits, misses = drawn([blocked / "kernels"], monkeypatch)
+    assert (hits, misses) == (0, 1)
+    lines: list[str] = []
+
+    class Listener(rendering.Silent):
+        def message(self, text: str) -> None:
+            lines.append(text)
+
+    monkeypatch.setattr(rendering, "render_pixels", lambda *_given: [])
+    for _ in range(2):
+        rendering.warm_up(Configuration(images=40, size=16), Listener())
+    (line,) = [line for line in lines if "NUMBA_CACHE_DIR" in line]
+    assert str(blocked) in line
+
+
+def test_kernels_work_where_nothing_can_be_written(copied):
+    for folder in [copied, *(path for path in copied.rglob("*") if path.is_dir())]:
+        (folder / "__pycache__").write_text("in the way")
+    unwritable = run_in(copied, DRAWN, HOME="/proc/none")
+    total, noted = unwritable.split()
+    assert noted == "True"
+    assert total == run_in(PACKAGE.parent, DRAWN).split()[0]
+    assert not [path for path in copied.rglob("*") if path.name.startswith(("kernels-", "~"))]
+
+
+def test_processes_compile_and_write_at_once(copied):
+    seen: list[str] = []
+    place = copied / "shared"
+    threads = [
+        threading.Thread(target=lambda: seen.append(run_in(copied, DRAWN, NUMBA_CACHE_DIR=str(place))))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(seen)) == 1
+    assert len(seen) == 3
+    (folder,) = place.iterdir()
+    assert sorted(path.name.partition("-")[0] for path in folder.iterdir()) == ["_inside", "draw"]
+
+
+def test_old_folders_do_not_pile_up(tmp_path):
+    for number in range(20):
+        folder = tmp_path / f"kernels-{number}"
+        cache._write(folder, "kernel", b"content")
+        os.utime(folder, (number, number))
+    theirs = tmp_path / "module.cpython-311.pyc"
+    theirs.write_bytes(b"")
+    cache._write(tmp_path / "kernels-new", "kernel", b"content")
+    names = {f"kernels-{number}" for number in range(13, 20)} | {"kernels-new", theirs.name}
+    assert {path.name for path in tmp_path.iterdir()} == names
