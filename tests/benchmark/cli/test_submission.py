@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 import benchmark
 from benchmark.cli.main import main
-from benchmark.recipe import config
+from benchmark.recipe import presets
 from benchmark.recipe.schema import Recipe
 from benchmark.submissions import sandbox
 from benchmark.submissions.sandbox import SandboxTier
@@ -26,9 +26,8 @@ def tirg_bench(tmp_path: Path, css_root: Path, tiny_config: Recipe, monkeypatch:
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
     Path("data/css").symlink_to(css_root)
-    recipe = tiny_config.model_copy(update={"preset": "tiny"})
-    monkeypatch.setattr(config, "_PRESETS", {**config._PRESETS, "tiny": recipe})
-    monkeypatch.setattr(config, "default_preset", lambda device: "tiny")  # noqa: ARG005
+    monkeypatch.setattr(presets, "PRESETS", {**presets.PRESETS, "tiny": tiny_config})
+    monkeypatch.setattr(presets, "default_preset", lambda device: "tiny")  # noqa: ARG005
     monkeypatch.setattr(sandbox, "best_tier", lambda: SandboxTier.PROCESS)
 
     def run(*arguments: object) -> Result:
