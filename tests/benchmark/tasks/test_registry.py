@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmark.recipe.config import override, preset_names
+from benchmark.recipe.config import preset as preset_of
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,8 +23,6 @@ from benchmark.leaderboard.boards import build
 from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.files import load_records, write_leaderboards
 from benchmark.leaderboard.tables import print_table
-from benchmark.recipe.config import override, preset_names
-from benchmark.recipe.config import preset as preset_of
 from benchmark.records.store import save_record
 from benchmark.tasks import Slice, Task, registry
 from benchmark.training.progress import SilentRuns
