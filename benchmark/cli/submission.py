@@ -176,6 +176,8 @@ def submit(
     click.echo(f"the tables lie in {out}, the pages begin at {out / 'site' / 'index.html'}")
     for problem in written.problems:
         click.echo(f"tirg-bench: left out: {problem}", err=True)
+    if written.problems:
+        raise click.exceptions.Exit(1)
 
 
 def _show(finding: "Finding") -> None:
