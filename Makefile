@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+PACKAGES := css_gen models benchmark
 
-.PHONY: demo test test-all lint unit boards wheel render-bench clean
+.PHONY: demo test test-all lint unit boards wheel site render-bench clean
 
 demo: $(READY)
 	$(BIN)/css-gen render --n 20000
@@ -26,28 +27,40 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# A worker a core; a file of tests stays with one, because its fixtures are made once.
+# One worker per core; the tests of a file stay with one worker, because its fixtures are made once.
 unit: $(READY)
 	$(BIN)/python -m pytest -q -n auto --dist loadfile
 
-# Every landed record agrees with its ranks, every table with the records.
+# Check that every committed record agrees with its ranks, and every table with the records.
 boards: $(READY)
 	$(BIN)/tirg-bench verify --quick
 
-# The wheel goes into an environment of its own and is run from another folder. Its dependencies are lent by .venv
-# (PYTHONPATH), because a second copy of torch would cost gigabytes; the project itself is not there, it is linked.
+# Build the wheel, check that it holds every file of the packages, and run its scripts from another folder. Its
+# dependencies are lent by .venv (PYTHONPATH), because a second copy of torch would cost gigabytes; the project itself
+# is not among them, it is linked.
 wheel: $(READY)
-	rm -rf build dist .wheel
-	$(BIN)/python -m build --wheel --outdir dist . > /dev/null
+	rm -rf build dist .wheel *.egg-info
+	mkdir dist
+	$(BIN)/python -m build --wheel --outdir dist . > dist/log 2>&1 || { cat dist/log; exit 1; }
+	! grep -A2 "absent from the" dist/log
+	find $(PACKAGES) -type f ! -path '*/__pycache__/*' | LC_ALL=C sort > dist/wanted
+	$(BIN)/python -m zipfile -l dist/*.whl | sed -n 's/^\([^ ]*\) .*/\1/p' | grep -v -e dist-info -e '^File$$' | LC_ALL=C sort | diff dist/wanted -
 	$(PYTHON) -m venv .wheel
 	.wheel/bin/pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
 	cd /tmp && site=$$(ls -d $(CURDIR)/.venv/lib/python3*/site-packages) && \
 		for script in css-gen tirg-bench; do PYTHONPATH=$$site $(CURDIR)/.wheel/bin/$$script --help > /dev/null || exit 1; done
-	rm -rf build .wheel
-	@echo "the wheel's scripts run"
+	rm -rf build .wheel *.egg-info
+	@echo "the wheel holds every file of the packages, and its scripts run"
+
+# The pages of the leaderboards, in leaderboards/site. They are built from the records alone; git ignores them.
+site: $(READY)
+	$(BIN)/tirg-bench leaderboard --html
 
 render-bench: $(READY)
 	$(BIN)/python speed/render.py
 
+# Remove what the other targets made, compiled kernels included. Datasets, runs and records stay.
 clean:
-	rm -rf .venv .wheel build dist css_gen/__pycache__
+	rm -rf .venv .wheel build dist *.egg-info leaderboards/site .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

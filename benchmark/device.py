@@ -1,4 +1,4 @@
-"""Where a run computes: which device, with what precision, how reproducibly, and how much memory it took."""
+"""Device selection, precision, determinism and memory accounting."""
 
 import ctypes
 import re
@@ -20,7 +20,7 @@ _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 
 
 def choose_device(asked: str | None) -> str:
-    """The device by that name; by default the GPU if there is one.
+    """Choose the device of that name; by default the GPU if there is one.
 
     Raises:
         UsageError: torch does not know it or does not see it here.
@@ -37,7 +37,7 @@ def choose_device(asked: str | None) -> str:
 
 
 def make_accelerator(device: str, precision: str) -> Accelerator:
-    """A fresh accelerator: accelerate keeps one state a process, which would hold on to the last run's precision."""
+    """Make a fresh accelerator: accelerate keeps one state a process, which would keep the last run's precision."""
     AcceleratorState._reset_state(reset_partial_state=True)
     if device.startswith("cuda:"):
         torch.cuda.set_device(device)
@@ -46,7 +46,7 @@ def make_accelerator(device: str, precision: str) -> Accelerator:
 
 @contextmanager
 def reproducible(device: str) -> Iterator[None]:
-    """On a CPU every kernel gives the same result each time. On a GPU, where that costs speed, seeds have to do."""
+    """Make every kernel of a CPU give the same result each time. On a GPU that costs speed: only seeds are set."""
     if device != "cpu":
         yield
         return
@@ -64,9 +64,9 @@ def reproducible(device: str) -> Iterator[None]:
 def keep_freed_memory() -> None:
     """Have the C library keep what is freed for what comes next, for the rest of the process.
 
-    Every step allocates its activations and gradients anew. Given back to the kernel and asked for again, each of their
-    pages costs a fault and is cleared, together a tenth of a step of ResNet-18 on a CPU (docs/performance.md). This is
-    glibc's alone to do; elsewhere nothing happens.
+    Every step allocates its activations and gradients again. Given back to the kernel and asked for again, each of
+    their pages costs a fault and is cleared, together a tenth of a step of ResNet-18 on a CPU (docs/performance.md).
+    Only glibc can do this; elsewhere nothing happens.
     """
     if mallopt := _of_c_library("mallopt"):
         mallopt(_MMAP_THRESHOLD, 2**30)
@@ -74,13 +74,13 @@ def keep_freed_memory() -> None:
 
 
 def _of_c_library(name: str) -> Callable[..., int] | None:
-    """A function of glibc's own; None elsewhere."""
+    """A function that only glibc has; None elsewhere."""
     found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
     return found
 
 
 def start_measuring_memory(device: str) -> None:
-    """From here on `peak_memory_mib` counts; on a CPU that is Linux's doing, elsewhere it counts from the start."""
+    """Have `peak_memory_mib` count from here on. On a CPU this works on Linux; elsewhere it counts from the start."""
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()
         return
@@ -93,7 +93,7 @@ def start_measuring_memory(device: str) -> None:
 
 
 def peak_memory_mib(device: str) -> float:
-    """The device's peak memory; on a CPU the process's."""
+    """Peak memory in MiB: of the device, or on a CPU of the process."""
     if device != "cpu":
         return torch.cuda.max_memory_allocated() / 2**20
     try:
@@ -105,7 +105,7 @@ def peak_memory_mib(device: str) -> float:
 
 
 def kept_for_gradient(forward: Callable[[], object]) -> dict[int, int]:
-    """Pieces of memory, address to bytes, that a forward pass keeps for its gradient.
+    """Measure the pieces of memory, address to bytes, that a forward pass keeps for its gradient.
 
     Args:
         forward: its result has to hold on to all that was kept, so that no address is used twice.
@@ -125,7 +125,7 @@ def kept_for_gradient(forward: Callable[[], object]) -> dict[int, int]:
 
 @contextmanager
 def memory_advice(where: str, options: str, precision: str) -> Iterator[None]:
-    """Turns running out of memory into a BenchmarkError that says which options to lower."""
+    """Turn running out of memory into a BenchmarkError that says which options to lower."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -136,5 +136,5 @@ def memory_advice(where: str, options: str, precision: str) -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch or Python says that there was no memory, on a GPU or on the CPU."""
+    """Tell whether an error of torch or Python says that memory ran out, on a GPU or on the CPU."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)

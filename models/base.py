@@ -13,21 +13,21 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 class TextFeatures(NamedTuple):
     """The modification texts of a batch, encoded.
 
-    Words stand first and padding after them, and every row has at least one word. What `tokens` holds where `mask` is
+    Words come first and padding after them, and every row has at least one word. What `tokens` holds where `mask` is
     False must not change a composer's output.
     """
 
     pooled: Tensor
     """(B, T): one vector a text."""
     tokens: Tensor
-    """(B, L, T): one vector a word, in order; what lies past a text's last word is padding."""
+    """(B, L, T): one vector a word, in order; after a text's last word there is padding."""
     mask: Tensor
     """(B, L), bool: True where there is a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComposerInfo:
-    """What the leaderboard and the command line say about a composer.
+    """The facts that the leaderboard and the command line show about a composer.
 
     `name` is its key everywhere (command line, records, folders): lowercase letters, digits and underscores, a letter
     first. `title` is how the tables print it. A composer that by design ignores the image or the text says so in
@@ -57,7 +57,7 @@ class ComposerInfo:
 
 
 class Composer(nn.Module, ABC):
-    """Joins the features of an image with those of a text into features of the image that the text asks for.
+    """Join the features of an image with those of a text into features of the image that the text asks for.
 
     A composer works in one of two modes, fixed when it is made: on the feature map (B, C, H, W), H and W at least 1 and
     free to differ between calls, when `spatial`, else on the pooled vector (B, C). It returns the shape it was given,

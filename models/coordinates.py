@@ -1,4 +1,4 @@
-"""Where a cell lies, as two more channels: without them a set of cells does not know left from right."""
+"""Add each cell's position as two more channels: without them a set of cells cannot tell left from right."""
 
 import torch
 from torch import Tensor

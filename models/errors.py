@@ -1,4 +1,4 @@
-"""The exceptions of this package: one line each that says what is wrong and what to do.
+"""The exceptions of this package; their messages are one line that says what is wrong and what to do.
 
 A program that uses models catches `ModelError`. tirg-bench shows its message to the user.
 """

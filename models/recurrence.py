@@ -1,4 +1,4 @@
-"""An LSTM in the precision of its weights, whatever autocast says."""
+"""Run an LSTM in the precision of its weights, whatever autocast says."""
 
 from contextlib import nullcontext
 

@@ -22,7 +22,7 @@ import numpy as np
 from machine import describe_machine
 from PIL import Image
 
-from benchmark.datasets.image_cache import cached_images
+from benchmark.datasets.image_cache import cached_files
 from benchmark.training.progress import SilentRuns
 from css_gen.rendering.nuisance import Jitter, sample_nuisance
 from css_gen.rendering.render3d import render_3d
@@ -54,8 +54,8 @@ def one_by_one(root: Path, paths: list[str]) -> None:
             image.convert("RGB").resize((SIZE * WIDTH // HEIGHT, SIZE), Image.Resampling.BILINEAR)
 
 
-def through_the_cache(root: Path, paths: list[str], folder: Path) -> None:
-    cached_images(root, "fashion200k", "train", paths, SIZE, SilentRuns(), skip_broken=False, folder=folder)
+def through_the_cache(root: Path, paths: list[str], key: str) -> None:
+    cached_files(root, "fashion200k", "train", paths, SIZE, SilentRuns(), skip_broken=False, key=key)
 
 
 def decoding(count: int) -> dict[str, Any]:
@@ -68,12 +68,12 @@ def decoding(count: int) -> dict[str, Any]:
             photograph(root / path, rng)
         mebibytes = sum((root / path).stat().st_size for path in paths) / 2**20
         seconds: dict[str, list[float]] = {"ours": [], "one_by_one": []}
-        through_the_cache(root, paths[:2], root / "warm")
+        through_the_cache(root, paths[:2], "warm")
         for block in range(BLOCKS):
             started = time.perf_counter()
             one_by_one(root, paths)
             between = time.perf_counter()
-            through_the_cache(root, paths, root / f"cache-{block}")
+            through_the_cache(root, paths, f"cache-{block}")
             seconds["one_by_one"].append(between - started)
             seconds["ours"].append(time.perf_counter() - between)
     milliseconds = {name: [1000 * value / count for value in values] for name, values in seconds.items()}
@@ -90,13 +90,13 @@ def second_start() -> dict[str, Any]:
     """Seconds from the call to the first batch, on a cache of 100,000 images."""
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
-        cache, paths = Path(folder) / "cache", [f"women/{number}.jpeg" for number in range(MANY)]
-        cache.mkdir()
+        cache, paths = Path(folder) / ".cache" / "key", [f"women/{number}.jpeg" for number in range(MANY)]
+        cache.mkdir(parents=True)
         np.lib.format.open_memmap(cache / f"train-{SIZE}.npy", mode="w+", dtype=np.uint8, shape=(MANY, SIZE, SIZE, 3))
         (cache / f"train-{SIZE}.json").write_text(json.dumps({"images": MANY, "broken": {}}))
         started = time.perf_counter()
-        found = cached_images(
-            Path(folder), "fashion200k", "train", paths, SIZE, SilentRuns(), skip_broken=False, folder=cache
+        found = cached_files(
+            Path(folder), "fashion200k", "train", paths, SIZE, SilentRuns(), skip_broken=False, key="key"
         )
         _ = found.pixels[np.sort(rng.choice(MANY, 64, replace=False))].mean()
         return {"what": f"a second start on {MANY} images", "seconds_to_first_batch": time.perf_counter() - started}

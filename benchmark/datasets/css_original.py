@@ -9,13 +9,15 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmark.datasets.image_cache import CachedImages, cached_images
+from benchmark.datasets import cache_place
+from benchmark.datasets.image_cache import CachedImages, cached_files
 from benchmark.datasets.plain_pickle import load_plain
 from benchmark.datasets.problems import skipped_hash
 from benchmark.datasets.splits import Queries, Rows, Split
@@ -96,7 +98,7 @@ class CssOriginal:
     @cached_property
     def _images(self) -> Mapping[str, CachedImages]:
         return {
-            name: cached_images(
+            name: cached_files(
                 self._root,
                 self.name,
                 name,
@@ -104,7 +106,7 @@ class CssOriginal:
                 self._image_size,
                 self._reporter,
                 skip_broken=self._skip,
-                folder=self._root / ".cache" / self._sha256[:16],
+                key=self._sha256[:16],
             )
             for name in _SPLITS
         }
@@ -131,19 +133,17 @@ def read_tables(root: Path) -> tuple[str, Mapping[str, Any]]:
         raise BenchmarkError(
             f"{path}: cannot be read ({error.strerror}); expected the CSS release of google/tirg"
         ) from None
-    kept = root / ".cache" / digest[:16] / "tables.json"
-    try:
-        if kept.exists():
-            tables: dict[str, Any] = json.loads(kept.read_bytes())
-            return digest, tables
-        content = load_plain(path)
-        tables = {split: _table(path, split, content) for split in _SPLITS}
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(kept, json.dumps(tables).encode())
-    except OSError as error:
-        raise BenchmarkError(
-            f"{kept}: cannot be written ({error.strerror}); make room or the folder writable"
-        ) from None
+    relative = f"{digest[:16]}/tables.json"
+    with suppress(OSError, ValueError):  # one that was cut short is made again
+        if kept := cache_place.find(root, relative):
+            before: dict[str, Any] = json.loads(kept.read_bytes())
+            return digest, before
+    content = load_plain(path)
+    tables = {split: _table(path, split, content) for split in _SPLITS}
+    if place := cache_place.writable_place(root):
+        with suppress(OSError):  # what cannot be kept is read again each time
+            (place / relative).parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(place / relative, json.dumps(tables).encode())
     return digest, tables
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.datasets.image_cache import CachedImages, cached_images
+from benchmark.datasets.image_cache import CachedImages, cached_files
 from benchmark.datasets.problems import Problem, refuse, skipped_hash
 from benchmark.datasets.splits import Queries, Rows, Split
 from benchmark.datasets.word_swaps import WordSwaps, swap_text
@@ -139,7 +139,7 @@ class Fashion200k:
     @cached_property
     def _all_images(self) -> Mapping[str, CachedImages]:
         return {
-            split: cached_images(
+            split: cached_files(
                 self._root,
                 self.name,
                 split,
@@ -147,7 +147,7 @@ class Fashion200k:
                 self._image_size,
                 self._reporter,
                 skip_broken=self._skip,
-                folder=self._root / ".cache" / self._labels.sha256[:16],
+                key=self._labels.sha256[:16],
             )
             for split, captions in self._labels.captions.items()
         }
@@ -163,7 +163,9 @@ def read_labels(root: Path) -> Labels:
     digest = hashlib.sha256()
     captions: dict[str, dict[str, str]] = {}
     for split in ("train", "test"):
-        files = sorted((root / "labels").glob(f"*_{split}_detect_all.txt"))
+        files = sorted(
+            file for file in (root / "labels").glob(f"*_{split}_detect_all.txt") if not file.name.startswith(".")
+        )
         if not files:
             raise BenchmarkError(
                 f"{root}: no labels/*_{split}_detect_all.txt; expected Fashion200k as its owners ship it: "
@@ -214,7 +216,7 @@ def _lines(root: Path, file: Path, digest: "hashlib._Hash") -> Iterator[tuple[st
     except OSError as error:
         raise BenchmarkError(f"{file}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
-        raise BenchmarkError(f"{file}: is no UTF-8 text at byte {error.start}; fetch it again") from None
+        raise BenchmarkError(f"{file}: not UTF-8 text at byte {error.start}; fetch it again") from None
     digest.update(file.name.encode() + b"\0" + content + b"\0")
     name = file.relative_to(root)
     for number, line in enumerate(text.split("\n"), start=1):

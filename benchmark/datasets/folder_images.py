@@ -43,7 +43,7 @@ def decode(path: Path, size: int, *, resampling: Image.Resampling = Image.Resamp
     """Decode a JPEG or PNG to uint8 (size, size, 3): scaled until the short side is `size`, cropped to the middle.
 
     A JPEG is decoded at the smallest of its own scales that is large enough. A turn that the file's EXIF data ask for
-    is not made: google/tirg makes none. A square PNG reduced with BOX has the pixels of `pixels.reduced`.
+    is not made: google/tirg makes none. A square PNG reduced with BOX has the pixels of `rendered_css.reduced`.
 
     Raises:
         BrokenImage: it is none, is damaged, or is too large.
@@ -60,13 +60,21 @@ def decode(path: Path, size: int, *, resampling: Image.Resampling = Image.Resamp
             scale = max(1, short // size)
             image.draft("RGB", (-(-width // scale), -(-height // scale)))
             image.load()
-            return np.asarray(cropped(image.convert("RGB"), size, resampling))
+            return np.asarray(cropped(_as_rgb(image), size, resampling))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BrokenImage(f"is too large: more than {MOST_PIXELS:,} pixels") from None
     except UnidentifiedImageError:
         raise BrokenImage("is not an image of type JPEG or PNG") from None
     except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
         raise BrokenImage(f"is truncated or damaged ({error})") from None
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    """Eight bits a channel. Pillow itself clips the 16 bits of grey PNG files, which makes nearly all of them white."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64).clip(0, 65_535)
+        image = Image.fromarray(((values * 255 + 32_767) // 65_535).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def cropped(image: Image.Image, size: int, resampling: Image.Resampling) -> Image.Image:

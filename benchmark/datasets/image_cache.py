@@ -1,19 +1,21 @@
-"""The images of a folder, decoded once into one file that later runs map into memory."""
+"""Images decoded once, at the size that networks see, into one file that later runs map into memory."""
 
+import errno
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import Generic, TypeVar, cast
 
 import numpy as np
-from filelock import FileLock
 
+from benchmark.datasets import cache_place
 from benchmark.datasets.folder_images import BrokenImage, decode, safe_path
 from benchmark.datasets.problems import Problem, refuse
 from benchmark.datasets.splits import Pixels
@@ -23,12 +25,31 @@ from css_gen.storage.atomic import write_atomically
 
 _AT_ONCE = 256
 
+Encoded = TypeVar("Encoded")
+
+
+@dataclass(frozen=True)
+class ImageSource(Generic[Encoded]):
+    """Images to decode.
+
+    Attributes:
+        root: the folder of the dataset.
+        names: one an image, in their order: files, or what else tells an image from the others.
+        encoded: what `decode` takes, for the images from that row on.
+        decode: gives uint8 (size, size, 3) of an image and `size`; raises BrokenImage.
+    """
+
+    root: Path
+    names: Sequence[str]
+    encoded: Callable[[int], Iterator[Encoded]]
+    decode: Callable[[Encoded, int], Pixels]
+
 
 @dataclass(frozen=True)
 class CachedImages:
     """Attributes:
-    pixels: (N, size, size, 3), mapped; row i is `paths[i]`.
-    paths: relative to the folder, in the order they were asked for.
+    pixels: (N, size, size, 3), mapped or in memory; row i is `paths[i]`.
+    paths: the names of the images, in the order of the source.
     broken: why, for those that cannot be used and are in neither of the others.
     """
 
@@ -37,7 +58,7 @@ class CachedImages:
     broken: Mapping[str, str]
 
 
-def cached_images(
+def cached_files(
     root: Path,
     dataset: str,
     name: str,
@@ -46,99 +67,168 @@ def cached_images(
     reporter: Reporter,
     *,
     skip_broken: bool,
-    folder: Path,
+    key: str,
 ) -> CachedImages:
-    """Decode images that are not decoded yet, going on where an interrupted start stopped.
+    """Decode image files of a folder; see `cached`.
 
     Args:
         dataset: its name on the command line, for messages.
-        name: of the list of images; with `size` the name of the files in `folder`.
         paths: relative to `root`.
-        folder: of the cache; its name has to stand for the list of images.
+        skip_broken: leave out what is broken, instead of refusing the folder.
 
     Raises:
         BenchmarkError: an image is broken and `skip_broken` is off, none is whole, or the cache cannot be written.
     """
-    whole, notes = folder / f"{name}-{size}.npy", folder / f"{name}-{size}.json"
+
+    def decoded(path: str, size: int) -> Pixels:
+        return decode(safe_path(root, path), size)
+
+    source = ImageSource(root, paths, lambda row: iter(paths[row:]), decoded)
+    found = cached(source, name, size, reporter, key=key)
+    if not skip_broken:
+        refuse(root, dataset, (Problem(path, reason) for path, reason in found.broken.items()))
+    if not found.paths:
+        raise BenchmarkError(f"{root}: none of the {len(paths)} {name} images can be used")
+    return found
+
+
+def cached(source: ImageSource[Encoded], name: str, size: int, reporter: Reporter, *, key: str) -> CachedImages:
+    """Decode the images that are not decoded yet, resuming where an interrupted start stopped.
+
+    Args:
+        name: of the list of images; with `size` the name of the files in the cache.
+        reporter: told about the decoding, and once if the dataset's folder cannot be written to.
+        key: of the list of images and their content: files under one key are never decoded again.
+
+    Raises:
+        BenchmarkError: the cache cannot be written.
+    """
+    shape = (len(source.names), size, size, 3)
+    for place in cache_place.places(source.root):
+        whole = place / key / f"{name}-{size}.npy"
+        if _is_whole(whole, shape) and _noted_as_broken(whole.with_suffix(".json")) == {}:
+            return _left(source, _mapped(whole), {})
+    folder = cache_place.writable_place(source.root, reporter)
+    if folder is None:
+        pixels = np.empty(shape, dtype=np.uint8)
+        return _left(source, pixels, _decode_into(pixels, source, name, size, reporter))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{name}-{size}.lock"):
-            if notes.exists():
-                broken = json.loads(notes.read_bytes())["broken"]
-                still = _decode_again(root, paths, size, whole, broken)
-            else:
-                broken, still = {}, _decode_all(root, name, paths, size, reporter, whole)
-            if still != broken or not notes.exists():
-                write_atomically(notes, json.dumps({"images": len(paths), "broken": still}).encode())
-            broken = still
-            if not skip_broken:
-                refuse(root, dataset, (Problem(path, reason) for path, reason in broken.items()))
-            if broken:
-                whole = _without(whole, [row for row, path in enumerate(paths) if path not in broken], broken)
+        return _cached_in(folder / key, source, name, size, reporter)
     except OSError as error:
         raise BenchmarkError(
             f"{folder}: decoded images cannot be kept here ({error}); make room or make the folder writable"
         ) from None
-    left = tuple(path for path in paths if path not in broken)
-    if not left:
-        raise BenchmarkError(f"{root}: none of the {len(paths)} {name} images can be used")
-    return CachedImages(cast(Pixels, np.load(whole, mmap_mode="c")), left, broken)
 
 
-def _decode_all(
-    root: Path, name: str, paths: Sequence[str], size: int, reporter: Reporter, whole: Path
+def _cached_in(place: Path, source: ImageSource[Encoded], name: str, size: int, reporter: Reporter) -> CachedImages:
+    whole, notes = place / f"{name}-{size}.npy", place / f"{name}-{size}.json"
+    place.mkdir(parents=True, exist_ok=True)
+    with cache_place.locked(whole.with_suffix(".lock")):
+        before = _noted_as_broken(notes) if _is_whole(whole, (len(source.names), size, size, 3)) else None
+        if before is None:
+            broken = _decode_to_file(whole, source, name, size, reporter)
+        else:
+            broken = _decode_again(whole, source, size, before)
+        if broken != before:
+            write_atomically(notes, json.dumps({"images": len(source.names), "broken": broken}).encode())
+        if broken:
+            whole = _without(whole, [row for row, path in enumerate(source.names) if path not in broken], broken)
+    return _left(source, _mapped(whole), broken)
+
+
+def _mapped(whole: Path) -> Pixels:
+    return cast(Pixels, np.load(whole, mmap_mode="c"))
+
+
+def _left(source: ImageSource[Encoded], pixels: Pixels, broken: Mapping[str, str]) -> CachedImages:
+    """The images that are whole."""
+    rows = [row for row, name in enumerate(source.names) if name not in broken]
+    if len(rows) != len(pixels):
+        pixels = pixels[rows]
+    return CachedImages(pixels, tuple(source.names[row] for row in rows), broken)
+
+
+def _decode_to_file(
+    whole: Path, source: ImageSource[Encoded], name: str, size: int, reporter: Reporter
 ) -> dict[str, str]:
     """Decode into `whole`; why, for the images that are broken. What is done is noted after each stretch of images."""
     partial_pixels, progress = whole.with_suffix(".npy.partial"), whole.with_suffix(".progress.json")
-    shape = (len(paths), size, size, 3)
+    shape = (len(source.names), size, size, 3)
     done, broken = 0, dict[str, str]()
-    with suppress(OSError, ValueError, KeyError):
+    with suppress(OSError, ValueError, KeyError, TypeError):
         before = json.loads(progress.read_bytes())
+        # A file that was cut short would be filled up with black images.
+        if _is_whole(partial_pixels, shape):
+            done, broken = int(before["done"]), dict(before["broken"])
+    if done:
         pixels = np.lib.format.open_memmap(partial_pixels, mode="r+")
-        if pixels.shape == shape:
-            done, broken = before["done"], before["broken"]
-    if not done:
+    else:
         pixels = np.lib.format.open_memmap(partial_pixels, mode="w+", dtype=np.uint8, shape=shape)
-    # Pillow decodes and resizes without holding the interpreter's lock, so threads are enough.
-    with (
-        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
-        reporter.track(f"decoding {name} images to {size} px", len(paths), "images") as report,
-    ):
-        work: Callable[[str], Pixels | str] = partial(_decoded, root, size)
-        for start in range(done, len(paths), _AT_ONCE):
-            some = paths[start : start + _AT_ONCE]
-            for row, (path, found) in enumerate(zip(some, pool.map(work, some), strict=True), start=start):
-                if isinstance(found, str):
-                    broken[path] = found
-                else:
-                    pixels[row] = found
-            pixels.flush()
-            write_atomically(progress, json.dumps({"done": start + len(some), "broken": broken}).encode())
-            report(start + len(some))
+        _reserve(partial_pixels)
+
+    def note(done: int) -> None:
+        pixels.flush()
+        write_atomically(progress, json.dumps({"done": done, "broken": broken}).encode())
+
+    _decode_into(pixels, source, name, size, reporter, start=done, broken=broken, note=note)
     partial_pixels.replace(whole)
     progress.unlink(missing_ok=True)
     return broken
 
 
-def _decode_again(
-    root: Path, paths: Sequence[str], size: int, whole: Path, broken: Mapping[str, str]
+def _decode_into(
+    pixels: Pixels,
+    source: ImageSource[Encoded],
+    name: str,
+    size: int,
+    reporter: Reporter,
+    *,
+    start: int = 0,
+    broken: dict[str, str] | None = None,
+    note: Callable[[int], None] = lambda _: None,
 ) -> dict[str, str]:
+    """Decode the images from row `start` on; why, for those that are broken. `note` is told how many are done."""
+    found_broken = {} if broken is None else broken
+    total, encoded = len(source.names), source.encoded(start)
+    # Pillow decodes and resizes without holding the interpreter's lock, so threads are enough.
+    with (
+        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        reporter.track(f"decoding {name} images to {size} px", total, "images") as report,
+    ):
+        work: Callable[[Encoded], Pixels | str] = partial(_decoded, source, size)
+        done = start
+        while done < total and (some := list(islice(encoded, min(_AT_ONCE, total - done)))):
+            for row, found in enumerate(pool.map(work, some), start=done):
+                if isinstance(found, str):
+                    found_broken[source.names[row]] = found
+                else:
+                    pixels[row] = found
+            done += len(some)
+            note(done)
+            report(done)
+    if done != total:
+        raise BenchmarkError(f"{source.root}: expected {total} {name} images, found {done}")
+    return found_broken
+
+
+def _decode_again(whole: Path, source: ImageSource[Encoded], size: int, broken: Mapping[str, str]) -> dict[str, str]:
     """Decode what was broken at the last start, in case somebody mended it; why, for what still is."""
     still = {}
-    for path in broken:
-        found = _decoded(root, size, path)
+    for row in (row for row, name in enumerate(source.names) if name in broken):
+        name = source.names[row]
+        found = _decoded(source, size, next(source.encoded(row)))
         if isinstance(found, str):
-            still[path] = found
+            still[name] = found
         else:
             pixels = np.load(whole, mmap_mode="r+")
-            pixels[paths.index(path)] = found
+            pixels[row] = found
             pixels.flush()
     return still
 
 
-def _decoded(root: Path, size: int, path: str) -> Pixels | str:
+def _decoded(source: ImageSource[Encoded], size: int, encoded: Encoded) -> Pixels | str:
     try:
-        return decode(safe_path(root, path), size)
+        return source.decode(encoded, size)
     except BrokenImage as error:
         return str(error)
 
@@ -147,12 +237,44 @@ def _without(whole: Path, rows: Sequence[int], broken: Mapping[str, str]) -> Pat
     """A copy with these rows alone, made once."""
     digest = sha256(json.dumps(sorted(broken)).encode()).hexdigest()[:12]
     path = whole.with_name(f"{whole.stem}-without-{digest}.npy")
-    if rows and not path.exists():
-        pixels = np.load(whole, mmap_mode="r")
+    pixels = np.load(whole, mmap_mode="r")
+    shape = (len(rows), *pixels.shape[1:])
+    if rows and not _is_whole(path, shape):
         temporary = path.with_suffix(".npy.partial")
-        copy = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(rows), *pixels.shape[1:]))
+        copy = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        _reserve(temporary)
         for start in range(0, len(rows), _AT_ONCE):
             copy[start : start + _AT_ONCE] = pixels[list(rows[start : start + _AT_ONCE])]
         copy.flush()
         temporary.replace(path)
-    return path
+    return path if rows else whole
+
+
+def _noted_as_broken(notes: Path) -> dict[str, str] | None:
+    """What a finished start noted; None where none has finished."""
+    try:
+        return dict(json.loads(notes.read_bytes())["broken"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether a file holds images of that shape, all of them: one that was cut short does not."""
+    try:
+        found = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return False
+    return bool(found.shape == shape and found.dtype == np.uint8)
+
+
+def _reserve(path: Path) -> None:
+    """Take the room of a new file on the disk now: writing to a mapped file on a full disk would end the process."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                path.unlink()
+                raise

@@ -1,10 +1,11 @@
-"""What files a folder of folders holds, kept beside it, so that a second start lists nothing."""
+"""List the files in a folder of folders, and keep the list, so that a second start lists nothing."""
 
 import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from benchmark.datasets import cache_place
 from css_gen.storage.atomic import write_atomically
 
 _FORMAT = 1
@@ -13,13 +14,14 @@ _FORMAT = 1
 def list_folders(root: Path, name: str, *, suffixes: Sequence[str]) -> dict[str, list[str]]:
     """The files with these suffixes, in any case, in each folder of `root / name`; names sorted, hidden ones left out.
 
-    The answer is kept in `root/.cache`. It is asked again where a folder's time of change is another than it was, which
-    is the case once a file came, went or was renamed in it.
+    The list is kept in one of the places of `cache_place`. A folder is listed again once its time of change differs,
+    which is so after a file came, went or was renamed in it.
     """
-    kept = root / ".cache" / f"{name}-listing.json"
+    listing = f"{name}-listing.json"
     before: dict[str, tuple[int, list[str]]] = {}
     with suppress(OSError, ValueError, KeyError, TypeError):
-        content = json.loads(kept.read_bytes())
+        kept = cache_place.find(root, listing)
+        content = json.loads(kept.read_bytes()) if kept else {}
         if content["format"] == _FORMAT and content["suffixes"] == list(suffixes):
             before = {folder: (changed, files) for folder, (changed, files) in content["folders"].items()}
     folders = {
@@ -35,10 +37,9 @@ def list_folders(root: Path, name: str, *, suffixes: Sequence[str]) -> dict[str,
         else:
             files = [file.name for file in folder.iterdir() if file.suffix.lower() in suffixes]
             found[folder_name] = changed, sorted(file for file in files if not file.startswith("."))
-    if found != before:
-        with suppress(OSError):  # a folder that cannot be written to is listed each time
-            kept.parent.mkdir(exist_ok=True)
+    if found != before and (place := cache_place.writable_place(root)):
+        with suppress(OSError):  # a listing that cannot be kept is made each time
             write_atomically(
-                kept, json.dumps({"format": _FORMAT, "suffixes": list(suffixes), "folders": found}).encode()
+                place / listing, json.dumps({"format": _FORMAT, "suffixes": list(suffixes), "folders": found}).encode()
             )
     return {folder_name: files for folder_name, (_, files) in found.items()}

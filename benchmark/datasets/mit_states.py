@@ -1,7 +1,8 @@
 """MIT-States: photographs of things in states; find the same thing in the state that the text names.
 
 The protocol is that of the TIRG paper (Vo et al., CVPR 2019), section 4.2, on the folder as Isola et al. (CVPR 2015)
-distribute it: `images/<adjective> <noun>/*.jpg`. 49 nouns are for the test alone.
+distribute it: `images/<adjective> <noun>/*.jpg`, or with underscores for the spaces, as the download scripts of
+zero-shot repositories leave it. 49 nouns are for the test alone.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.datasets.image_cache import CachedImages, cached_images
+from benchmark.datasets.image_cache import CachedImages, cached_files
 from benchmark.datasets.listing import list_folders
 from benchmark.datasets.problems import Problem, refuse, skipped_hash
 from benchmark.datasets.splits import Mask, Queries, Rows, Split
@@ -36,7 +37,7 @@ _LOOK_SEED = 0
 class MitStates:
     """Training pairs are drawn on the fly: two images of one noun with different adjectives; the text is the target's.
 
-    Images stand in the order of their nouns, so the held-out part consists of whole nouns, like the test.
+    Images are in the order of their nouns, so the held-out part consists of whole nouns, like the test.
 
     Args:
         root: the folder that holds `images`.
@@ -65,8 +66,10 @@ class MitStates:
 
     @property
     def fingerprint(self) -> str:
-        content = f"{self._sha256} {skipped_hash(self.skipped) or ''}"
-        return hashlib.sha256(content.encode()).hexdigest()
+        """The same whether spaces or underscores are in the folders' names."""
+        plain = hashlib.sha256(json.dumps([_with_spaces(path) for path in self._paths]).encode()).hexdigest()
+        skipped = skipped_hash({_with_spaces(name): why for name, why in self.skipped.items()})
+        return hashlib.sha256(f"{plain} {skipped or ''}".encode()).hexdigest()
 
     @cached_property
     def train(self) -> Split:
@@ -127,7 +130,7 @@ class MitStates:
     @cached_property
     def _images(self) -> Mapping[str, CachedImages]:
         return {
-            split: cached_images(
+            split: cached_files(
                 self._root,
                 self.name,
                 split,
@@ -135,7 +138,7 @@ class MitStates:
                 self._image_size,
                 self._reporter,
                 skip_broken=self._skip,
-                folder=self._root / ".cache" / self._sha256[:16],
+                key=self._sha256[:16],
             )
             for split in ("train", "test")
         }
@@ -179,33 +182,38 @@ def image_paths(root: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
     """
     if not (root / "images").is_dir():
         raise BenchmarkError(
-            f"{root}: no folder images; expected MIT-States as its owners ship it: images/<adjective> <noun>"
+            f"{root}: no folder images; expected MIT-States as its owners ship it: images/<adjective> <noun>/*.jpg"
         )
     folders = list_folders(root, "images", suffixes=(".jpg", ".jpeg"))
     problems, paths = [], []
     for folder, files in folders.items():
-        adjective, _, noun = folder.partition(" ")
+        adjective, noun = state_of(f"images/{folder}/")
         if adjective == _NO_ADJECTIVE:
             continue
-        if not noun.strip():
-            problems.append(Problem(f"images/{folder}", "is not named <adjective> <noun>"))
+        if not adjective or not noun:
+            problems.append(Problem(f"images/{folder}", "is not named <adjective> <noun> or <adjective>_<noun>"))
         elif not files:
             problems.append(Problem(f"images/{folder}", "holds no .jpg"))
         else:
             paths += [f"images/{folder}/{file}" for file in files]
     if not paths:
         raise BenchmarkError(f"{root}: no images/<adjective> <noun>/*.jpg; expected MIT-States as its owners ship it")
-    return tuple(sorted(paths, key=lambda path: (*reversed(state_of(path)), path))), tuple(problems)
+    return tuple(sorted(paths, key=lambda path: (*reversed(state_of(path)), _with_spaces(path)))), tuple(problems)
 
 
 def state_of(path: str) -> tuple[str, str]:
-    """(adjective, noun) of an image.
+    """(adjective, noun) of an image; "" for a noun that is missing.
 
-    >>> state_of("images/ripe tomato/1.jpg")
-    ('ripe', 'tomato')
+    >>> state_of("images/ripe tomato/1.jpg"), state_of("images/ripe_tomato/1.jpg")
+    (('ripe', 'tomato'), ('ripe', 'tomato'))
     """
-    adjective, _, noun = path.split("/")[1].partition(" ")
+    adjective, _, noun = path.split("/")[1].replace("_", " ").partition(" ")
     return adjective, noun.strip()
+
+
+def _with_spaces(path: str) -> str:
+    """The path with its folder's name in the owners' spelling."""
+    return "/".join(part.replace("_", " ") if place == 1 else part for place, part in enumerate(path.split("/")))
 
 
 def _numbers(words: NDArray[np.str_]) -> Rows:

@@ -1,16 +1,21 @@
 """Read a dataset that css-gen rendered: queries, labels and decoded images of its splits."""
 
-from collections.abc import Mapping
+import io
+from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from PIL import Image
 
 import css_gen.dataset
-from benchmark.datasets.pixels import cached_pixels
-from benchmark.datasets.splits import Queries, Split
+from benchmark.datasets.folder_images import BrokenImage
+from benchmark.datasets.image_cache import ImageSource, cached
+from benchmark.datasets.splits import Pixels, Queries, Split
 from benchmark.errors import BenchmarkError
 from css_gen.errors import DatasetError
 from css_gen.progress import Reporter
@@ -66,11 +71,46 @@ class Css:
                 f"{self._dataset.root}: the {name} split cannot be read ({error}); "
                 f"`css-gen verify {self._dataset.root}` says what is broken, and --repair makes it anew"
             ) from None
-        gallery = cached_pixels(split, "3d", len(split), self._image_size, self._reporter)
+        gallery = self._pixels(split, "3d", len(split))
         sources = gallery
         if self._source_view == "2d":
-            sources = cached_pixels(split, "2d", split.counts.references, self._image_size, self._reporter)
+            sources = self._pixels(split, "2d", split.counts.references)
         return Split(sources=sources, gallery=gallery, labels=labels, queries=queries)
+
+    def _pixels(self, split: css_gen.dataset.Split, view: str, count: int) -> Pixels:
+        """The first `count` images of a split in one view: uint8 (count, size, size, 3), mapped into memory."""
+
+        def encoded(row: int) -> Iterator[bytes]:
+            return (png for (png,) in islice(split.iter_pngs([f"image_{view}"]), row, count))
+
+        source = ImageSource(split.root, [f"{view} image {row}" for row in range(count)], encoded, reduced)
+        try:
+            found = cached(
+                source, f"{split.name}-{view}", self._image_size, self._reporter, key=split.manifest.fingerprint[:16]
+            )
+            for name, reason in found.broken.items():
+                raise BrokenImage(f"{name} {reason}")
+        except (DatasetError, BrokenImage, pa.ArrowException) as error:
+            raise BenchmarkError(
+                f"{split.root}: an image of the {split.name} split cannot be read ({error}); `css-gen verify "
+                f"{split.root}` says what is broken, and `css-gen verify --repair {split.root}` renders it again"
+            ) from None
+        return found.pixels
+
+
+def reduced(png: bytes, size: int) -> Pixels:
+    """Decode an image and average it down to (size, size, 3), uint8.
+
+    Raises:
+        BrokenImage: it is damaged.
+    """
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            image.load()
+            small = image.convert("RGB").resize((size, size), Image.Resampling.BOX)
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, Image.DecompressionBombError) as error:
+        raise BrokenImage(f"is truncated or damaged ({error})") from None
+    return np.asarray(small)
 
 
 def _queries(split: css_gen.dataset.Split) -> Queries:

@@ -96,7 +96,8 @@ def tables_of(stored: Sequence[StoredRecord], protocols: Iterable[str]) -> dict[
     texts: dict[str, str] = {}
     for protocol in protocols:
         of_protocol = [board for board in boards if board.protocol == protocol]
-        texts |= {f"{protocol}.md": markdown_page(protocol, of_protocol), f"{protocol}.csv": csv_table(of_protocol)}
+        texts[f"{protocol}.md"] = markdown_page(protocol, of_protocol)
+        texts[f"{protocol}.csv"] = csv_table(protocol, of_protocol)
     return texts
 
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from benchmark.recipe.label import slug
 from benchmark.recipe.schema import Recipe
@@ -11,7 +11,22 @@ from benchmark.recipe.schema import Recipe
 _SHORT = 8
 """Digits of a hash in a file's name."""
 
-_STEM = re.compile(r"(?P<preset>.+)-(?P<recipe>[^-]+)-s(?P<seed>\d+)-(?P<fingerprint>[^-]+)")
+_NAME = re.compile(r"(?P<preset>.+)-(?P<recipe>[^-]+)-s(?P<seed>\d+)-(?P<fingerprint>[^-]+)")
+
+
+class RunName(NamedTuple):
+    """The parts of the name of a run's record or folder: the slug of its recipe's label, and digits of hashes."""
+
+    preset: str
+    recipe: str
+    seed: str
+    fingerprint: str
+
+    @classmethod
+    def parse(cls, name: str) -> Self | None:
+        """The parts of a name without its ending; None if it is not the name of a run."""
+        match = _NAME.fullmatch(name)
+        return cls(**match.groupdict()) if match else None
 
 
 @dataclass(frozen=True)
@@ -38,22 +53,19 @@ class RunIdentity:
 
     def place(self, label: str) -> Path:
         """The run's path below `records/` or `runs/`, without an ending. `label` is what the recipe is called."""
-        return Path(self.task, self.composer, f"{slug(label)}-{self._key}")
-
-    def is_place(self, path: Path) -> bool:
-        """Whether a path ends in this run's place, whatever its recipe was called."""
-        *_, task, composer, _ = ("", "", *path.parts)
-        return (task, composer) == (self.task, self.composer) and _key_of(path.stem) == self._key
+        recipe, seed, fingerprint = self._key
+        return Path(self.task, self.composer, f"{slug(label)}-{recipe}-s{seed}-{fingerprint}")
 
     def find(self, root: Path) -> Path | None:
         """The record of this run under `root`; None if there is none."""
         folder = root / self.task / self.composer
-        found = sorted(path for path in folder.glob("*.json") if _key_of(path.stem) == self._key)
+        names = {path: RunName.parse(path.stem) for path in sorted(folder.glob("*.json"))}
+        found = [path for path, name in names.items() if name and name[1:] == self._key]
         return found[0] if found else None
 
     @property
-    def _key(self) -> str:
-        return f"{self.recipe[:_SHORT]}-s{self.seed}-{self.fingerprint[:_SHORT]}"
+    def _key(self) -> tuple[str, str, str]:
+        return self.recipe[:_SHORT], str(self.seed), self.fingerprint[:_SHORT]
 
 
 @dataclass(frozen=True)
@@ -93,8 +105,3 @@ class Run:
     def from_json(cls, values: dict[str, Any]) -> Self:
         """Raises ValueError or TypeError if the values are not those of a run of this version."""
         return cls(**{**values, "recipe": Recipe.from_content(values["recipe"])})
-
-
-def _key_of(stem: str) -> str:
-    match = _STEM.fullmatch(stem)
-    return f"{match['recipe']}-s{match['seed']}-{match['fingerprint']}" if match else ""

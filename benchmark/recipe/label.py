@@ -5,26 +5,27 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from benchmark.recipe.presets import PRESETS
+from benchmark.recipe import presets
 from benchmark.recipe.schema import Recipe
 
 _MOST_KEYS = 6
 _LONGEST = 200
 
 
-def label(recipe: Recipe, variants: Mapping[str, Recipe] = PRESETS) -> str:
+def label(recipe: Recipe, variants: Mapping[str, Recipe] | None = None) -> str:
     """The name of the preset with the same hash; without one, the nearest preset and what differs from it.
 
     The nearest is the one with the fewest changed keys, of several the first. A long list of changes is replaced by
     their number and the first digits of the hash.
 
     Args:
-        variants: the presets by name, as the run's task has them (`presets.variants`).
+        variants: the presets by name, as the run's task has them (`presets.variants`); None for the plain ones.
 
     >>> from benchmark.recipe.changes import override
-    >>> label(override(PRESETS["quick"], ["training.steps=100"]))
+    >>> label(override(presets.preset("quick"), ["training.steps=100"]))
     'quick, training.steps=100'
     """
+    variants = presets.PRESETS if variants is None else variants
     changed = {name: changed_keys(recipe, variant) for name, variant in variants.items()}
     nearest = min(changed, key=lambda name: len(changed[name]))
     keys = changed[nearest]
@@ -33,7 +34,7 @@ def label(recipe: Recipe, variants: Mapping[str, Recipe] = PRESETS) -> str:
     words = [nearest, *(f"{key}={written(recipe.value(key))}" for key in keys)]
     if len(keys) <= _MOST_KEYS and len(text := ", ".join(words)) <= _LONGEST:
         return text
-    return f"{nearest}, {len(keys)} keys changed ({recipe.hash[:8]})"
+    return f"{nearest}, {len(keys)} key{'' if len(keys) == 1 else 's'} changed ({recipe.hash[:8]})"
 
 
 def slug(name: str) -> str:

@@ -80,7 +80,8 @@ def save_record(record: RunRecord, outcomes: Outcomes, root: Path, *, replace: b
     """Write a record and its outcomes under `root`, the record last, and return its path.
 
     Args:
-        replace: whether another record of the same run may be replaced.
+        replace: whether another record of the same run may be replaced. Without it, only what is said of a run may
+            change, such as who submitted it: its ranks and its checkpoint stay the same.
 
     Raises:
         ValueError: the record was not made from these outcomes.
@@ -95,7 +96,7 @@ def save_record(record: RunRecord, outcomes: Outcomes, root: Path, *, replace: b
     text = (json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
     try:
         earlier = record.identity.find(root)
-        if earlier and not replace and not (earlier == path and path.read_bytes() == text):
+        if earlier and not replace and not _is_same_run(earlier, record):
             raise BenchmarkError(f"{earlier}: there is a record of this run already; --replace replaces it")
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path.parent / record.ranks.path, content)
@@ -105,6 +106,12 @@ def save_record(record: RunRecord, outcomes: Outcomes, root: Path, *, replace: b
     except OSError as error:
         raise BenchmarkError(f"{path}: the record cannot be written ({error.strerror}); check the folder") from None
     return path
+
+
+def _is_same_run(path: Path, record: RunRecord) -> bool:
+    earlier = load_record(path)
+    checkpoints = [each.checkpoint.sha256 if each.checkpoint else None for each in (earlier, record)]
+    return earlier.ranks.sha256 == record.ranks.sha256 and checkpoints[0] == checkpoints[1]
 
 
 def remove_record(path: Path) -> None:

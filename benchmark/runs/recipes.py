@@ -1,7 +1,6 @@
 """Recipes as a task has them: presets with the task's own changes, and what a recipe is called there."""
 
 from collections.abc import Sequence
-from functools import cache
 
 from benchmark import tasks
 from benchmark.recipe.changes import override
@@ -22,12 +21,7 @@ def recipe_on(task: str, name: str, *, pretrained: str | None = None, assignment
 
 def label_on(task: str, recipe: Recipe) -> str:
     """What a recipe is called on a task: "paper" is the task's own variant of it. See `recipe.label`."""
-    return label(recipe, _variants(task))
-
-
-@cache
-def _variants(task: str) -> dict[str, Recipe]:
-    return variants(_changes(task))
+    return label(recipe, variants(_changes(task)))
 
 
 def _changes(task: str) -> Changes:

@@ -45,7 +45,7 @@ class EncodedGallery(NamedTuple):
 
 
 class Embedded(NamedTuple):
-    """A query beside a gallery, as embeddings of length one on the CPU.
+    """A query and a gallery, as embeddings of length one on the CPU.
 
     Attributes:
         query: (D,).

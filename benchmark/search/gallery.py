@@ -11,7 +11,7 @@ from PIL import Image
 import css_gen.dataset
 from benchmark import tasks
 from benchmark.datasets.folder_images import BrokenImage, decode, safe_path
-from benchmark.datasets.pixels import reduced
+from benchmark.datasets.rendered_css import reduced
 from benchmark.datasets.splits import Pixels, Rows
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.search.query_image import PICTURE, QueryImage, printable, rows_like
@@ -42,7 +42,7 @@ class Gallery(Protocol):
     def name(self, row: int) -> str: ...
 
     def picture(self, row: int) -> Pixels:
-        """(H, W, 3), to be looked at. Raises BenchmarkError if it cannot be read."""
+        """An image to show, (H, W, 3). Raises BenchmarkError if it cannot be read."""
         ...
 
 

@@ -24,7 +24,7 @@ class QueryImage:
     Attributes:
         name: a row of the dataset, or a file.
         pixels: (S, S, 3), as the network sees it.
-        picture: (H, W, 3), to be looked at.
+        picture: (H, W, 3), to show.
         row: in the gallery of the task's test images; None for any other image.
         scene: what it shows, where that is known.
     """

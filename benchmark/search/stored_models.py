@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
+from benchmark.recipe.identity import RunName
+from benchmark.recipe.label import slug
 from benchmark.records.store import SUBMISSIONS
 from benchmark.runs.single_run import MODEL_NAME
 
@@ -18,8 +20,8 @@ def find_model(runs: Path, composer: str, dataset: str, preset: str | None, seed
     stored = sorted(runs.glob(f"*/*/*/{MODEL_NAME}"))
     fitting = []
     for path in stored:
-        its_preset, _, its_seed = path.parent.name.rpartition("-s")
-        asked = preset in (None, its_preset) and (seed is None or its_seed == str(seed))
+        name = RunName.parse(path.parent.name)
+        asked = name and (preset is None or name.preset == slug(preset)) and (seed is None or name.seed == str(seed))
         if path.parts[-4:-2] == (dataset, composer) and asked:
             fitting.append(path)
     if fitting:

@@ -1,4 +1,4 @@
-"""A recipe's network: new for training, or empty for stored weights."""
+"""Build a recipe's network: new for training, or empty for stored weights."""
 
 from collections.abc import Sequence
 
@@ -34,8 +34,8 @@ def empty_network(composer: str, config: ModelRecipe, tokenizer: TokenizerState,
     Raises:
         BenchmarkError: a name is unknown here, or the tokenizer's state is invalid.
     """
-    without_files = {"pretrained": ""} | ({"text_weights": ""} if config.text_weights else {})
-    return _built(composer, config.model_copy(update=without_files), tokenizer, spatial=spatial)
+    without_files = config.model_copy(update={"pretrained": "", "text_weights": ""})
+    return _built(composer, without_files, tokenizer, spatial=spatial)
 
 
 def tokenizer_of(config: ModelRecipe, texts: Sequence[str]) -> TokenizerState:
@@ -63,7 +63,7 @@ def require_texts(network: Network, texts: Sequence[str]) -> None:
 
 
 def text_settings(config: ModelRecipe) -> TextSettings:
-    """What the recipe says about its text encoder."""
+    """The recipe's settings for its text encoder."""
     return TextSettings(
         text_width=config.text_width,
         state_width=config.state_width,

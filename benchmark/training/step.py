@@ -11,6 +11,7 @@ from benchmark.datasets.image_store import ImageStore
 from benchmark.datasets.splits import Split
 from benchmark.device import keep_freed_memory, memory_advice
 from benchmark.recipe.identity import Run
+from benchmark.training.compiling import compiler_advice
 from benchmark.training.losses import batch_loss
 from benchmark.training.optimisers import make_optimiser
 from benchmark.training.randomness import Purpose, stream_seed
@@ -62,11 +63,12 @@ class Session:
         """Take step number `step`, from 0; the loss, a scalar, stays on the device.
 
         Raises:
-            BenchmarkError: memory ran out; the message names the options to lower.
+            BenchmarkError: memory ran out (the message names the options to lower), or the network is to be compiled
+                and there is no compiler that works.
         """
         config = self.identity.recipe
         options = f"training.sources (now {self.config.sources}) or data.image_size (now {config.data.image_size})"
-        with memory_advice(f"at step {step + 1} of {self.identity}", options, self.config.precision):
+        with memory_advice(f"at step {step + 1} of {self.identity}", options, self.config.precision), compiler_advice():
             return self._step(step)
 
     def learning_rate(self, step: int) -> float:

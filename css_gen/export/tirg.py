@@ -14,7 +14,6 @@ import numpy as np
 from css_gen.dataset import Dataset, QueryRow, Split
 from css_gen.rendering.nuisance import sample_nuisance
 from css_gen.rendering.render2d import position_2d
-from css_gen.scenes.modification import Make
 from css_gen.scenes.randomness import SplitId, Stream, stream
 
 TABLE_NAME = "css_toy_dataset_novel2_small.dup.npy"
@@ -79,9 +78,6 @@ def _mods(queries: list[QueryRow]) -> list[dict[str, Any]]:
 def _mod(query: QueryRow) -> dict[str, Any]:
     modification = query.modification
     kind, selector = query.text.partition(" ")[0], modification.selector
-    new_colour, new_size = (
-        (modification.new_colour, modification.new_size) if isinstance(modification, Make) else (None, None)
-    )
     return {
         "type": kind,
         "str": [kind],
@@ -92,8 +88,8 @@ def _mod(query: QueryRow) -> dict[str, Any]:
         "target_pos": _word(selector.cell),
         "target_size": _word(selector.size),
         "target_color": _word(selector.colour),
-        "make_new_color": _word(new_colour),
-        "make_new_size": _word(new_size),
+        "make_new_color": _word(getattr(modification, "new_colour", None)),
+        "make_new_size": _word(getattr(modification, "new_size", None)),
     }
 
 

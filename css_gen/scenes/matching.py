@@ -1,4 +1,4 @@
-"""Which references a modification fits, found without looking at all of them.
+"""Find the references that a modification fits without looking at all of them.
 
 A set of objects is an integer with one bit for each of the 432 objects there are, so that a reference is tested in a
 tenth of a microsecond, and an object that one reference in 200 has is found among 50,000 references as among 1,000.
@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from css_gen.scenes.factors import Cell, Colour, Combination, Shape, Size
-from css_gen.scenes.modification import Add, Make, Modification, Remove
+from css_gen.scenes.factors import Cell, Colour, Shape, Size
 from css_gen.scenes.scene import SceneObject
 from css_gen.scenes.selector import Selector
 
 _BIT = {SceneObject(*factors): 1 << place for place, factors in enumerate(product(Cell, Size, Colour, Shape))}
-_ALL = (1 << len(_BIT)) - 1
+EVERY_OBJECT = (1 << len(_BIT)) - 1
+"""The set of all objects that there can be."""
+
 _HAVING: dict[str, int] = {
     value: sum(bit for item, bit in _BIT.items() if value in (item.cell, item.size, item.colour, item.shape))
     for value in (*Cell, *Size, *Colour, *Shape)
@@ -40,21 +41,18 @@ def object_set(objects: Iterable[SceneObject]) -> int:
     return sum(_BIT[item] for item in objects)
 
 
-def needs(modification: Modification, combinations: Sequence[Combination]) -> Needs:
-    """What a scene must and must not have for the modification to change it, into a scene of these combinations.
+def selected_by(selector: Selector) -> int:
+    """The set of all objects that a selector matches."""
+    selected = EVERY_OBJECT
+    for value in (selector.cell, selector.size, selector.colour, selector.shape):
+        if value:
+            selected &= _HAVING[value]
+    return selected
 
-    Room for an object whose cell is left open is taken for granted: a reference is never full.
-    """
-    selected = _selected(modification.selector)
-    match modification:
-        case Add():
-            return Needs(_ALL, _having(modification.selector.cell))
-        case Remove():
-            return Needs(selected, 0)
-        case Make(_, new_colour, new_size):
-            unchanged = _having(new_colour) | _having(new_size)
-            forbidden = sum(_having(shape) for shape in Shape if new_colour and (shape, new_colour) not in combinations)
-            return Needs(selected & ~unchanged, selected & forbidden)
+
+def having(value: str | None) -> int:
+    """The set of all objects with a factor's value; empty for None."""
+    return _HAVING[value] if value else 0
 
 
 def walk(scenes: Sequence[int], wanted: Needs, *, count: int, without: int, rng: np.random.Generator) -> list[int]:
@@ -82,15 +80,3 @@ def _coprime(number: int, rng: np.random.Generator) -> int:
         step = int(rng.integers(1, number))
         if gcd(step, number) == 1:
             return step
-
-
-def _selected(selector: Selector) -> int:
-    selected = _ALL
-    for value in (selector.cell, selector.size, selector.colour, selector.shape):
-        if value:
-            selected &= _HAVING[value]
-    return selected
-
-
-def _having(value: str | None) -> int:
-    return _HAVING[value] if value else 0

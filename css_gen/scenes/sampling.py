@@ -14,9 +14,9 @@ import numpy as np
 
 from css_gen.scenes.factors import Cell, Combination, Size
 from css_gen.scenes.held_out import HeldOut
-from css_gen.scenes.matching import needs, object_set, walk
-from css_gen.scenes.modification import Add, Make, Modification, Remove, Selector
-from css_gen.scenes.randomness import SplitId, Stream, one_of, stream
+from css_gen.scenes.matching import object_set, walk
+from css_gen.scenes.modification import Modification, Selector, type_of
+from css_gen.scenes.randomness import SplitId, Stream, stream
 from css_gen.scenes.scene import Scene, SceneObject
 
 __all__ = [
@@ -171,9 +171,8 @@ class SplitPlan:
 _CELLS, _SIZES = tuple(Cell), tuple(Size)
 _ATTRIBUTES = ("cell", "size", "colour", "shape")
 _TURNS = ("add", "remove", "make-colour", "add", "remove", "make-size")
-_NAMED = (1, 2, 3, 4)
-_NAMED_TO_ADD = (2, 3, 4)
-"""With one attribute named, about half the adds would have several right images in the gallery, of which one counts."""
+"""How often a dataset asks for each kind of modification, as in the original. Part of the dataset's definition."""
+
 _DRAWS = 8
 
 
@@ -214,7 +213,7 @@ def _modification_queries(
     visit, first = divmod(index, references)
     for kind, named in _attempts(first, visit):
         modification = _draw(kind, named, pool.scenes[first], pool.combinations, rng)
-        wanted = needs(modification, pool.combinations)
+        wanted = modification.needs(pool.combinations)
         others = walk(pool.sets, wanted, count=2, without=first, rng=rng) if wanted.fit(pool.sets[first]) else []
         if others:
             break
@@ -235,7 +234,7 @@ def _attempts(first: int, visit: int) -> Iterator[tuple[str, int]]:
     after six references and, for the kind that comes again, after three visits.
     """
     kind = _TURNS[(first + visit) % len(_TURNS)]
-    numbers = _NAMED_TO_ADD if kind == "add" else _NAMED
+    numbers = type_of(kind).named
     named = numbers[(first // len(_TURNS) + visit // 3) % len(numbers)]
     for fewer in range(named, -1, -1):
         yield from repeat((kind, fewer), _DRAWS)
@@ -246,18 +245,8 @@ def _draw(
     kind: str, named: int, scene: Scene, combinations: Sequence[Combination], rng: np.random.Generator
 ) -> Modification:
     """A modification of the given kind whose selector names so many attributes."""
-    if kind == "add":
-        shape, colour = one_of(combinations, rng)
-        item = SceneObject(one_of(scene.empty_cells, rng), one_of(_SIZES, rng), colour, shape)
-    else:
-        item = one_of(scene.objects, rng)
+    chosen = type_of(kind)
+    lender = chosen.lender(scene, combinations, rng=rng)
     names = [_ATTRIBUTES[place] for place in rng.permutation(len(_ATTRIBUTES))[:named]]
-    selector = Selector(**{name: getattr(item, name) for name in names})
-    if kind == "add":
-        return Add(selector)
-    if kind == "remove":
-        return Remove(selector)
-    if kind == "make-size":
-        return Make(selector, new_size=Size.LARGE if item.size is Size.SMALL else Size.SMALL)
-    colours = [colour for shape, colour in combinations if shape is item.shape and colour is not item.colour]
-    return Make(selector, new_colour=one_of(colours, rng))
+    selector = Selector(**{name: getattr(lender, name) for name in names})
+    return chosen.draw(kind, selector, lender, combinations, rng=rng)

@@ -41,9 +41,8 @@ class Mrn(Composer):
         self.to_image = nn.Linear(width, image_channels)
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
-                nn.init.xavier_uniform_(
-                    layer.weight
-                )  # made for tanh; torch's default shrinks the signal in every layer
+                # made for tanh; torch's default shrinks the signal in every layer
+                nn.init.xavier_uniform_(layer.weight)
 
     def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
         x = image.movedim(1, -1)

@@ -21,7 +21,7 @@ class ParameterHashing(Composer):
     Compressing Neural Networks with the Hashing Trick). D = min(C, 512). On the map the layer is a 1x1 convolution.
 
     Departures: the paper reads the question with a pre-trained GRU and predicts an answer from y; here text encoder and
-    head are the benchmark's, and W2 leads back into the image's space. The hash is splitmix64 instead of xxHash: as
+    head are the benchmark's, and W2 maps back into the image's space. The hash is splitmix64 instead of xxHash: as
     good for the purpose, and six lines. It depends on D alone, so it is not stored in checkpoints.
     """
 

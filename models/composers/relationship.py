@@ -1,4 +1,4 @@
-"""Relation network: every pair of cells is looked at together with the text."""
+"""Relation network: a perceptron reads every pair of cells together with the text."""
 
 from torch import Tensor, nn
 from torch.nn import functional

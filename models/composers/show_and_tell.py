@@ -15,7 +15,7 @@ class ShowAndTell(Composer):
     The paper's encoder of an image and its caption, its last state taken for the query as in the paper on TIRG. On the
     map, P reads the mean over the cells, as an LSTM has one input a step, and the result is the same in every cell.
 
-    Departures: W leads from the LSTM, which is as wide as the text, into the image's feature space. P is a linear layer
+    Departures: W maps from the LSTM, which is as wide as the text, into the image's feature space. P is a linear layer
     and a batch normalisation, so that the image is as loud as a word, and the LSTM's forget gate starts at a bias of
     one: otherwise next to nothing of the image is left after six words when training begins.
 

@@ -13,7 +13,7 @@ class TextOnly(Composer):
     Shows how far a benchmark is answered by the text without the image, so it must stay near chance on CSS.
 
     Departure: google/tirg takes t itself for the query, which needs a text as wide as the embedding. W maps any width
-    into the image's feature space, where the head that all composers share goes on.
+    into the image's feature space, where the head that all composers share takes over.
     """
 
     info = ComposerInfo(

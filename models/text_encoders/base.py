@@ -17,7 +17,7 @@ TokenizerState = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class TextSettings:
-    """What a recipe says about its text encoder. The paper has widths of 512 and a dropout of 0.1.
+    """A recipe's settings for its text encoder. The paper has widths of 512 and a dropout of 0.1.
 
     Attributes:
         text_width: T, of the features.

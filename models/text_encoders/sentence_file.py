@@ -1,4 +1,4 @@
-"""Frozen sentence embeddings, read from a file that any other model made."""
+"""Frozen sentence embeddings, read from a file that any other model may have written."""
 
 import json
 import unicodedata

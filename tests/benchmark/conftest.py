@@ -8,12 +8,15 @@ import pytest
 import torch
 
 import css_gen.dataset
-from benchmark.recipe.config import Config, override, preset
+from benchmark.recipe.changes import override
+from benchmark.recipe.presets import preset
+from benchmark.recipe.runtime import Runtime
+from benchmark.recipe.schema import Recipe
 from benchmark.runs.single_run import Bench
 from benchmark.tasks.css import Css
 from benchmark.training.progress import SilentRuns
 from css_gen.export.tirg import export_tirg
-from tests.benchmark.folders import make_fashion200k, make_mit_states
+from tests.benchmark.folders import make_fashion200k, make_fashion_iq, make_mit_states
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,7 +39,7 @@ def css(css_root: Path) -> Css:
 
 
 @pytest.fixture(scope="session")
-def tiny_config() -> Config:
+def tiny_config() -> Recipe:
     return override(
         preset("quick"),
         (
@@ -49,7 +52,6 @@ def tiny_config() -> Config:
             "training.sources=2",
             "training.modifications=3",
             "evaluation.held_out=0.25",
-            "evaluation.every=4",
         ),
     )
 
@@ -64,16 +66,17 @@ def places(css_root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return {
         "css": css_root,
         "fashion200k": make_fashion200k(root / "fashion200k", train=40, test=30, queries=12, seed=0),
+        "fashion-iq": make_fashion_iq(root / "fashion-iq", train=9, val=7, queries=8, seed=0),
         "mitstates": make_mit_states(root / "mitstates", images=2, colours=3, seed=0),
         "css-original": original,
     }
 
 
 @pytest.fixture
-def bench(places: dict[str, Path], tiny_config: Config, tmp_path: Path) -> Bench:
+def bench(places: dict[str, Path], tiny_config: Recipe, tmp_path: Path) -> Bench:
     return Bench(
-        config=tiny_config,
-        device="cpu",
+        base=tiny_config,
+        runtime=Runtime(validate_every=4),
         reporter=SilentRuns(),
         places=places,
         leaderboards=tmp_path / "leaderboards",

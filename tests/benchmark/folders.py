@@ -1,8 +1,9 @@
-"""Small folders in exactly the layouts of Fashion200k and MIT-States, with JPEG files of our own renderings.
+"""Small folders in exactly the layouts of Fashion200k, MIT-States and FashionIQ, with images of our own renderings.
 
 A noun is a shape, an adjective a colour or the small size, and captions have several words: "large red leather cube".
 """
 
+import json
 from itertools import product
 from pathlib import Path
 
@@ -56,6 +57,42 @@ def make_fashion200k(root: Path, *, train: int, test: int, queries: int, seed: i
     ]
     chosen = rng.permutation(len(pairs))[:queries]
     (root / "test_queries.txt").write_text("".join(f"{pairs[row][0]} {pairs[row][1]}\n" for row in chosen))
+    return root
+
+
+CATEGORIES = {"dress": Shape.RECTANGLE, "shirt": Shape.CIRCLE, "toptee": Shape.TRIANGLE}
+"""A shape stands for each category of FashionIQ."""
+
+
+def make_fashion_iq(root: Path, *, train: int, val: int, queries: int, seed: int) -> Path:
+    """`train` and `val` images and `queries` triplets of each category; half of the images are PNG files.
+
+    The two captions name the target's colour and its size. Some images are on the list of two categories.
+    """
+    rng = np.random.default_rng(seed)
+    for split, count in (("train", train), ("val", val)):
+        shown: dict[str, tuple[Size, Colour]] = {}
+        listed: dict[str, list[str]] = {}
+        for category, shape in CATEGORIES.items():
+            listed[category] = [f"B{split[0].upper()}{category[0].upper()}{number:04}" for number in range(count)]
+            for number, name in enumerate(listed[category]):
+                shown[name] = (list(Size)[rng.integers(2)], list(Colour)[rng.integers(8)])
+                suffix = ("png", "jpg")[number % 2]
+                write_photograph(root / "images" / f"{name}.{suffix}", shape, shown[name][1], shown[name][0], rng)
+        listed["shirt"].append(listed["dress"][0])
+        for category, names in listed.items():
+            triplets = []
+            for _ in range(queries):
+                source, target = (names[row] for row in rng.choice(len(names), 2, replace=False))
+                size, colour = shown[target]
+                captions = [f"is {colour.value}.", f" {size.value} in size"]
+                triplets.append({"target": target, "candidate": source, "captions": captions})
+            for file, content in (
+                (f"image_splits/split.{category}.{split}.json", names),
+                (f"captions/cap.{category}.{split}.json", triplets),
+            ):
+                (root / file).parent.mkdir(parents=True, exist_ok=True)
+                (root / file).write_text(json.dumps(content))
     return root
 
 

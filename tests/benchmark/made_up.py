@@ -1,25 +1,21 @@
 """Made-up runs: outcomes and records that are valid and cheap."""
 
 import datetime
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from benchmark.recipe.identity import Run
+from benchmark.recipe.label import label
+from benchmark.recipe.presets import PRESETS
+from benchmark.recipe.runtime import Runtime
+from benchmark.recipe.schema import Recipe
 from benchmark.records.environment import Environment
-from benchmark.records.store import (
-    ComposerCard,
-    CurvePoint,
-    DatasetCard,
-    Example,
-    ParameterCounts,
-    RunRecord,
-    StoredFile,
-    TrainingFacts,
-    new_record,
-)
+from benchmark.records.making import FinishedRun, new_record
+from benchmark.records.store import ComposerCard, CurvePoint, DatasetCard, Example, RunRecord, StoredFile
+from benchmark.scoring.evaluation import Evaluation
 from benchmark.scoring.recall import Outcomes
 from benchmark.tasks.css import SLICES
+from benchmark.training.loop import Trained
 
 GALLERY = 200
 
@@ -50,37 +46,36 @@ def make_record(
     composer: str = "tirg",
     title: str = "TIRG",
     protocol: str = "css",
-    preset: str = "quick",
+    recipe: Recipe = PRESETS["quick"],
     seed: int = 0,
-    configuration: Mapping[str, Any] | None = None,
     fingerprint: str = "0123456789abcdef",
     queries_seen: int = 25_600,
     device: str = "Some CPU",
+    threads: int = 2,
+    torch: str = "2.11.0",
+    code_version: str = "c0de" * 16,
+    composer_sha256: str = "c0" * 32,
+    is_local: bool = False,
+    other_cores: float | None = 0.0,
     url: str = "https://x.org/1",
 ) -> RunRecord:
-    return new_record(
-        outcomes,
-        protocol=protocol,
+    run = Run(protocol, composer, recipe, seed, fingerprint, True)
+    finished = FinishedRun(
+        run=run,
+        preset=label(recipe),
         composer=ComposerCard(name=composer, title=title, paper="A. Author, A paper", year=2019, url=url),
-        preset=preset,
-        seed=seed,
-        configuration=dict(configuration or {"training": {"steps": 200, "learning_rate": 2e-3}, "model": None}),
+        composer_sha256=composer_sha256,
+        is_local=is_local,
         dataset=DatasetCard(name="css", fingerprint=fingerprint, gallery=GALLERY, queries=len(outcomes)),
-        training=TrainingFacts(
-            steps=200,
-            queries_seen=queries_seen,
-            queries_per_second=251.5 + seed,
-            wall_seconds=185.2,
-            evaluation_seconds=7.5,
-            peak_memory_mib=812.0,
-            final_loss=0.731,
-        ),
-        parameters=ParameterCounts(total=1_524_411, composer=141_414),
-        examples=(Example(query=0, why="sample", top=(5, 9)), Example(query=0, why="worst", top=())),
-        curve=(CurvePoint(step=100, loss=2.5), CurvePoint(step=200, loss=0.731, recall_at_1=55.0)),
+        trained=Trained(100.0, 0.0, (2.5, 0.731), ((2, 55.0),)),
+        parameters=(1_524_411, 141_414),
+        checkpoint=StoredFile(path="runs/tirg.safetensors", sha256="ab" * 32),
+        wall_seconds=185.2,
+        scoring_seconds=7.5,
+        peak_memory_mib=812.0,
         environment=Environment(
             python="3.11.7",
-            torch="2.11.0",
+            torch=torch,
             numpy="2.4.0",
             cuda=None,
             device=device,
@@ -88,7 +83,19 @@ def make_record(
             platform="Linux x86_64",
             code_commit="c0ffee",
             dirty=False,
+            code_version=code_version,
+            runtime=Runtime(threads=threads),
+            other_cores=other_cores,
         ),
-        checkpoint=StoredFile(path="runs/tirg.safetensors", sha256="ab" * 32),
-        created=datetime.date(2026, 1, 31),
+    )
+    record = new_record(finished, Evaluation(outcomes, np.zeros((len(outcomes), 8), dtype=np.int64)))
+    return record.model_copy(
+        update={
+            "training": record.training.model_copy(
+                update={"steps": 200, "queries_seen": queries_seen, "queries_per_second": 251.5 + seed}
+            ),
+            "curve": (CurvePoint(step=100, loss=2.5), CurvePoint(step=200, loss=0.731, recall_at_1=55.0)),
+            "examples": (Example(query=0, why="sample", top=(5, 9)), Example(query=0, why="worst", top=())),
+            "created": datetime.date(2026, 1, 31),
+        }
     )

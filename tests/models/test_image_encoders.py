@@ -189,3 +189,52 @@ def test_offline_there_is_one_clear_line(
 def test_torchvision_has_no_small_resnet() -> None:
     with pytest.raises(WeightsError, match=r"torchvision has no weights for small_resnet; .* use resnet18 or resnet50"):
         image_encoder("small_resnet", pretrained="torchvision")
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights", MALICIOUS, b"PK\x03\x04" + bytes(100)])
+def test_damaged_downloads_are_named_and_to_be_deleted(
+    content: bytes, hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(hub_cache)
+    path = hub_cache / "resnet18-f37072fd.pth"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"resnet18-f37072fd\.pth is damaged .*; delete this file") as caught:
+        image_encoder("resnet18", pretrained="torchvision")
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "weights_only" not in str(caught.value)
+    assert path.exists()
+    assert not Path("pwned").exists()
+
+
+def test_a_download_of_another_network_is_named(hub_cache: Path) -> None:
+    path = hub_cache / "resnet18-f37072fd.pth"
+    torch.save({"conv1.weight": torch.zeros(1)}, path)
+    with pytest.raises(WeightsError, match="does not fit this image encoder") as caught:
+        image_encoder("resnet18", pretrained="torchvision")
+    assert str(path) in str(caught.value)
+
+
+def test_torchs_advice_to_load_unsafely_is_not_passed_on(tmp_path: Path) -> None:
+    torch.save(torchvision.models.resnet18(weights=None), tmp_path / "whole.pth")
+    with pytest.raises(WeightsError, match=r"whole\.pth: cannot be read .*other objects than tensors") as caught:
+        image_encoder("resnet18", pretrained=tmp_path / "whole.pth")
+    assert "weights_only" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "hint"),
+    [
+        (
+            "module.",
+            r"names begin with 'module\.': DataParallel adds that; save model\.module\.state_dict\(\) instead$",
+        ),
+        ("backbone.body.", r"names begin with 'backbone\.body\.': save them without this prefix$"),
+    ],
+)
+def test_a_prefix_that_keeps_names_from_fitting_is_named(prefix: str, hint: str, tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file({prefix + name: value for name, value in small_weights(seed=0).items()}, path)
+    with pytest.raises(WeightsError, match=hint) as caught:
+        image_encoder("small_resnet", pretrained=path)
+    assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""A static site of the leaderboards: plain files that a browser opens from disk, a function of records and data."""
+"""A static site of the leaderboards: plain files that a browser opens from disk, a function of the records."""
 
 from benchmark.leaderboard.site.pages import write_site
 

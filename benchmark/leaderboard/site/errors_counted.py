@@ -8,7 +8,7 @@ from enum import StrEnum
 from benchmark.scoring.recall import Outcomes
 from css_gen.dataset import QueryRow
 from css_gen.scenes.factors import Cell
-from css_gen.scenes.modification import Add, Make, Modification, Remove
+from css_gen.scenes.modification import Add, Make, Modification
 from css_gen.scenes.scene import Scene, SceneObject
 
 
@@ -77,7 +77,7 @@ def kind_of_error(source: Scene, modification: Modification, answer: Scene) -> E
         was_not_made = not any(map(anywhere.matches, new))
     else:
         cells = {item.cell for item in about}
-        wanted = frozenset() if isinstance(modification, Remove) else frozenset(_made(modification, about))
+        wanted = frozenset(_made(modification, about)) if isinstance(modification, Make) else frozenset()
         was_made = wanted == {item for item in after if item.cell in cells}
         was_not_made = about <= after
     if was_made:
@@ -107,10 +107,10 @@ def count_errors(
     return {kind: counts[kind] for kind in ErrorKind}
 
 
-def _about(source: Scene, modification: Remove | Make) -> frozenset[SceneObject]:
+def _about(source: Scene, modification: Modification) -> frozenset[SceneObject]:
     """The objects that the edit changes: of those that the words match, not the ones that are already as wanted."""
     matched = frozenset(filter(modification.selector.matches, source))
-    return matched if isinstance(modification, Remove) else matched - frozenset(_made(modification, matched))
+    return matched - frozenset(_made(modification, matched)) if isinstance(modification, Make) else matched
 
 
 def _made(modification: Make, objects: Iterable[SceneObject]) -> list[SceneObject]:
@@ -121,4 +121,4 @@ def _made(modification: Make, objects: Iterable[SceneObject]) -> list[SceneObjec
 
 
 def _located(modification: Modification, cell: Cell) -> Modification:
-    return replace(modification, selector=replace(modification.selector, cell=cell))
+    return modification.with_selector(replace(modification.selector, cell=cell))

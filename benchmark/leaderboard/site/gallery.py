@@ -1,4 +1,4 @@
-"""Queries with their answers, to be looked at: what a record's examples mean on the dataset they were made on."""
+"""Queries with their answers as pictures: a record's examples, shown on the dataset they were made on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from css_gen.contact_sheet import choose
 from css_gen.dataset import QueryRow
 
 _WHY = {
-    "best": "Answered at once",
-    "worst": "Missed by most",
-    "sample": "Queries spread over all, the same for every composer",
+    "best": "Right at rank 1",
+    "worst": "Worst misses",
+    "sample": "An even sample, the same queries for every composer",
 }
 _OF_DATASET = 12
 _SEED = 0

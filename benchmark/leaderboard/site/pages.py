@@ -14,6 +14,7 @@ from markupsafe import Markup
 from benchmark import tasks as datasets
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.boards import ALL, Board, build, comparable
+from benchmark.leaderboard.columns import duration, shown_on
 from benchmark.leaderboard.files import Written, load_records
 from benchmark.leaderboard.site.composer_sections import Section, section
 from benchmark.leaderboard.site.errors_counted import ErrorKind
@@ -21,7 +22,6 @@ from benchmark.leaderboard.site.gallery import of_dataset
 from benchmark.leaderboard.site.rendered import Rendered, find_rendered
 from benchmark.leaderboard.site.sources import source_files
 from benchmark.leaderboard.site.thumbnails import SIDE, Thumbnails
-from benchmark.leaderboard.tables import duration
 from benchmark.records.store import SUBMISSIONS, StoredRecord
 from benchmark.scoring.recall import KS
 from benchmark.tasks import SOURCES
@@ -30,6 +30,7 @@ from models.errors import RegistryError
 from models.registry import get
 
 _STYLE = "style.css"
+_ON_THE_FRONT = 4
 _WRITTEN = ("*.html", "board/*.html", "composer/*/*.html", "dataset/*.html", "images/*.webp")
 """Removed where no record asks for them any more."""
 
@@ -82,12 +83,16 @@ def _site(stored: Sequence[StoredRecord], submissions: Path) -> dict[str, bytes]
         up = "../" * path.count("/")
         files[path] = environment.get_template(template).render(up=up, **values).encode()
 
-    page("index.html", "index.html.jinja", by_protocol=by_protocol, by_dataset=by_dataset)
+    shown = next((table.rendered for table in tables if isinstance(table.rendered, Rendered)), None)
+    examples = of_dataset(shown, thumbnails)[:_ON_THE_FRONT] if shown else []
+    page("index.html", "index.html.jinja", by_protocol=by_protocol, by_dataset=by_dataset, examples=examples)
     for protocol, found in by_protocol.items():
         task = datasets.find(protocol)
         rows = sorted(task.published if task else (), key=lambda row: -row.recall[1])
         published = [(_title_of(row.method), row) for row in rows]
-        page(f"board/{protocol}.html", "board.html.jinja", protocol=protocol, tables=found, published=published)
+        columns = shown_on("site", task)
+        path = f"board/{protocol}.html"
+        page(path, "board.html.jinja", protocol=protocol, tables=found, published=published, columns=columns)
         for name, sections in _by_composer(found).items():
             sources = source_files(name, submissions)
             path = f"composer/{protocol}/{name}.html"
@@ -179,8 +184,8 @@ def _title_of(composer: str) -> str:
 
 
 def _percent(value: float) -> str:
-    """One decimal; two digits that say something where it is below one."""
-    return f"{value:.1f}" if value >= 1 or value == 0 else f"{value:.2g}"
+    """Format with one decimal, or with two significant digits below one."""
+    return f"{value:.1f}" if value >= 1 or value == 0 else f"{value:#.2g}"
 
 
 def _path(path: str) -> str:

@@ -9,7 +9,7 @@ from models.network import Network
 from models.parts import Parts
 
 Maker = Callable[[Network, TrainingRecipe], torch.optim.Optimizer]
-"""Makes an optimiser of all trained parameters of a network, in the groups of `groups.parameter_groups`."""
+"""Makes an optimiser for all trained parameters of a network, in groups as `groups.parameter_groups` gives them."""
 
 _optimisers: Parts[Maker] = Parts("optimiser")
 

@@ -184,7 +184,7 @@ def test_cache_decodes_and_a_second_start_does_not(data: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("check", "fashion20k", "data"), "did you mean fashion200k?"),
+        (("check", "fashion20k", "data"), "did you mean fashion200k"),
         (("check", "css", "data/css"), "css-gen verify data/css"),
         (("cache", "mit", "data"), "unknown dataset 'mit'"),
     ],

@@ -21,10 +21,10 @@ import css_gen.dataset
 from benchmark import tasks as datasets
 from benchmark.cli.main import main
 from benchmark.datasets.folder_images import decode
-from benchmark.datasets.pixels import reduced
+from benchmark.datasets.rendered_css import reduced
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.recipe.config import Config
+from benchmark.recipe.schema import Recipe
 from benchmark.runs.single_run import Bench, Run, make_record
 from benchmark.scoring.evaluation import embed_gallery, embed_queries
 from benchmark.scoring.ranking import rank_targets
@@ -44,7 +44,7 @@ Search = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
-def runs(places: dict[str, Path], tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(places: dict[str, Path], tiny_config: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs with a model on CSS, one on its drawings, and one on MIT-States."""
     root = tmp_path_factory.mktemp("searched")
     config = tiny_config.model_copy(update={"preset": "quick"})

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from benchmark.recipe.config import Config
 from click.testing import CliRunner, Result
 
 import benchmark
 from benchmark.cli.main import main
 from benchmark.recipe import config
+from benchmark.recipe.schema import Recipe
 from benchmark.submissions import sandbox
 from benchmark.submissions.sandbox import SandboxTier
 from tests.benchmark.submissions.sources import source
@@ -21,7 +21,7 @@ ROOT = Path(benchmark.__file__).parents[1]
 
 
 @pytest.fixture
-def tirg_bench(tmp_path: Path, css_root: Path, tiny_config: Config, monkeypatch: pytest.MonkeyPatch) -> TirgBench:
+def tirg_bench(tmp_path: Path, css_root: Path, tiny_config: Recipe, monkeypatch: pytest.MonkeyPatch) -> TirgBench:
     """Run `tirg-bench` in this process, in a folder with data/css, where the leaderboard's recipe takes seconds."""
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()

@@ -59,11 +59,48 @@ def test_every_kind_of_colour_becomes_rgb(tmp_path: Path, mode: str) -> None:
     assert decode(path, 10).min() > 250
 
 
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png_of_samples(samples: np.ndarray, bits: int) -> bytes:
+    """A PNG of (height, width, channels) samples of that many bits, written by hand from the format's description."""
+    height, width, channels = samples.shape
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    if bits == 16:
+        rows = [b"\0" + row.astype(">u2").tobytes() for row in samples]
+    elif bits == 8:
+        rows = [b"\0" + row.astype(np.uint8).tobytes() for row in samples]
+    else:
+        expanded = (samples[:, :, 0, None] >> np.arange(bits)[::-1]) & 1
+        rows = [b"\0" + np.packbits(row.reshape(-1).astype(np.uint8)).tobytes() for row in expanded]
+    header = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"".join(rows)))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    ("channels", "bits"), [(1, 1), (1, 2), (1, 4), (1, 8), (1, 16), (2, 8), (2, 16), (3, 8), (3, 16), (4, 8), (4, 16)]
+)
+def test_samples_of_every_depth_keep_their_brightness(tmp_path: Path, channels: int, bits: int) -> None:
+    """Every sample is that share of its most, whatever the depth: 16 bits of grey were white once."""
+    most = 2**bits - 1
+    rng = np.random.default_rng(bits)
+    samples = rng.integers(0, most + 1, (24, 24, channels))
+    if channels in (2, 4):
+        samples[:, :, -1] = most
+    (tmp_path / "a.png").write_bytes(png_of_samples(samples, bits))
+    colours = samples[:, :, :1] if channels < 3 else samples[:, :, :3]
+    expected = np.broadcast_to(colours / most * 255, (24, 24, 3))
+    assert np.abs(decode(tmp_path / "a.png", 24) - expected).max() <= 1
+
+
 def png_of(width: int, height: int) -> bytes:
     """A PNG of one colour, written by hand, since no library would make it of that size."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     packer = zlib.compressobj(9)
     rows = b"".join(packer.compress(bytes(1 + width // 8)) for _ in range(height)) + packer.flush()

@@ -144,7 +144,9 @@ def test_runs_that_do_not_compare_share_no_table(root: Path) -> None:
 
 def test_the_page_says_what_the_records_say(root: Path) -> None:
     (board,) = boards_of(root)
-    ranking, cost, parts, kind, combination, objects = tables(page(root))
+    ranking, cost, parts, kind, combination, objects, later = tables(page(root))
+    assert later[0] == ["Method", "Image encoder", "R@1", "R@5", "R@10", "R@50", "Source"]
+    assert later[1] == ["LGLI", "ResNet-18", "93.3", "-", "-", "-", "V"]
     assert parts[0] == ["Composer", "noun R@1", "noun R@5", "noun R@10", "noun R@50"]
     assert {tuple(line[1:]) for line in parts[1:]} == {("100.0",) * 4}
     assert ranking[0] == ["#", "Composer", "R@1", "95% interval", "Group", "R@5", "R@10", "R@50", "Seeds", "Original"]
@@ -170,7 +172,7 @@ def test_the_page_says_what_the_records_say(root: Path) -> None:
 
 
 def test_small_slices_show_no_interval(root: Path) -> None:
-    *_, combination, _ = tables(page(root))
+    *_, combination, _, _ = tables(page(root))
     assert combination[-1] == ["*queries*", "230", "10"]
     for line in combination[1:-2]:
         assert "[" in line[1]
@@ -180,7 +182,7 @@ def test_small_slices_show_no_interval(root: Path) -> None:
 def test_tables_read_well_raw(root: Path) -> None:
     text = page(root)
     blocks = [block for block in text.split("\n\n") if block.startswith("|")]
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         lines = block.splitlines()
         assert len({len(line) for line in lines}) == 1
@@ -348,14 +350,15 @@ def test_data_of_owners_has_a_page_before_anybody_has_run_it(root: Path) -> None
         text = page(root, protocol)
         assert "There is no row yet." in text
         assert "Only its owners distribute" in text
-        (table,) = tables(text)
+        table, later = tables(text)
+        assert len(later) == 1 + len(tasks.get(protocol).later)
         assert table[0] == ["Composer", "R@1", "R@5", "R@10", "R@50", "Source"]
         assert table[1][1] == best
         assert len(table) == 1 + len(tasks.get(protocol).published)
     save(root, protocol="mit-states", composer="tirg")
     text = page(root, "mit-states")
     assert "There is no row yet." not in text
-    assert tables(text)[-1][1] == ["Relationship", "12.3", "31.9", "42.9", "-", "M"]
+    assert tables(text)[-2][1] == ["Relationship", "12.3", "31.9", "42.9", "-", "M"]
 
 
 def test_published_numbers_have_a_source_and_a_composer_of_ours() -> None:

@@ -16,20 +16,24 @@ import pytest
 from pydantic import ValidationError
 
 from benchmark.errors import BenchmarkError
+from benchmark.recipe.changes import override
+from benchmark.recipe.presets import PRESETS
+from benchmark.recipe.runtime import Runtime
 from benchmark.records.environment import checkout, current_environment
 from benchmark.records.outcomes_file import decode, encode
 from benchmark.records.store import (
     RunRecord,
-    configuration_hash,
     load_outcomes,
     load_record,
     read_stored,
-    record_path,
     save_record,
     validate_record,
 )
 from benchmark.scoring.recall import NO_RANK, Outcomes, recall_at_k
 from tests.benchmark.made_up import make_outcomes, make_record
+
+STEM = f"quick-{PRESETS['quick'].hash[:8]}-s0-01234567"
+SEED_1 = f"quick-{PRESETS['quick'].hash[:8]}-s1-01234567"
 
 
 @pytest.fixture
@@ -79,8 +83,8 @@ def test_comes_back_as_it_was(tmp_path: Path) -> None:
     outcomes = make_outcomes()
     record = make_record(outcomes)
     path = save_record(record, outcomes, tmp_path)
-    assert path == tmp_path / "css" / "tirg" / "quick-s0.json"
-    assert path == record_path(tmp_path, protocol="css", composer="tirg", preset="quick", seed=0)
+    assert path == tmp_path / "css" / "tirg" / f"{STEM}.json"
+    assert path == record.identity.find(tmp_path)
     assert load_record(path) == record
     back = read_stored(path).outcomes
     for name in ("ranks", "relevant", "candidates", "top1", "sources"):
@@ -89,7 +93,7 @@ def test_comes_back_as_it_was(tmp_path: Path) -> None:
         name: column.tolist() for name, column in outcomes.attributes.items()
     }
     assert validate_record(path) == []
-    assert sorted(file.name for file in path.parent.iterdir()) == ["quick-s0.json", "quick-s0.parquet"]
+    assert sorted(file.name for file in path.parent.iterdir()) == [f"{STEM}.json", f"{STEM}.parquet"]
 
 
 def test_saving_again_writes_the_same_bytes(stored: Path) -> None:
@@ -154,23 +158,27 @@ def test_every_edited_value_is_noticed(stored: Path) -> None:
         (("metrics", "slices", "objects", "1", "queries"), 7, "metrics.slices.objects.1.queries says 7"),
         (("metrics", "slices", "kind"), {}, r"metrics.slices.kind has \[\], its ranks give \['add'"),
         (("metrics", "scores", "recall@1"), 101.0, "metrics.scores.recall@1 says 101.0, its ranks give"),
-        (("configuration", "training", "steps"), 10**6, "configuration_hash does not belong"),
-        (("dataset", "fingerprint"), "fedcba", "configuration_hash does not belong"),
+        (("configuration", "training.steps"), 10**6, "ranks.path is not quick-"),
+        (("configuration", "recipe_version"), 1, "ranks.path is not quick-"),
+        (("dataset", "fingerprint"), "fedcba", f"ranks.path is not {STEM[:-8]}fedcba.parquet"),
+        (("protocol",), "css-2d3d", f"is the record of another run; its place is css-2d3d/tirg/{STEM}.json"),
+        (("preset",), "paper", f"ranks.path is not {STEM.replace('quick', 'paper')}.parquet"),
+        (("composer_sha256",), "c0", "composer_sha256"),
         (("dataset", "queries"), 24, "holds no outcomes of 24 queries"),
         (("dataset", "gallery"), 150, "from a gallery of more than 150 images"),
         (("composer", "name"), "../tirg", "composer.name"),
         (("composer", "title"), "=SUM(A1)", "composer.title"),
         (("composer", "title"), "a\nb", "composer.title"),
         (("composer", "url"), "javascript:alert(1)", "composer.url"),
-        (("seed",), 1, "ranks.path is not quick-s1.parquet"),
+        (("seed",), 1, f"ranks.path is not {SEED_1}.parquet"),
         (("seed",), -1, "seed: "),
         (("seed",), "0", "seed: "),
         (("training", "final_loss"), None, "training.final_loss"),
-        (("format_version",), 2, "format version 2 is newer than 1; update css-bench"),
-        (("format_version",), 0, "format_version"),
+        (("format_version",), 3, "format version 3 is newer than 2; update css-bench"),
+        (("format_version",), 1, "format_version"),
         (("fame",), 1, "fame: Extra inputs are not permitted"),
-        (("ranks", "sha256"), "0" * 64, "is not the file that quick-s0.json was made from"),
-        (("ranks", "path"), "../quick-s0.parquet", "ranks.path is not"),
+        (("ranks", "sha256"), "0" * 64, f"is not the file that {STEM}.json was made from"),
+        (("ranks", "path"), f"../{STEM}.parquet", "ranks.path is not"),
         (("created",), "yesterday", "created"),
     ],
 )
@@ -189,7 +197,7 @@ def test_mending_the_checksum_alone_changes_nothing(stored: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"7", b"null", b"\xff\xfe", b"{}", b'{"format_version": 1}', b"[" * 100_000]
+    "content", [b"", b"{", b"[]", b"7", b"null", b"\xff\xfe", b"{}", b'{"format_version": 2}', b"[" * 100_000]
 )
 def test_a_foreign_file_is_named(stored: Path, content: bytes) -> None:
     stored.write_bytes(content)
@@ -203,8 +211,11 @@ def test_numbers_that_are_none_are_refused(stored: Path) -> None:
         stored.write_text(text.replace('"final_loss": 0.731', f'"final_loss": {number}'))
         assert validate_record(stored) == [f"{stored}: not a record of tirg-bench; remove it from the records"]
     outcomes = make_outcomes()
+    endless = PRESETS["quick"].model_copy(
+        update={"data": PRESETS["quick"].data.model_copy(update={"image_size": math.inf})}
+    )
     with pytest.raises(ValueError, match="Out of range float"):
-        make_record(outcomes, configuration={"learning_rate": math.inf})
+        make_record(outcomes, recipe=endless)
     with pytest.raises(ValidationError, match="finite"):
         RunRecord.model_validate(make_record(outcomes).model_dump() | {"curve": ({"step": 1, "loss": math.nan},)})
 
@@ -258,7 +269,7 @@ def test_a_record_in_another_runs_place_is_named(stored: Path) -> None:
     elsewhere = stored.parents[1] / "film" / stored.name
     shutil.copytree(stored.parent, elsewhere.parent)
     assert validate_record(elsewhere) == [
-        f"{elsewhere}: is the record of another run; its place is css/tirg/quick-s0.json among the records"
+        f"{elsewhere}: is the record of another run; its place is css/tirg/{STEM}.json among the records"
     ]
 
 
@@ -295,32 +306,47 @@ def test_reproducible_leaves_out_time_and_place_and_nothing_else() -> None:
     assert make_record(outcomes, seed=1).reproducible() != record.reproducible()
 
 
-def test_the_configuration_hash_is_of_all_that_decides_a_run_but_the_seed() -> None:
-    base: dict[str, Any] = {
-        "configuration": {"a": 1, "b": [2.0, None]},
-        "protocol": "css",
-        "composer": "tirg",
-        "dataset_fingerprint": "f",
-    }
+def test_another_record_of_the_same_run_needs_a_flag(stored: Path) -> None:
+    """What is said of a run may change; what came out of it may not."""
+    root, before = stored.parents[2], stored.read_bytes()
+    outcomes = make_outcomes()
+    later = make_record(outcomes, device="Another CPU")
+    assert save_record(later, outcomes, root) == stored
+    other = make_outcomes(seed=1)
+    with pytest.raises(BenchmarkError, match=f"{STEM}.json: there is a record of this run already; --replace"):
+        save_record(make_record(other), other, root)
+    assert load_record(stored) == later
+    assert save_record(make_record(other), other, root, replace=True) == stored
+    assert load_record(stored) == make_record(other)
+    assert stored.read_bytes() != before
 
-    def hashed(**change: Any) -> str:
-        values = base | change
-        return configuration_hash(values.pop("configuration"), **values)
 
+def test_runs_that_differ_in_one_thing_have_records_of_their_own(stored: Path) -> None:
+    root, outcomes = stored.parents[2], make_outcomes()
     changes: list[dict[str, Any]] = [
-        {"configuration": {"a": 1, "b": [2.5, None]}},
         {"protocol": "css-2d3d"},
         {"composer": "film"},
-        {"dataset_fingerprint": "g"},
+        {"recipe": override(PRESETS["quick"], ["training.steps=9"])},
+        {"seed": 1},
+        {"fingerprint": "fedcba9876543210"},
     ]
-    assert len({hashed(), *(hashed(**change) for change in changes)}) == 5
-    assert hashed(configuration={"b": [2.0, None], "a": 1}) == hashed()
-    outcomes = make_outcomes()
-    assert make_record(outcomes, seed=0).configuration_hash == make_record(outcomes, seed=1).configuration_hash
+    paths = {stored, *(save_record(make_record(outcomes, **change), outcomes, root) for change in changes)}
+    assert len(paths) == 6
+    assert all(validate_record(path) == [] for path in paths)
+
+
+def test_a_record_under_an_old_name_of_its_recipe_is_replaced_as_a_whole(stored: Path) -> None:
+    root, outcomes = stored.parents[2], make_outcomes()
+    old = make_record(outcomes).model_copy(update={"preset": "fast"})
+    old = old.model_copy(update={"ranks": old.ranks.model_copy(update={"path": f"{old.place.name}.parquet"})})
+    assert save_record(old, outcomes, root).name == STEM.replace("quick", "fast") + ".json"
+    assert len(list(stored.parent.iterdir())) == 2
 
 
 def test_the_environment_describes_this_machine() -> None:
-    environment = current_environment("cpu")
+    runtime = Runtime(threads=3)
+    environment = current_environment(runtime, code_version="ab" * 32, other_cores=0.5)
+    assert (environment.runtime, environment.code_version, environment.other_cores) == (runtime, "ab" * 32, 0.5)
     assert environment.cuda is None
     assert environment.device
     assert environment.cpu_count >= 1

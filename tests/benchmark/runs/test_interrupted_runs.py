@@ -9,16 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmark.recipe.config import Config
 
 import models
-from benchmark.records.store import RunRecord, record_path
-from benchmark.runs.grid import run_all
-from benchmark.runs.single_run import CHECKPOINT_NAME, Bench, Run, run_folder
+from benchmark.recipe.runtime import Runtime
+from benchmark.recipe.schema import Recipe
+from benchmark.records.store import RunRecord
+from benchmark.runs.grid import plan, run_all
+from benchmark.runs.single_run import CHECKPOINT_NAME, Bench, run_folder
 from benchmark.training.checkpoint import Checkpoint
 from benchmark.training.progress import SilentRuns
-
-RUN = Run("tirg", "css", 0)
 
 MOMENTS = {
     # when: (module or class, function, which of its calls kills, steps in the checkpoint that is left)
@@ -36,10 +35,11 @@ KILLED = """
 import itertools, json, os, pkgutil, signal, sys
 from pathlib import Path
 import torch
-from benchmark.recipe.config import Config
+from benchmark.recipe.runtime import Runtime
+from benchmark.recipe.schema import Recipe
 from benchmark.training.progress import SilentRuns
-from benchmark.runs.grid import run_all
-from benchmark.runs.single_run import Bench, Run
+from benchmark.runs.grid import plan, run_all
+from benchmark.runs.single_run import Bench
 
 config, css, root, moments = sys.argv[1:]
 torch.set_num_threads(1)
@@ -56,23 +56,23 @@ for moment, (place, name, call, _) in json.loads(moments).items():
         return real(*arguments, **options)
     setattr(owner, name, killing)
     folder = Path(root) / moment
-    bench = Bench(config=Config.model_validate_json(config), device="cpu", reporter=SilentRuns(),
-                  places={"css": Path(css)}, leaderboards=folder / "leaderboards", runs=folder / "runs",
-                  seconds_between_checkpoints=0)
-    list(run_all([Run("tirg", "css", 0)], bench))
+    bench = Bench(base=Recipe.model_validate_json(config), reporter=SilentRuns(),
+                  runtime=Runtime(checkpoint_seconds=0, validate_every=4),
+                  places={"css": Path(css)}, leaderboards=folder / "leaderboards", runs=folder / "runs")
+    list(run_all(plan(["tirg"], ["css"], [0], bench), bench))
     os._exit(0)
 """
 
 
 def finish(bench: Bench) -> RunRecord:
-    (finished,) = run_all([RUN], bench)
+    (finished,) = run_all(plan(["tirg"], ["css"], [0], bench), bench)
     assert finished.record is not None, finished.traceback
     assert finished.is_new
     return finished.record
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, css_root: Path, tiny_config: Config) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, css_root: Path, tiny_config: Recipe) -> Path:
     """What every kill left, in a folder of that moment's name. One process imports torch and forks for each."""
     root = tmp_path_factory.mktemp("killed")
     arguments = [tiny_config.model_dump_json(), str(css_root), str(root), json.dumps(MOMENTS)]
@@ -89,12 +89,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory, css_root: Path, tiny_config
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory, css_root: Path, tiny_config: Config) -> RunRecord:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, css_root: Path, tiny_config: Recipe) -> RunRecord:
     root = tmp_path_factory.mktemp("uninterrupted")
     return finish(
         Bench(
-            config=tiny_config,
-            device="cpu",
+            base=tiny_config,
+            runtime=Runtime(validate_every=4),
             reporter=SilentRuns(),
             places={"css": css_root},
             leaderboards=root / "leaderboards",
@@ -108,12 +108,12 @@ def test_killed_and_resumed_is_the_uninterrupted_record(
     moment: str, folder: Path, uninterrupted: RunRecord, bench: Bench
 ) -> None:
     killed = replace(bench, leaderboards=folder / moment / "leaderboards", runs=folder / moment / "runs")
-    checkpoint = run_folder(RUN, killed) / CHECKPOINT_NAME
+    (run,) = plan(["tirg"], ["css"], [0], killed).runs
+    checkpoint = run_folder(run, killed.runs) / CHECKPOINT_NAME
     steps = MOMENTS[moment][3]
     assert (Checkpoint.read(checkpoint).steps if checkpoint.exists() else None) == steps
-    place = record_path(killed.records, protocol="css", composer="tirg", preset=killed.config.preset, seed=0)
-    assert not place.exists()
+    assert run.identity.find(killed.records) is None
     resumed = finish(killed)
     assert resumed.reproducible() == uninterrupted.reproducible()
-    left = {path.name for path in run_folder(RUN, killed).iterdir() if not path.name.startswith("events.")}
+    left = {path.name for path in run_folder(run, killed.runs).iterdir() if not path.name.startswith("events.")}
     assert left == {"model.safetensors", ".lock"}

@@ -13,7 +13,7 @@ from PIL import Image
 import benchmark
 import css_gen.dataset
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.recipe.config import Config
+from benchmark.recipe.schema import Recipe
 from benchmark.runs.single_run import Bench, Run, make_record
 from benchmark.search import model as module
 from benchmark.tasks.css import Css
@@ -23,7 +23,7 @@ from css_gen.scenes.modification import parse
 
 @pytest.fixture(scope="module")
 def trained(
-    css: Css, css_root: Path, tiny_config: Config, tmp_path_factory: pytest.TempPathFactory
+    css: Css, css_root: Path, tiny_config: Recipe, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[int, float]]:
     """A folder with the dataset in `data/css` and a model of it, and the Recall@K of the run's record."""
     root = tmp_path_factory.mktemp("model")

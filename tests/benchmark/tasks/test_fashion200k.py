@@ -240,7 +240,7 @@ def test_a_folder_without_its_text_files_says_what_is_expected(root: Path, missi
 
 def test_label_files_that_are_no_text_are_named(root: Path) -> None:
     (root / "labels" / "a_test_detect_all.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(BenchmarkError, match=r"a_test_detect_all.txt: is no UTF-8 text"):
+    with pytest.raises(BenchmarkError, match=r"a_test_detect_all.txt: not UTF-8 text"):
         opened(root)
 
 

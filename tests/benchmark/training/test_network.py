@@ -1,21 +1,23 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import models
 from benchmark.errors import BenchmarkError
-from benchmark.recipe.config import Config
-from benchmark.training.checkpoint import Checkpoint, Identity, model_tensors
-from benchmark.training.model import new_network
+from benchmark.recipe.identity import Run
+from benchmark.recipe.schema import Recipe
+from benchmark.training.checkpoint import Checkpoint, load_model, model_tensors
+from benchmark.training.model import empty_network, new_network, require_texts, tokenizer_of
 from models.network import Network, take_rows
 from models.text_encoders.vocabulary import Vocabulary
 
 TEXTS = ("add red circle", "remove object", "make large")
 
 
-def make(composer: str, config: Config, *, spatial: bool = True) -> Network:
+def make(composer: str, config: Recipe, *, spatial: bool = True) -> Network:
     return new_network(composer, config.model, TEXTS, spatial=spatial, seed=0).eval()
 
 
@@ -27,7 +29,7 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("spatial", [True, False])
 @pytest.mark.parametrize("composer", models.names())
-def test_a_training_batch_is_each_image_and_query_by_itself(composer: str, spatial: bool, tiny_config: Config) -> None:
+def test_a_training_batch_is_each_image_and_query_by_itself(composer: str, spatial: bool, tiny_config: Recipe) -> None:
     network = make(composer, tiny_config, spatial=spatial)
     images, group, ids, mask = inputs()
     with torch.no_grad():
@@ -42,7 +44,7 @@ def test_a_training_batch_is_each_image_and_query_by_itself(composer: str, spati
         assert embedding.norm().item() == pytest.approx(4.0, abs=1e-4)
 
 
-def test_scale_is_learnable(tiny_config: Config) -> None:
+def test_scale_is_learnable(tiny_config: Recipe) -> None:
     network = make("tirg", tiny_config)
     query, target = network(*inputs())
     (query * target).sum().backward()
@@ -64,29 +66,29 @@ def test_take_rows_is_indexing_and_keeps_the_layout(shape: tuple[int, ...]) -> N
 
 @pytest.mark.parametrize("spatial", [True, False])
 @pytest.mark.parametrize("composer", models.names())
-def test_a_stored_model_is_the_model(composer: str, spatial: bool, tiny_config: Config, tmp_path: Path) -> None:
+def test_a_stored_model_is_the_model(composer: str, spatial: bool, tiny_config: Recipe, tmp_path: Path) -> None:
     network = make(composer, tiny_config, spatial=spatial)
-    identity = Identity(composer, "css", "f" * 64, spatial, 0, tiny_config)
+    identity = Run("css", composer, tiny_config, 0, "f" * 64, spatial)
     path = tmp_path / "model.safetensors"
     Checkpoint(identity, network.text_encoder.tokenizer, 6, 0.0, model_tensors(network)).write(path)
     again = Checkpoint.read(path)
-    assert (again.identity, again.tokenizer, again.steps) == (identity, network.text_encoder.tokenizer, 6)
+    assert (again.run, again.tokenizer, again.steps) == (identity, network.text_encoder.tokenizer, 6)
     with torch.no_grad():
         for ours, theirs in zip(network(*inputs()), again.network()(*inputs()), strict=True):
             assert torch.equal(ours, theirs)
 
 
-def test_equal_models_are_equal_files(tiny_config: Config, tmp_path: Path) -> None:
-    identity = Identity("tirg", "css", "f" * 64, True, 0, tiny_config)
+def test_equal_models_are_equal_files(tiny_config: Recipe, tmp_path: Path) -> None:
+    identity = Run("css", "tirg", tiny_config, 0, "f" * 64, True)
     for name in ("one", "two"):
         network = make("tirg", tiny_config)
         Checkpoint(identity, network.text_encoder.tokenizer, 6, 0.0, model_tensors(network)).write(tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def stored(tiny_config: Config, path: Path) -> Checkpoint:
+def stored(tiny_config: Recipe, path: Path) -> Checkpoint:
     network = make("concat", tiny_config)
-    identity = Identity("concat", "css", "f" * 64, True, 0, tiny_config)
+    identity = Run("css", "concat", tiny_config, 0, "f" * 64, True)
     checkpoint = Checkpoint(identity, network.text_encoder.tokenizer, 6, 0.0, model_tensors(network))
     checkpoint.write(path)
     return checkpoint
@@ -109,7 +111,7 @@ def test_what_is_no_checkpoint_is_named(content: bytes | None, expected: str, tm
     assert str(path) in str(caught.value)
 
 
-def test_a_checkpoint_cut_short_is_named(tiny_config: Config, tmp_path: Path) -> None:
+def test_a_checkpoint_cut_short_is_named(tiny_config: Recipe, tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     stored(tiny_config, path)
     path.write_bytes(path.read_bytes()[:-100])
@@ -117,9 +119,52 @@ def test_a_checkpoint_cut_short_is_named(tiny_config: Config, tmp_path: Path) ->
         Checkpoint.read(path)
 
 
-def test_a_model_whose_composer_is_gone_or_changed_is_named(tiny_config: Config, tmp_path: Path) -> None:
+def test_a_model_whose_composer_is_gone_or_changed_is_named(tiny_config: Recipe, tmp_path: Path) -> None:
     checkpoint = stored(tiny_config, tmp_path / "x.safetensors")
     with pytest.raises(BenchmarkError, match="no composer is called 'gone'"):
-        replace(checkpoint, identity=replace(checkpoint.identity, composer="gone")).network()
+        replace(checkpoint, run=replace(checkpoint.run, composer="gone")).network()
     with pytest.raises(BenchmarkError, match="does not fit its model any more"):
-        replace(checkpoint, identity=replace(checkpoint.identity, composer="tirg")).network()
+        replace(checkpoint, run=replace(checkpoint.run, composer="tirg")).network()
+
+
+def test_a_network_with_sentence_embeddings_needs_its_file_for_training_alone(
+    tiny_config: Recipe, tmp_path: Path
+) -> None:
+    path = tmp_path / "sentences.npz"
+    np.savez(path, texts=np.array(TEXTS), vectors=np.random.default_rng(0).normal(size=(3, 5)))
+    model = tiny_config.model.model_copy(update={"text_encoder": "sentence_file", "text_weights": str(path)})
+    network = new_network("film", model, TEXTS[:2], spatial=True, seed=0)
+    images, group, *_ = inputs()
+    query, target = network(images, group, *network.text_encoder.tokenize(TEXTS))
+    (query * target).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.text_encoder.parameters())
+    with pytest.raises(BenchmarkError, match=r"sentences\.npz: has no vector for the text 'make small'"):
+        tokenizer_of(model, ["make small"])
+    with pytest.raises(BenchmarkError, match="no vector for the text 'make small'"):
+        require_texts(network, ["make large", "make small"])
+    require_texts(network, TEXTS)
+    path.unlink()
+    again = empty_network("film", model, network.text_encoder.tokenizer, spatial=True)
+    load_model(again, model_tensors(network))
+    with torch.no_grad():
+        for ours, theirs in zip(
+            network.eval()(images, group, *network.text_encoder.tokenize(TEXTS)),
+            again.eval()(images, group, *again.text_encoder.tokenize(TEXTS)),
+            strict=True,
+        ):
+            assert torch.equal(ours, theirs)
+
+
+def test_a_network_of_unknown_parts_is_one_line(tiny_config: Recipe) -> None:
+    for update in ({"text_encoder": "bert"}, {"image_encoder": "vit"}):
+        with pytest.raises(BenchmarkError, match="encoder is called") as caught:
+            new_network("tirg", tiny_config.model.model_copy(update=update), TEXTS, spatial=True, seed=0)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("tokenizer", [None, [], {}, {"format": "css-bench vocabulary 1", "words": ["B", "a"]}])
+def test_a_checkpoint_with_a_bad_tokenizer_is_named(tokenizer: object, tiny_config: Recipe, tmp_path: Path) -> None:
+    checkpoint = replace(stored(tiny_config, tmp_path / "x.safetensors"), tokenizer=tokenizer)
+    checkpoint.write(tmp_path / "y.safetensors")
+    with pytest.raises(BenchmarkError, match="the checkpoint's model cannot be built: vocabulary: "):
+        Checkpoint.read(tmp_path / "y.safetensors").network()

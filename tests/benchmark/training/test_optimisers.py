@@ -4,10 +4,10 @@ import copy
 
 import pytest
 import torch
-from benchmark.recipe.config import Config, TrainingConfig
 from torch import nn
 
 from benchmark.errors import BenchmarkError, UsageError
+from benchmark.recipe.schema import Recipe, TrainingRecipe
 from benchmark.training import losses, optimisers
 from benchmark.training.model import new_network
 from benchmark.training.optimisers import make_optimiser
@@ -18,15 +18,15 @@ from benchmark.training.schedule import schedule
 from models.network import Network
 
 
-def config_of(**changes: object) -> TrainingConfig:
+def config_of(**changes: object) -> TrainingRecipe:
     values = {
         "steps": 100, "sources": 2, "modifications": 2, "optimiser": "adamw", "learning_rate": 1.0, "weight_decay": 0.1,
         "schedule": "cosine", "group_size": "batch", "precision": "fp32",
     }  # fmt: skip
-    return TrainingConfig.model_validate(values | changes)
+    return TrainingRecipe.model_validate(values | changes)
 
 
-def network_of(config: Config, composer: str = "tirg") -> Network:
+def network_of(config: Recipe, composer: str = "tirg") -> Network:
     return new_network(composer, config.model, ["add circle"], spatial=True, seed=0)
 
 
@@ -43,8 +43,8 @@ def test_schedules_follow_their_definitions() -> None:
 
 
 @pytest.mark.parametrize("optimiser", optimisers.names())
-def test_every_parameter_is_trained_once_and_the_encoder_at_its_own_rate(optimiser: str, tiny_config: Config) -> None:
-    config = config_of(optimiser=optimiser, encoder_factor=0.1, matrix_rate=0.5, scale_factor=3)
+def test_every_parameter_is_trained_once_and_the_encoder_at_its_own_rate(optimiser: str, tiny_config: Recipe) -> None:
+    config = config_of(optimiser=optimiser, encoder_factor=0.1, muon_lr=0.5, scale_factor=3)
     network = network_of(tiny_config)
     groups = make_optimiser(network, config).param_groups
     tables = {id(parameter) for name, parameter in network.named_parameters() if name.endswith("gates")}
@@ -64,7 +64,7 @@ def test_every_parameter_is_trained_once_and_the_encoder_at_its_own_rate(optimis
 
 
 @pytest.mark.parametrize("optimiser", optimisers.names())
-def test_weight_matrices_of_layers_are_decayed_and_nothing_else(optimiser: str, tiny_config: Config) -> None:
+def test_weight_matrices_of_layers_are_decayed_and_nothing_else(optimiser: str, tiny_config: Recipe) -> None:
     """Written out by name for a network of every kind of parameter; SGD decays all, as google/tirg does."""
     network = network_of(tiny_config)
     names = {id(parameter): name for name, parameter in network.named_parameters()}
@@ -106,7 +106,7 @@ def test_layers_of_a_composer_of_any_kind_are_found() -> None:
 
 
 @pytest.mark.parametrize("optimiser", optimisers.names())
-def test_frozen_parameters_are_left_out(optimiser: str, tiny_config: Config) -> None:
+def test_frozen_parameters_are_left_out(optimiser: str, tiny_config: Recipe) -> None:
     network = network_of(tiny_config)
     network.image_encoder.requires_grad_(False)
     groups = make_optimiser(network, config_of(optimiser=optimiser)).param_groups
@@ -114,7 +114,7 @@ def test_frozen_parameters_are_left_out(optimiser: str, tiny_config: Config) -> 
 
 
 @pytest.mark.parametrize("optimiser", optimisers.names())
-def test_a_closures_gradients_are_those_of_its_own_step(optimiser: str, tiny_config: Config) -> None:
+def test_a_closures_gradients_are_those_of_its_own_step(optimiser: str, tiny_config: Recipe) -> None:
     """As torch promises: step(closure) is zero_grad, closure, step, and returns the loss of the closure."""
     plain = network_of(tiny_config, "concat")
     closed = copy.deepcopy(plain)
@@ -140,7 +140,7 @@ def test_a_closures_gradients_are_those_of_its_own_step(optimiser: str, tiny_con
         assert torch.equal(one, other)
 
 
-def test_muon_is_one_of_them_and_is_adamw_for_the_rest(tiny_config: Config) -> None:
+def test_muon_is_one_of_them_and_is_adamw_for_the_rest(tiny_config: Recipe) -> None:
     assert isinstance(make_optimiser(network_of(tiny_config), config_of(optimiser="muon")), Muon)
 
 
@@ -153,7 +153,7 @@ def test_muon_is_one_of_them_and_is_adamw_for_the_rest(tiny_config: Config) -> N
         ("training.loss", "triplet", "training.loss: no loss is called 'triplet'; there are sample_similarity"),
     ],
 )
-def test_unknown_parts_of_a_recipe_are_named(key: str, value: str, message: str, tiny_config: Config) -> None:
+def test_unknown_parts_of_a_recipe_are_named(key: str, value: str, message: str, tiny_config: Recipe) -> None:
     part, name = key.split(".")
     changed = getattr(tiny_config, part).model_copy(update={name: value})
     with pytest.raises(UsageError, match=message) as caught:
@@ -162,7 +162,7 @@ def test_unknown_parts_of_a_recipe_are_named(key: str, value: str, message: str,
     require_parts(tiny_config)
 
 
-def test_weights_that_cannot_be_read_are_named_before_any_data_is_read(tiny_config: Config) -> None:
+def test_weights_that_cannot_be_read_are_named_before_any_data_is_read(tiny_config: Recipe) -> None:
     for update, message in (
         ({"pretrained": "gone.pth"}, r"gone\.pth: cannot be read"),
         ({"text_encoder": "sentence_file", "text_weights": "gone.npz"}, r"gone\.npz: cannot be read"),
@@ -173,7 +173,7 @@ def test_weights_that_cannot_be_read_are_named_before_any_data_is_read(tiny_conf
             require_parts(changed)
 
 
-def test_the_papers_loss_is_the_default(tiny_config: Config) -> None:
+def test_the_papers_loss_is_the_default(tiny_config: Recipe) -> None:
     """Through the registry: the recipe's K and M reach the loss."""
     from benchmark.training.losses.sample_similarity import soft_triplet_loss
 

@@ -7,19 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from benchmark.recipe.config import Config, override
 
 from benchmark.datasets.image_store import ImageStore
 from benchmark.device import choose_device, make_accelerator, reproducible
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.runs.single_run import Run, new_network
+from benchmark.recipe.changes import override
+from benchmark.recipe.identity import Run
+from benchmark.recipe.runtime import Runtime
+from benchmark.recipe.schema import Recipe
+from benchmark.runs.single_run import new_network
 from benchmark.scoring.evaluation import embed_gallery, embed_queries, evaluate
 from benchmark.scoring.recall import recall_at_k
 from benchmark.tasks.css import Css
 from benchmark.training import loop as training
 from benchmark.training import optimisers
 from benchmark.training import step as session
-from benchmark.training.checkpoint import Checkpoint, Identity
+from benchmark.training.checkpoint import Checkpoint
 from benchmark.training.loop import Trained, train
 from benchmark.training.progress import Progress
 from benchmark.training.samplers import make_sampler
@@ -32,28 +35,30 @@ class StoppedError(Exception):
 
 def run(
     css: Css,
-    config: Config,
+    config: Recipe,
     folder: Path,
     *,
     composer: str = "tirg",
     report: Callable[[Progress], None] = lambda _: None,
     validate: Callable[[], float] | None = None,
     every: float = 0.0,
+    validate_every: int = 0,
 ) -> tuple[Network, Trained]:
     split = css.train
-    network = new_network(Run(composer, "css", 0), config, split, spatial=True)
+    planned = Run("css", composer, config, 0, css.fingerprint, True)
+    network = new_network(planned, split)
     sampler = make_sampler(split, groups=config.training.sources, modifications=config.training.modifications, seed=0)
     with reproducible("cpu"):
         trained = train(
             network,
             split,
             sampler,
-            Identity(composer, "css", css.fingerprint, True, 0, config),
+            planned,
             accelerator=make_accelerator("cpu", config.training.precision),
             checkpoint_path=folder / "training.safetensors",
             report=report,
             validate=validate,
-            seconds_between_checkpoints=every,
+            runtime=Runtime(checkpoint_seconds=every, validate_every=validate_every),
         )
     return network, trained
 
@@ -64,7 +69,7 @@ def weights(network: Network) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("optimiser", optimisers.names())
 def test_a_run_stopped_at_any_step_and_resumed_is_the_uninterrupted_run(
-    optimiser: str, css: Css, tiny_config: Config, tmp_path: Path
+    optimiser: str, css: Css, tiny_config: Recipe, tmp_path: Path
 ) -> None:
     drawn = ["training.shift=1", "training.brightness=0.1", "training.group_size=3", "training.repeats=2"]
     config = override(tiny_config, [f"training.optimiser={optimiser}", *drawn])
@@ -88,17 +93,17 @@ def test_a_run_stopped_at_any_step_and_resumed_is_the_uninterrupted_run(
             assert torch.equal(ours, theirs)
 
 
-def test_validation_changes_nothing(css: Css, tiny_config: Config, tmp_path: Path) -> None:
+def test_validation_changes_nothing(css: Css, tiny_config: Recipe, tmp_path: Path) -> None:
     recalls = iter([12.5, 99.0])
     _, plain = run(css, tiny_config, tmp_path)
     (tmp_path / "training.safetensors").unlink()
-    _, validated = run(css, override(tiny_config, ["evaluation.every=3"]), tmp_path, validate=lambda: next(recalls))
+    _, validated = run(css, tiny_config, tmp_path, validate=lambda: next(recalls), validate_every=3)
     assert validated.losses == plain.losses
     assert validated.validations == ((3, 12.5), (6, 99.0))
 
 
 def test_speed_and_time_left_are_those_of_a_clock(
-    css: Css, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    css: Css, tiny_config: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every step takes 2 seconds; the process that is started again after step 3 takes 5."""
     real, clock, pace = session.batch_loss, [100.0], 2.0
@@ -124,7 +129,7 @@ def test_speed_and_time_left_are_those_of_a_clock(
     assert seen == [(4, 10, 24 / 11), (5, 5, 30 / 16), (6, 0, 36 / 21)]
 
 
-def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(css: Css, tiny_config: Config, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(css: Css, tiny_config: Recipe, tmp_path: Path) -> None:
     run(css, tiny_config, tmp_path)
     other = override(tiny_config, ["training.learning_rate=0.5"])
     steps: list[int] = []
@@ -134,7 +139,7 @@ def test_a_checkpoint_of_another_recipe_is_not_gone_on_with(css: Css, tiny_confi
 
 @pytest.mark.parametrize("step", [1, 4])
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint_before(
-    step: int, css: Css, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: int, css: Css, tiny_config: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, calls = session.batch_loss, iter(range(1, 100))
 
@@ -155,7 +160,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint_before
 
 
 def test_the_step_is_named_also_where_the_loss_is_read_seldom(
-    css: Css, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    css: Css, tiny_config: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, calls = session.batch_loss, iter(range(1, 100))
     monkeypatch.setattr(session, "batch_loss", lambda *a, **o: real(*a, **o) * (math.inf if next(calls) == 2 else 1))
@@ -164,7 +169,7 @@ def test_the_step_is_named_also_where_the_loss_is_read_seldom(
 
 
 def test_weights_that_are_not_finite_are_not_kept(
-    css: Css, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    css: Css, tiny_config: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = session.batch_loss
 
@@ -172,7 +177,7 @@ def test_weights_that_are_not_finite_are_not_kept(
         return real(query, *others, **options) + (0 * query).sum().sqrt()  # type: ignore[arg-type]
 
     monkeypatch.setattr(session, "batch_loss", infinitely_steep)
-    with pytest.raises(BenchmarkError, match="is not finite after step 1: training of tirg on css stopped"):
+    with pytest.raises(BenchmarkError, match="is not finite after step 1: training of tirg on css, seed 0 stopped"):
         run(css, tiny_config, tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -182,7 +187,7 @@ def test_weights_that_are_not_finite_are_not_kept(
     [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RuntimeError("can't allocate memory: 9 bytes")],
 )
 def test_running_out_of_memory_says_which_option_to_lower(
-    error: Exception, css: Css, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception, css: Css, tiny_config: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> torch.Tensor:
         raise error
@@ -193,7 +198,7 @@ def test_running_out_of_memory_says_which_option_to_lower(
 
 
 def test_a_dataset_that_does_not_fit_on_the_device_says_which_option_to_lower(
-    css: Css, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    css: Css, tiny_config: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -206,7 +211,7 @@ def test_a_dataset_that_does_not_fit_on_the_device_says_which_option_to_lower(
 
 
 def test_another_runtime_error_is_not_taken_for_want_of_memory(
-    css: Css, tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    css: Css, tiny_config: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "batch_loss", lambda *_, **__: torch.zeros(2) @ torch.zeros(3))
     with pytest.raises(RuntimeError, match="size"):
@@ -214,7 +219,7 @@ def test_another_runtime_error_is_not_taken_for_want_of_memory(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_training_learns_its_own_queries(precision: str, css: Css, tiny_config: Config, tmp_path: Path) -> None:
+def test_training_learns_its_own_queries(precision: str, css: Css, tiny_config: Recipe, tmp_path: Path) -> None:
     config = override(
         tiny_config,
         [f"training.precision={precision}", "training.steps=100", "training.sources=4", "training.modifications=4",
@@ -228,9 +233,9 @@ def test_training_learns_its_own_queries(precision: str, css: Css, tiny_config: 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
 def test_embeddings_do_not_depend_on_the_batch_and_have_length_one(
-    batch_size: int, css: Css, tiny_config: Config
+    batch_size: int, css: Css, tiny_config: Recipe
 ) -> None:
-    network = new_network(Run("film", "css", 1), tiny_config, css.train, spatial=True).eval()
+    network = new_network(Run("css", "film", tiny_config, 1, css.fingerprint, True), css.train).eval()
     accelerator = make_accelerator("cpu", "fp32")
     split = css.test
     queries = embed_queries(network, split, accelerator=accelerator, batch_size=batch_size)
@@ -248,8 +253,8 @@ def test_embeddings_do_not_depend_on_the_batch_and_have_length_one(
         assert embedding.norm().item() == pytest.approx(1, abs=1e-5)
 
 
-def test_outcomes_are_in_the_order_of_the_queries(css: Css, tiny_config: Config) -> None:
-    network = new_network(Run("concat", "css", 1), tiny_config, css.train, spatial=True)
+def test_outcomes_are_in_the_order_of_the_queries(css: Css, tiny_config: Recipe) -> None:
+    network = new_network(Run("css", "concat", tiny_config, 1, css.fingerprint, True), css.train)
     accelerator = make_accelerator("cpu", "fp32")
     order = np.random.default_rng(0).permutation(len(css.test.queries))
     plain = evaluate(network, css.test, accelerator=accelerator, batch_size=64).outcomes
@@ -269,9 +274,9 @@ def test_a_device_that_is_not_there_is_named(device: str, expected: str) -> None
 
 
 def test_running_out_of_memory_while_scoring_says_so(
-    css: Css, tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+    css: Css, tiny_config: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = new_network(Run("concat", "css", 1), tiny_config, css.train, spatial=True)
-    monkeypatch.setattr(Network, "embed_queries", lambda *_: torch.empty(2**60))
+    network = new_network(Run("css", "concat", tiny_config, 1, css.fingerprint, True), css.train)
+    monkeypatch.setattr(Network, "embed_images", lambda *_: torch.empty(2**60))
     with pytest.raises(BenchmarkError, match=r"out of memory while scoring: lower --batch-size \(now 9\)"):
         evaluate(network, css.test, accelerator=make_accelerator("cpu", "fp32"), batch_size=9)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from css_gen.scenes.factors import COMBINATIONS, Cell, Colour, Shape, Size
-from css_gen.scenes.matching import Needs, needs, object_set, walk
+from css_gen.scenes.matching import Needs, object_set, walk
 from css_gen.scenes.modification import Add, Make, Remove, Selector
 from css_gen.scenes.scene import Scene, SceneObject
 
@@ -34,7 +34,7 @@ def test_needs_are_met_where_the_modification_changes_the_scene_into_an_allowed_
     if fits and not isinstance(modification, Add):
         target = modification.apply(scene, rng=np.random.default_rng(0))
         fits = all((item.shape, item.colour) in ALLOWED for item in target)
-    assert needs(modification, ALLOWED).fit(object_set(scene)) == fits
+    assert modification.needs(ALLOWED).fit(object_set(scene)) == fits
 
 
 @given(st.lists(OBJECTS, unique=True), st.lists(OBJECTS, unique=True))

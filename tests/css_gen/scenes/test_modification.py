@@ -123,7 +123,7 @@ def test_json_says_what_is_open():
 
 def test_kinds():
     assert {modification.kind for modification in every_modification()} == set(KINDS)
-    texts = ["add circle", "remove circle", "make circle red", "make circle small"]
+    texts = ["add circle", "make circle red", "make circle small", "remove circle"]
     assert tuple(parse(text).kind for text in texts) == KINDS
 
 

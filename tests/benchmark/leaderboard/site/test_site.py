@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 import css_gen.dataset
+from benchmark import tasks
 from benchmark.cli.main import main
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.site import write_site
@@ -72,7 +73,7 @@ def test_there_is_a_page_for_all(out: Path, css_root: Path) -> None:
     fingerprint = css_gen.dataset.open(css_root).fingerprint
     assert names == {
         "index.html",
-        *(f"board/{name}.html" for name in ("css", "css-2d3d", "css-original", "fashion200k", "mit-states")),
+        *(f"board/{name}.html" for name in tasks.names()),
         *(f"composer/{name}.html" for name in ("css/tirg", "css/film", "css-2d3d/mine")),
         f"dataset/{fingerprint}.html",
     }
@@ -127,7 +128,7 @@ def test_the_gallery_shows_queries_with_the_right_images_marked(out: Path, css_r
     assert len([tag for tag, about in page.tags if about.get("class") == "query"]) > 12
     worst = split.queries[int(outcomes.ranks.argmax())]
     assert worst.text in page.text
-    assert f"The right one stands at place {outcomes.ranks.max()}." in page.text
+    assert f"The first right one is at rank {outcomes.ranks.max()}." in page.text
     marks = [about.get("class") for about in page.all("li")]
     expected = []
     for example in read_stored(out / "records" / "css" / "tirg" / "quick-s0.json").record.examples:
@@ -165,7 +166,7 @@ def test_source_recipe_curves_and_errors_are_on_the_page(out: Path) -> None:
 
 def test_a_record_without_examples_says_so(out: Path) -> None:
     page = Page(out / "site" / "composer" / "css" / "film.html")
-    assert "No record of this composer kept examples" in page.text
+    assert "The records of this composer hold no examples" in page.text
     assert page.all("img") == []
 
 

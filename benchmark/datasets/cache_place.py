@@ -1,0 +1,85 @@
+"""Where what was read from a dataset is kept for the next start: beside the data, else in the user's cache folder."""
+
+import errno
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from filelock import FileLock
+
+from css_gen.progress import Reporter
+
+_WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+_noted: set[Path] = set()
+"""Folders of which it was said in this process that they cannot be written to."""
+
+
+def places(root: Path) -> tuple[Path, Path]:
+    """The two folders that may hold what is kept of the dataset at `root`: its own `.cache`, and one of the user's."""
+    key = sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+    return root / ".cache", _user_cache() / "css-bench" / f"{root.resolve().name}-{key}"
+
+
+def find(root: Path, relative: str) -> Path | None:
+    """The file of that name in the first of the places that has it."""
+    return next((place / relative for place in places(root) if (place / relative).is_file()), None)
+
+
+def writable_place(root: Path, reporter: Reporter | None = None) -> Path | None:
+    """The first of the places that can be written to, made if need be; None if there is none.
+
+    Args:
+        reporter: told once in a process if the dataset's own folder is not the one.
+    """
+    own, users = places(root)
+    if _is_writable(own, parents=False):
+        return own
+    chosen = users if _is_writable(users, parents=True) else None
+    if reporter is not None and root not in _noted:
+        _noted.add(root)
+        where = (
+            f"in {chosen}" if chosen else "in memory, for this run alone (set XDG_CACHE_HOME to a folder to keep them)"
+        )
+        reporter.message(f"{root} cannot be written to: decoded images are kept {where}")
+    return chosen
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file while the block runs; on a file system without locks, run it all the same."""
+    lock = FileLock(path)
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError) as refused:
+        if isinstance(refused, OSError) and refused.errno not in _WITHOUT_LOCKS:
+            raise
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _is_writable(folder: Path, *, parents: bool) -> bool:
+    try:
+        folder.mkdir(parents=parents, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError as error:
+        # A full disk can be written to once there is room: what is written then says so.
+        return error.errno == errno.ENOSPC
+
+
+def _user_cache() -> Path:
+    if named := os.environ.get("XDG_CACHE_HOME"):
+        return Path(named)
+    if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
+        return Path(local)
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111  Path.home() raises where there is no home
+    return home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"

@@ -1,0 +1,260 @@
+"""The columns of every table: Markdown, CSV, terminal and pages show what is listed here, in this order.
+
+To add a column, add it to `columns`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from statistics import fmean
+from typing import Literal
+
+from benchmark.leaderboard.boards import ALL, Board, Row, Score
+from benchmark.scoring.recall import KS
+from benchmark.tasks import Task
+
+Place = Literal["ranking", "cost", "terminal", "site"]
+Cell = str | int | float | None
+
+NOTHING = "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a board.
+
+    Attributes:
+        heading: as it is shown.
+        on: the tables that show it: "ranking" and "cost" are those of the Markdown page.
+        text: the cell of a row.
+        short: the cell on a terminal, which has 80 columns; None where it is `text`.
+        chance: the cell of a random order of the gallery.
+        left: whether cells are words, aligned to the left.
+        kind: how pages show it: "number", "text", "composer" for a link to its page, or "wide" for a drawn interval.
+        hint: what pages say when the heading is pointed at.
+        sort: what pages sort by; None where it is `text`.
+        csv: values by the names of columns in the CSV file.
+    """
+
+    heading: str
+    on: tuple[Place, ...] = ()
+    text: Callable[[Row], str] = lambda _: ""
+    short: Callable[[Row], str] | None = None
+    chance: Callable[[Score], str] = lambda _: ""
+    left: bool = False
+    kind: Literal["number", "text", "composer", "wide"] = "number"
+    hint: str = ""
+    sort: Callable[[Row], Cell] | None = None
+    csv: Mapping[str, Callable[[Row], Cell]] = field(default_factory=dict)
+
+
+def columns(task: Task | None) -> tuple[Column, ...]:
+    """Those of a task's boards; None for a task that is not installed here."""
+    is_rendered = task is not None and task.is_rendered
+    return (
+        Column(
+            heading="#",
+            on=("ranking", "terminal", "site"),
+            text=lambda row: str(row.rank),
+            sort=lambda row: row.rank,
+            csv={"rank": lambda row: row.rank, "group": lambda row: row.group},
+        ),
+        Column(
+            heading="Composer",
+            on=("ranking", "cost", "terminal", "site"),
+            text=lambda row: row.composer.title,
+            chance=lambda _: "chance",
+            left=True,
+            kind="composer",
+            csv={
+                "composer": lambda row: row.composer.name,
+                "title": lambda row: row.composer.title,
+                "paper": lambda row: row.composer.paper,
+            },
+        ),
+        _recall(1),
+        Column(
+            heading="95% interval",
+            on=("ranking", "terminal", "site"),
+            text=lambda row: interval(row.scores[ALL]),
+            kind="wide",
+            hint="by its lower end",
+            sort=lambda row: found.low if (found := row.scores[ALL].interval) else -1,
+        ),
+        Column(heading="Group", on=("ranking", "site"), text=lambda row: row.group, kind="text"),
+        *(_recall(k) for k in KS[1:]),
+        *(_macro(task.averaged_over, k) for k in KS if task is not None and task.averaged_over),
+        Column(
+            heading="Seeds",
+            on=("ranking", "site"),
+            text=lambda row: str(len(row.seeds)),
+            sort=lambda row: len(row.seeds),
+            csv={"seeds": lambda row: " ".join(map(str, row.seeds))},
+        ),
+        Column(heading="n", on=("terminal",), text=lambda row: str(len(row.seeds))),
+        Column(
+            heading="Original" if is_rendered else "Published",
+            on=("ranking",),
+            text=lambda row: f"{row.published.recall[1]} {row.published.source}" if row.published else NOTHING,
+            csv={
+                "published_recall_1": lambda row: row.published.recall[1] if row.published else None,
+                "published_source": lambda row: row.published.source if row.published else None,
+            },
+        ),
+        Column(
+            heading="Year",
+            on=("cost", "site"),
+            text=lambda row: str(row.composer.year),
+            sort=lambda row: row.composer.year,
+            csv={"year": lambda row: row.composer.year, "url": lambda row: row.composer.url},
+        ),
+        Column(
+            heading="Parameters",
+            on=("cost", "site"),
+            text=lambda row: _millions(row.parameters.total),
+            sort=lambda row: row.parameters.total,
+            csv={"parameters": lambda row: row.parameters.total},
+        ),
+        Column(
+            heading="Composer's own",
+            on=("cost",),
+            text=lambda row: _millions(row.parameters.composer),
+            csv={"composer_parameters": lambda row: row.parameters.composer},
+        ),
+        Column(
+            heading="Queries/s",
+            on=("cost",),
+            text=lambda row: _timed(f"{row.queries_per_second:.0f}", row),
+            csv={"queries_per_second": lambda row: row.queries_per_second},
+        ),
+        Column(
+            heading="Time",
+            on=("cost", "terminal", "site"),
+            text=lambda row: _timed(duration(row.wall_seconds), row),
+            short=lambda row: _timed(_clock(row.wall_seconds), row),
+            sort=lambda row: row.wall_seconds,
+            csv={"wall_seconds": lambda row: row.wall_seconds},
+        ),
+        Column(
+            heading="Checked",
+            on=("cost", "site"),
+            text=lambda row: str(row.tier),
+            left=True,
+            kind="text",
+            csv={"tier": lambda row: str(row.tier), "author": lambda row: row.author},
+        ),
+        Column(
+            heading="Device",
+            on=("cost",),
+            text=lambda row: row.device,
+            left=True,
+            csv={"device": lambda row: row.device},
+        ),
+        Column(
+            heading="Note",
+            on=("cost",),
+            text=lambda row: "; ".join(row.notes),
+            left=True,
+            csv={
+                "timed_alike": lambda row: row.is_timed_alike,
+                "notes": lambda row: "; ".join(row.notes),
+            },
+        ),
+    )
+
+
+def shown_on(place: Place, task: Task | None) -> tuple[Column, ...]:
+    """The columns of one kind of table."""
+    return tuple(column for column in columns(task) if place in column.on)
+
+
+def macro_recall(row: Row, attribute: str, k: int) -> float | None:
+    """Recall@K averaged over the values of an attribute, each counting alike; None where no query has the attribute."""
+    values = [score.mean[k] for name, score in row.scores.items() if name.startswith(f"{attribute}=")]
+    return fmean(values) if values else None
+
+
+def mean(score: Score, k: int, *, with_deviation: bool = True) -> str:
+    """Recall@K over the seeds, with its standard deviation where there are several."""
+    deviation = score.deviation[k] if with_deviation else None
+    return f"{score.mean[k]:.1f}" + ("" if deviation is None else f" ± {deviation:.1f}")
+
+
+def interval(score: Score) -> str:
+    """That of Recall@1; empty where there is none."""
+    return "" if score.interval is None else f"[{score.interval.low:.1f}, {score.interval.high:.1f}]"
+
+
+def chance(score: Score, k: int) -> str:
+    """Recall@K of a random order of the gallery."""
+    return f"{score.chance[k]:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """In hours and minutes, minutes and seconds, or seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes_left:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def _recall(k: int) -> Column:
+    return Column(
+        heading=f"R@{k}",
+        on=("ranking", "terminal", "site"),
+        text=lambda row: mean(row.scores[ALL], k),
+        short=lambda row: mean(row.scores[ALL], k, with_deviation=k == 1).replace(" ", ""),
+        chance=lambda score: chance(score, k),
+        sort=lambda row: row.scores[ALL].mean[k],
+    )
+
+
+def _macro(attribute: str, k: int) -> Column:
+    return Column(
+        heading=f"Mean R@{k}",
+        on=("ranking", "site"),
+        text=lambda row: NOTHING if (value := macro_recall(row, attribute, k)) is None else f"{value:.1f}",
+        sort=lambda row: macro_recall(row, attribute, k),
+        csv={f"mean_recall_{k}": lambda row: macro_recall(row, attribute, k)},
+    )
+
+
+def _timed(text: str, row: Row) -> str:
+    """A time; in brackets if it does not compare with those of the other rows."""
+    return text if row.is_timed_alike else f"({text})"
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.2f} M"
+
+
+def _clock(seconds: float) -> str:
+    """As 2:31 or 1:02:31."""
+    return str(timedelta(seconds=round(seconds))).removeprefix("0:").removeprefix("0")
+
+
+def _of_slice(k: int) -> dict[str, Callable[[Score], Cell]]:
+    return {
+        f"recall_{k}": lambda score: score.mean.get(k),
+        f"recall_{k}_deviation": lambda score: score.deviation.get(k),
+        f"recall_{k}_low": lambda score: score.intervals[k].low if k in score.intervals else None,
+        f"recall_{k}_high": lambda score: score.intervals[k].high if k in score.intervals else None,
+        f"recall_{k}_chance": lambda score: score.chance.get(k),
+    }
+
+
+BOARD_CSV: Mapping[str, Callable[[Board], Cell]] = {
+    "protocol": lambda board: board.protocol,
+    "preset": lambda board: board.preset,
+    "recipe": lambda board: board.recipe,
+    "dataset": lambda board: board.dataset.fingerprint,
+    "gallery": lambda board: board.dataset.gallery,
+}
+"""What every line of the CSV file says of its board, by the names of columns."""
+
+SLICE_CSV: Mapping[str, Callable[[Score], Cell]] = {
+    "queries": lambda score: score.queries,
+    **{name: value for k in KS for name, value in _of_slice(k).items()},
+}
+"""What a line of the CSV file says of its slice, by the names of columns."""

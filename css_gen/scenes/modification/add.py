@@ -1,0 +1,86 @@
+"""Put one more object on an empty cell."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Self
+
+import numpy as np
+
+from css_gen.scenes.factors import COMBINATIONS, Cell, Combination, Size
+from css_gen.scenes.matching import EVERY_OBJECT, Needs, having
+from css_gen.scenes.modification.program import Modification, register
+from css_gen.scenes.modification.words import NOUN, PLACE
+from css_gen.scenes.randomness import one_of
+from css_gen.scenes.scene import Scene, SceneObject
+from css_gen.scenes.selector import Selector
+
+
+@register
+@dataclass(frozen=True)
+class Add(Modification):
+    """Put one more object on an empty cell; what the selector leaves open may be anything."""
+
+    selector: Selector
+
+    kinds = ("add",)
+    form = "add [size] [colour] shape [to cell]"
+    grammar = f"add {NOUN}(?: to {PLACE})?"
+    # With one attribute named, about half the adds would have several right images in the gallery, of which one counts.
+    named = (2, 3, 4)
+
+    def text_with(self, names: str) -> str:
+        place = f" to {self.selector.cell}" if self.selector.cell else ""
+        return f"add {self.selector.noun(names)}{place}"
+
+    def apply(
+        self, scene: Scene, *, rng: np.random.Generator, combinations: Sequence[Combination] = COMBINATIONS
+    ) -> Scene:
+        cells, sizes, pairs = self._open(scene, combinations)
+        if not cells:
+            raise ValueError(f"'{self.text}' does not apply: {self.selector.cell or 'every cell'} is taken")
+        if not pairs:
+            raise ValueError(f"'{self.text}' does not apply: none of the allowed shapes and colours is meant")
+        shape, colour = one_of(pairs, rng)
+        return Scene((*scene.objects, SceneObject(one_of(cells, rng), one_of(sizes, rng), colour, shape)))
+
+    def targets(self, scene: Scene) -> frozenset[str]:
+        return frozenset(
+            Scene((*scene.objects, SceneObject(cell, size, colour, shape))).key
+            for cell, size, (shape, colour) in product(*self._open(scene, COMBINATIONS))
+        )
+
+    def is_target(self, scene: Scene, target: Scene) -> bool:
+        added = [item for item in target if item not in scene.objects]
+        return len(target) == len(scene) + 1 and len(added) == 1 and self.selector.matches(added[0])
+
+    def is_no_op(self, scene: Scene) -> bool:
+        return self.selector.cell not in (None, *scene.empty_cells) or not scene.empty_cells
+
+    def needs(self, combinations: Sequence[Combination]) -> Needs:
+        """An empty cell. Room for an object whose cell is left open is taken for granted: a reference is never full."""
+        del combinations
+        return Needs(EVERY_OBJECT, having(self.selector.cell))
+
+    @classmethod
+    def lender(cls, scene: Scene, combinations: Sequence[Combination], *, rng: np.random.Generator) -> SceneObject:
+        shape, colour = one_of(combinations, rng)
+        return SceneObject(one_of(scene.empty_cells, rng), one_of(tuple(Size), rng), colour, shape)
+
+    @classmethod
+    def draw(
+        cls, kind: str, selector: Selector, lender: SceneObject, combinations: Sequence[Combination],
+        *, rng: np.random.Generator,
+    ) -> Self:  # fmt: skip
+        del kind, lender, combinations, rng
+        return cls(selector)
+
+    def _open(
+        self, scene: Scene, combinations: Sequence[Combination]
+    ) -> tuple[Sequence[Cell], Sequence[Size], Sequence[Combination]]:
+        """The cells, sizes and combinations that the new object may have."""
+        wanted = self.selector
+        cells = [cell for cell in scene.empty_cells if wanted.cell in (None, cell)]
+        sizes = [wanted.size] if wanted.size else list(Size)
+        pairs = [(s, c) for s, c in combinations if wanted.shape in (None, s) and wanted.colour in (None, c)]
+        return cells, sizes, pairs
