@@ -55,6 +55,7 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
             sections=[
                 {
                     "board": board,
+                    "preset": _plain(board.preset),
                     "ranking": _ranking_table(board),
                     "cost": _cost_table(board),
                     "machine": _plain(str(board.origin.machine)),

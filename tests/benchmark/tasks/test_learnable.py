@@ -7,7 +7,8 @@ import pytest
 
 from benchmark.recipe.changes import override
 from benchmark.recipe.presets import preset
-from benchmark.runs.grid import grid, run_all
+from benchmark.recipe.runtime import Runtime
+from benchmark.runs.grid import plan, run_all
 from benchmark.runs.single_run import Bench
 from benchmark.training.progress import SilentRuns
 from tests.benchmark.folders import make_fashion200k, make_mit_states
@@ -23,15 +24,15 @@ MAKERS: dict[str, tuple[str, Callable[[Path], Path]]] = {
 def test_tirg_beats_image_only_and_text_only(tmp_path: Path, protocol: str) -> None:
     folder_name, make = MAKERS[protocol]
     bench = Bench(
-        config=override(preset("quick"), ("training.steps=150", "training.sources=32", "evaluation.held_out=0")),
-        device="cpu",
+        base=override(preset("quick"), ("training.steps=150", "training.sources=32", "evaluation.held_out=0")),
+        runtime=Runtime(),
         reporter=SilentRuns(),
         places={folder_name: make(tmp_path / "data")},
         leaderboards=tmp_path / "leaderboards",
         runs=tmp_path / "runs",
     )
     recall = {}
-    for done in run_all(grid(["tirg", "image_only", "text_only"], [protocol], [0]), bench):
+    for done in run_all(plan(["tirg", "image_only", "text_only"], [protocol], [0], bench), bench):
         assert done.record is not None, done.failure
         recall[done.run.composer] = done.record.metrics.recall[1]
     # An adjective alone finds one of three nouns on MIT-States, so text alone is right in a third of the queries.

@@ -44,7 +44,7 @@ def test_schedules_follow_their_definitions() -> None:
 
 @pytest.mark.parametrize("optimiser", optimisers.names())
 def test_every_parameter_is_trained_once_and_the_encoder_at_its_own_rate(optimiser: str, tiny_config: Recipe) -> None:
-    config = config_of(optimiser=optimiser, encoder_factor=0.1, matrix_rate=0.5, scale_factor=3)
+    config = config_of(optimiser=optimiser, encoder_factor=0.1, muon_lr=0.5, scale_factor=3)
     network = network_of(tiny_config)
     groups = make_optimiser(network, config).param_groups
     tables = {id(parameter) for name, parameter in network.named_parameters() if name.endswith("gates")}

@@ -9,12 +9,13 @@ import torch
 from benchmark.datasets.image_store import ImageStore
 from benchmark.device import make_accelerator
 from benchmark.recipe.changes import override
+from benchmark.recipe.identity import Run
 from benchmark.recipe.schema import Recipe
-from benchmark.runs.single_run import Run, new_network
+from benchmark.runs.single_run import new_network
 from benchmark.tasks.css import Css
 from benchmark.training import step as session
-from benchmark.training.checkpoint import Identity
 from benchmark.training.randomness import Purpose, stream_seed
+from benchmark.training.samplers import make_sampler
 
 SEED = 5
 
@@ -60,9 +61,9 @@ def test_a_step_draws_each_purpose_from_its_own_stream(
     monkeypatch.setattr(session, "batch_loss", loss)
     monkeypatch.setattr(ImageStore, "augmented", augmented)
     monkeypatch.setattr(torch.nn.functional, "dropout", dropout)
-    network = new_network(Run("concat", "css", SEED), config, css.train, spatial=True)
-    identity = Identity("concat", "css", css.fingerprint, True, SEED, config)
-    sampler = css.sampler(css.train, groups=2, modifications=3, seed=SEED)
+    identity = Run("css", "concat", config, SEED, css.fingerprint, True)
+    network = new_network(identity, css.train)
+    sampler = make_sampler(css.train, groups=2, modifications=3, seed=SEED)
     running = session.Session(network, css.train, sampler, identity, make_accelerator("cpu", "fp32"))
     for step in (0, 4):
         seen.clear()

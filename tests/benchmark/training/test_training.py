@@ -277,6 +277,6 @@ def test_running_out_of_memory_while_scoring_says_so(
     css: Css, tiny_config: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = new_network(Run("css", "concat", tiny_config, 1, css.fingerprint, True), css.train)
-    monkeypatch.setattr(Network, "embed_queries", lambda *_: torch.empty(2**60))
+    monkeypatch.setattr(Network, "embed_images", lambda *_: torch.empty(2**60))
     with pytest.raises(BenchmarkError, match=r"out of memory while scoring: lower --batch-size \(now 9\)"):
         evaluate(network, css.test, accelerator=make_accelerator("cpu", "fp32"), batch_size=9)
