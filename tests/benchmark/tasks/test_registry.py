@@ -87,11 +87,10 @@ def test_data_is_found_under_every_accepted_name(tmp_path: Path, monkeypatch: py
     assert tasks.locate("mit_states", {}) == Path("data/mitstates")
 
 
-def test_a_folder_is_given_once() -> None:
+def test_folders_are_given_under_any_name_and_the_last_counts() -> None:
     one, other = Path("one"), Path("other")
     assert tasks.by_folder([("mit-states", one), ("css-2d3d", other)]) == {"mitstates": one, "css": other}
-    with pytest.raises(UsageError, match="--data: mitstates is given twice"):
-        tasks.by_folder([("mit-states", one), ("mitstates", other)])
+    assert tasks.by_folder([("mit-states", one), ("mitstates", other)]) == {"mitstates": other}
     with pytest.raises(UsageError, match="--data: unknown dataset 'mit-sates': did you mean mit-states"):
         tasks.by_folder([("mit-sates", one)])
 
