@@ -1,7 +1,8 @@
 """What became of every query, as a Parquet file that any tool reads: some 30 kB for 10,000 queries.
 
-Row i is query i of the dataset. Columns: rank, relevant, candidates, top1, source, as in `recall.Outcomes`, one of
-ranks for every part of the meaning, such as "rank of the noun", and one of words for every attribute.
+Row i is query i of the dataset. Columns: rank, drawn_rank, relevant, relevant_labels, candidates, top1, source, as in
+`recall.Outcomes`; hits, a list of the places, from 1, of the relevant images among the first `DEPTH`; one of ranks for
+every part of the meaning, such as "rank of the noun", and one of words for every attribute.
 """
 
 from typing import Any
@@ -10,10 +11,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.scoring.recall import Outcomes, Words
+from benchmark.scoring.recall import DEPTH, Mask, Outcomes, Words
 
 _PART = "rank of the "
-_COLUMNS = {"rank": "ranks", "relevant": "relevant", "candidates": "candidates", "top1": "top1", "source": "sources"}
+_HITS = "hits"
+_COLUMNS = {
+    "rank": "ranks",
+    "drawn_rank": "drawn_ranks",
+    "relevant": "relevant",
+    "relevant_labels": "relevant_labels",
+    "candidates": "candidates",
+    "top1": "top1",
+    "source": "sources",
+}
 
 
 def encode(outcomes: Outcomes) -> bytes:
@@ -22,11 +32,16 @@ def encode(outcomes: Outcomes) -> bytes:
     Raises:
         ValueError: an attribute has the name of another column.
     """
-    if taken := sorted(outcomes.attributes.keys() & _COLUMNS.keys()):
+    if taken := sorted(outcomes.attributes.keys() & {*_COLUMNS, _HITS}):
         raise ValueError(f"an attribute cannot be called {taken[0]!r}: the table has such a column")
     columns: dict[str, Any] = {}
     for name, field in _COLUMNS.items():
         columns[name] = pa.array(getattr(outcomes, field), pa.int32())
+    place = outcomes.hits.nonzero()[1]
+    ends = outcomes.hits.sum(1).cumsum()
+    columns[_HITS] = pa.ListArray.from_arrays(
+        pa.array([0, *ends.tolist()], pa.int32()), pa.array(place + 1, pa.int32())
+    )
     for name, ranks in outcomes.part_ranks.items():
         columns[_PART + name] = pa.array(ranks, pa.int32())
     for name, words in outcomes.attributes.items():
@@ -48,7 +63,8 @@ def decode(content: bytes, queries: int) -> Outcomes:
             raise ValueError(f"it has {file.metadata.num_rows} rows")
         table = file.read()
         numbers = {field: table.column(name).to_numpy() for name, field in _COLUMNS.items()}
-        names = [name for name in table.column_names if name not in _COLUMNS]
+        hits = _mask(table.column(_HITS), queries)
+        names = [name for name in table.column_names if name not in (*_COLUMNS, _HITS)]
         parts = {name.removeprefix(_PART): table.column(name).to_numpy() for name in names if name.startswith(_PART)}
     except (pa.ArrowException, KeyError, OSError) as error:
         raise ValueError(f"it is damaged: {error}") from None
@@ -61,4 +77,17 @@ def decode(content: bytes, queries: int) -> Outcomes:
             if len(words) != queries:
                 raise ValueError(f"its column {name} is not made of words")
             attributes[name] = np.array(words, dtype=np.str_)
-    return Outcomes(**numbers, attributes=attributes, part_ranks=parts)
+    return Outcomes(**numbers, hits=hits, attributes=attributes, part_ranks=parts)
+
+
+def _mask(places: pa.ChunkedArray, queries: int) -> Mask:
+    """The mask (queries, DEPTH) of places from 1. Raises ValueError if they are not such lists."""
+    if places.type != pa.list_(pa.int32()) or places.null_count:
+        raise ValueError("its hits are not lists of places")
+    lists = places.combine_chunks()
+    flat = lists.flatten().to_numpy(zero_copy_only=False)
+    if flat.dtype.kind != "i" or ((flat < 1) | (flat > DEPTH)).any():
+        raise ValueError(f"its hits are not at places from 1 to {DEPTH}")
+    hits = np.zeros((queries, DEPTH), dtype=np.bool_)
+    hits[np.repeat(np.arange(queries), lists.value_lengths().to_numpy(zero_copy_only=False)), flat - 1] = True
+    return hits

@@ -16,7 +16,7 @@ from benchmark.records.schema import sha256
 from benchmark.records.store import RunRecord, StoredFile, load_outcomes, load_record, read_stored, save_record
 from benchmark.records.tier import Tier
 from benchmark.verification.retraining import _others_on_the_board
-from tests.benchmark.made_up import make_outcomes, make_record
+from tests.benchmark.made_up import make_outcomes, make_record, with_ranks
 from tests.benchmark.tiny import TINY
 
 Verify = Callable[..., Result]
@@ -111,14 +111,12 @@ def swap_checkpoints_and_say_so() -> None:
 
 def invent_the_ranks() -> None:
     """Every query answered: numbers, ranks and hashes agree, only the checkpoint does not."""
-    from dataclasses import replace
-
     from benchmark.scoring.recall import metrics_of
 
     path = the_record()
     record = load_record(path)
     outcomes = load_outcomes(path, record)
-    invented = replace(outcomes, ranks=outcomes.ranks * 0 + 1)
+    invented = with_ranks(outcomes, outcomes.ranks * 0 + 1)
     ranks = StoredFile(path=record.ranks.path, sha256=sha256(encode(invented)))
     changed = record.model_copy(update={"metrics": metrics_of(invented), "ranks": ranks})
     save_record(changed, invented, Path("leaderboards/records"), replace=True)
@@ -127,14 +125,12 @@ def invent_the_ranks() -> None:
 
 def sort_the_ranks() -> None:
     """The same Recall, by other queries."""
-    from dataclasses import replace
-
     from benchmark.scoring.recall import metrics_of
 
     path = the_record()
     record = load_record(path)
     outcomes = load_outcomes(path, record)
-    sorted_ranks = replace(outcomes, ranks=np.sort(outcomes.ranks))
+    sorted_ranks = with_ranks(outcomes, np.sort(outcomes.ranks))
     ranks = StoredFile(path=record.ranks.path, sha256=sha256(encode(sorted_ranks)))
     changed = record.model_copy(update={"metrics": metrics_of(sorted_ranks), "ranks": ranks})
     save_record(changed, sorted_ranks, Path("leaderboards/records"), replace=True)

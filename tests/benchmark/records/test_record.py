@@ -30,7 +30,7 @@ from benchmark.records.store import (
     validate_record,
 )
 from benchmark.scoring.recall import NO_RANK, Outcomes, recall_at_k
-from tests.benchmark.made_up import make_outcomes, make_record
+from tests.benchmark.made_up import answered, make_outcomes, make_record
 
 STEM = f"quick-{PRESETS['quick'].hash[:8]}-s0-01234567"
 SEED_1 = f"quick-{PRESETS['quick'].hash[:8]}-s1-01234567"
@@ -111,7 +111,7 @@ def test_scores_are_computed_from_the_outcomes() -> None:
 
 
 def test_unanswered_queries_are_counted_and_never_hit(tmp_path: Path) -> None:
-    outcomes = Outcomes(
+    outcomes = answered(
         ranks=np.array([1, NO_RANK]),
         relevant=np.array([1, 0]),
         candidates=np.array([9, 9]),
@@ -174,8 +174,8 @@ def test_every_edited_value_is_noticed(stored: Path) -> None:
         (("seed",), -1, "seed: "),
         (("seed",), "0", "seed: "),
         (("training", "final_loss"), None, "training.final_loss"),
-        (("format_version",), 3, "format version 3 is newer than 2; update css-bench"),
-        (("format_version",), 1, "format_version"),
+        (("format_version",), 4, "format version 4 is newer than 3; update css-bench"),
+        (("format_version",), 2, "format_version"),
         (("fame",), 1, "fame: Extra inputs are not permitted"),
         (("ranks", "sha256"), "0" * 64, f"is not the file that {STEM}.json was made from"),
         (("ranks", "path"), f"../{STEM}.parquet", "ranks.path is not"),
@@ -197,7 +197,7 @@ def test_mending_the_checksum_alone_changes_nothing(stored: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"7", b"null", b"\xff\xfe", b"{}", b'{"format_version": 2}', b"[" * 100_000]
+    "content", [b"", b"{", b"[]", b"7", b"null", b"\xff\xfe", b"{}", b'{"format_version": 3}', b"[" * 100_000]
 )
 def test_a_foreign_file_is_named(stored: Path, content: bytes) -> None:
     stored.write_bytes(content)
