@@ -27,6 +27,7 @@ def main() -> None:
     import torch
 
     from benchmark.device import is_out_of_memory, start_measuring_memory
+    from benchmark.submissions.machine import is_of_the_machine
     from benchmark.submissions.tampering import changed, snapshot
 
     torch.set_num_threads(job.threads)
@@ -35,17 +36,17 @@ def main() -> None:
     before = snapshot()
     hook, guards = confinement.confine(job)
     say(Confined(guards=(network, *guards)))
-    problem = ""
+    problem, is_limit = "", False
     try:
         _TASKS[job.task](job, say)
     except BaseException as error:
-        problem = confinement.explain(error, job, is_out_of_memory)
+        problem, is_limit = confinement.explain(error, job, is_out_of_memory), is_of_the_machine(error)
     # Errors may be consequences of these two, so these are named first.
     if hook.refused:
         problem = problem if hook.refused[0] in problem else hook.refused[0]
     elif names := changed(before):
-        problem = f"it changed {', '.join(names[:3])}, which it may only use"
-    say(Failure(message=problem) if problem else Done())
+        problem, is_limit = f"it changed {', '.join(names[:3])}, which it may only use", False
+    say(Failure(message=problem, is_limit=is_limit) if problem else Done())
     # Threads and exit handlers of the submission get no further say.
     os._exit(1 if problem else 0)
 

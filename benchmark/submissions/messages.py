@@ -108,8 +108,11 @@ class TrainingDone(_Part):
 
 
 class Failure(_Part):
+    """Why the job was not done; `is_limit` if memory ran out."""
+
     event: Literal["failure"] = "failure"
     message: Text
+    is_limit: bool = False
 
 
 class Done(_Part):

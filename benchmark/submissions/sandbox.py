@@ -39,6 +39,11 @@ class SubmissionError(BenchmarkError):
     """A submission did what it may not, or could not do what it must: one line that names the cause."""
 
 
+class LimitError(SubmissionError):
+    """Raised when time, memory or disk space ran out: this says something about the machine and the limits given, and
+    nothing about whether a record is right."""
+
+
 class SandboxTier(StrEnum):
     BUBBLEWRAP = "bubblewrap"
     PROCESS = "process"
@@ -80,7 +85,8 @@ def run(job: Job, limits: Limits, *, tier: SandboxTier, hear: Hear) -> tuple[str
         hear: called with every message as it comes, but for those of this module's own protocol.
 
     Raises:
-        SubmissionError: the submission failed, was stopped, or broke the protocol.
+        LimitError: it took too long or too much memory.
+        SubmissionError: it failed, or broke the protocol.
     """
     # The process may write into its scratch folder: what we write or read for ourselves lies in another.
     with TemporaryDirectory(prefix="tirg-bench-job-") as name:
@@ -102,18 +108,25 @@ def run(job: Job, limits: Limits, *, tier: SandboxTier, hear: Hear) -> tuple[str
         try:
             _listen(process, limits, talk, hear)
         except _BrokenError as error:
-            raise SubmissionError(f"{job.candidate.shown}: {error}{_last(talk)}; it was stopped") from None
+            raise error.kind(f"{job.candidate.shown}: {error}{_last(talk)}; it was stopped") from None
         finally:
             _end(process)
         if talk.failure:
-            raise SubmissionError(f"{job.candidate.shown}: {talk.failure}")
+            kind = LimitError if talk.failure.is_limit else SubmissionError
+            raise kind(f"{job.candidate.shown}: {talk.failure.message or 'it failed without a word'}")
         if not talk.is_done or process.returncode != 0:
-            raise SubmissionError(f"{job.candidate.shown}: {_how_it_ended(process.returncode, output)}{_last(talk)}")
+            # The kernel kills what takes the last memory.
+            kind = LimitError if _signal(process.returncode) == signal.SIGKILL else SubmissionError
+            raise kind(f"{job.candidate.shown}: {_how_it_ended(process.returncode, output)}{_last(talk)}")
     return talk.guards
 
 
 class _BrokenError(Exception):
-    """A rule of the protocol that a process broke."""
+    """Raised when a process is to be stopped: it broke a rule of the protocol, or a limit (`kind`)."""
+
+    def __init__(self, message: str, kind: type[SubmissionError] = SubmissionError) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class _Talk:
@@ -121,7 +134,7 @@ class _Talk:
 
     def __init__(self) -> None:
         self.guards: tuple[str, ...] = ()
-        self.failure = ""
+        self.failure: Failure | None = None
         self.is_done = False
         self.last = ""
 
@@ -129,7 +142,7 @@ class _Talk:
         if isinstance(message, Confined):
             self.guards = message.guards
         elif isinstance(message, Failure):
-            self.failure = message.message or "it failed without a word"
+            self.failure = message
         elif isinstance(message, Done):
             self.is_done = True
         else:
@@ -177,7 +190,7 @@ def _lines(stream: IO[bytes], limits: Limits) -> Iterator[bytes]:
                 is_all = now >= started + limits.seconds
                 seconds = limits.seconds if is_all else limits.silent_seconds
                 raise _BrokenError(
-                    f"it {'took longer than' if is_all else 'gave no sign of life for'} {seconds:g} seconds"
+                    f"it {'took longer than' if is_all else 'gave no sign of life for'} {seconds:g} seconds", LimitError
                 )
             if not selector.select(left):
                 continue
@@ -203,8 +216,13 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.stdout.close()
 
 
+def _signal(code: int) -> int:
+    """The signal that ended a process with that exit code, directly or as bubblewrap passes it on; 0 for none."""
+    return -code if code < 0 else code - 128 if code > 128 else 0
+
+
 def _how_it_ended(code: int, output: Path) -> str:
-    number = -code if code < 0 else code - 128 if code > 128 else 0
+    number = _signal(code)
     if code == 0:
         return "it ended its process before it was done"
     names = {each.value: each.name for each in signal.Signals}

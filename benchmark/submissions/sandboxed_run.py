@@ -15,8 +15,9 @@ from benchmark.recipe.runtime import Runtime
 from benchmark.scoring.evaluation import Evaluation
 from benchmark.submissions import sandbox, scratch
 from benchmark.submissions.exchange import ANSWERED, ASKED, MODEL, STATE, TRAINING, AnswerError, write_training
+from benchmark.submissions.machine import is_of_the_machine
 from benchmark.submissions.messages import Candidate, Finding, Job, Loaded, Message, Step, TrainingDone
-from benchmark.submissions.sandbox import Limits, SandboxTier, SubmissionError
+from benchmark.submissions.sandbox import LimitError, Limits, SandboxTier, SubmissionError
 from benchmark.submissions.scoring import read_model, score
 from benchmark.training.model import tokenizer_of
 from benchmark.training.progress import Curves, Progress, RunReporter
@@ -172,7 +173,7 @@ def _run(
 
 @contextlib.contextmanager
 def _blamed_on(box: Box) -> Iterator[None]:
-    """What goes wrong with a submission's numbers and files is said of the submission.
+    """Name the submission in errors that its numbers and files cause, and the machine in those that it causes itself.
 
     They are read with care, but hold what its process liked: numbers that overflow, texts in texts in texts.
     """
@@ -183,10 +184,11 @@ def _blamed_on(box: Box) -> Iterator[None]:
     except AnswerError as error:
         raise SubmissionError(f"{box.candidate.shown}: {error}") from None
     except BenchmarkError:
-        # Of this machine, such as want of memory.
-        raise
-    except (ValueError, ArithmeticError, RuntimeError, OSError) as error:
+        raise  # says itself what is wrong, for instance that memory ran out
+    except (ValueError, ArithmeticError, RuntimeError, OSError, MemoryError) as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())
+        if is_of_the_machine(error):
+            raise LimitError(f"{box.candidate.shown}: cannot be scored on this machine ({what})") from error
         raise SubmissionError(f"{box.candidate.shown}: its model or its answers cannot be scored ({what})") from error
 
 

@@ -39,7 +39,7 @@ from benchmark.search.wording import understood
 from benchmark.tasks.css import Css
 from benchmark.training.checkpoint import Checkpoint
 from benchmark.training.progress import SilentRuns
-from models.text_encoders import Vocabulary
+from models.text_encoders.vocabulary import Vocabulary
 
 TEXT = "make object red"
 Search = Callable[..., Result]

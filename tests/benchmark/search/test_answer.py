@@ -24,7 +24,7 @@ from benchmark.search.stored_models import find_model
 from benchmark.search.wording import understood
 from css_gen.scenes.modification import parse
 from css_gen.scenes.scene import Scene
-from models.text_encoders import Vocabulary
+from models.text_encoders.vocabulary import Vocabulary
 from tests.benchmark.tiny import TINY
 
 Search = Callable[..., Result]
