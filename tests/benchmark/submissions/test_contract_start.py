@@ -9,6 +9,7 @@ from torch import nn
 
 from benchmark.submissions.trial import asked, features, new_composer, trained
 from benchmark.training.checkpoint import load_model, model_tensors
+from tests.benchmark.submissions.conftest import Verdict
 from tests.benchmark.submissions.sources import residual
 from tests.benchmark.submissions.test_contract import class_of, failed
 
@@ -245,3 +246,23 @@ def test_a_sparse_gradient_is_refused(tmp_path: Path) -> None:
     branch = "change = joint[:, -128:] + self.table((joint[:, 0] > 0).long())"
     problems = failed(class_of(residual(in_init, branch), tmp_path))
     assert "got a sparse one; leave out sparse=True" in problems[GRADIENTS]
+
+
+def test_torchs_own_transformer_keeps_the_contract(tmp_path: Path) -> None:
+    """In inference mode it goes through other code than in training: padded words are taken out and put in again."""
+    in_init = """
+    layer = nn.TransformerEncoderLayer(text_width, 4, 64, batch_first=True)
+    self.words, self.last = nn.TransformerEncoder(layer, 1), nn.Linear(text_width, image_channels)
+    """
+    branch = """
+    words = self.words(text.tokens, src_key_padding_mask=~text.mask)
+    change = self.last((words * text.mask[..., None]).sum(1))
+    """
+    assert failed(class_of(residual(in_init, branch), tmp_path)) == {}
+
+
+def test_a_hook_of_its_own_is_no_tampering(verdict: Verdict) -> None:
+    in_init = (
+        "self.layer = nn.Linear(joint, image_channels)\nself.layer.register_forward_hook(lambda m, i, out: 2 * out)"
+    )
+    assert verdict(residual(in_init, "change = self.layer(joint)")) == ""
