@@ -1,4 +1,4 @@
-"""A candidate to its class. Runs the submission's code, so only its own process calls this."""
+"""Load a candidate's class. This runs the submission's code, so only its own process calls it."""
 
 import inspect
 import sys
@@ -16,15 +16,15 @@ _MODULE = "submitted_composer"
 
 
 class LoadingError(Exception):
-    """There is no composer to be found: what was expected and what to do."""
+    """Raised when a file has no composer that can be used: what was expected and what to do."""
 
 
 def load(candidate: Candidate) -> tuple[type[Composer], Loaded]:
     """Run the file, find its composer and register it.
 
     Raises:
-        LoadingError: there is no such class, several, or it has no `info` that fits.
-        RegistryError: the class is no composer, or its name is taken.
+        LoadingError: there is no such class, more than one, or its `info` is missing or invalid.
+        RegistryError: the class is not a composer, or its name is taken.
     """
     module = _from_file(Path(candidate.file))
     kind = _composer_of(module, candidate)
@@ -42,7 +42,7 @@ def load(candidate: Candidate) -> tuple[type[Composer], Loaded]:
 
 
 def _from_file(path: Path) -> ModuleType:
-    """Compiled here: the import system would look for, and leave, compiled code beside the file."""
+    """Run the file without the import system, which would look for, and leave, compiled code in its folder."""
     module = ModuleType(_MODULE)
     module.__file__ = str(path)
     sys.modules[_MODULE] = module

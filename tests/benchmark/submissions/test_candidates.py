@@ -91,7 +91,7 @@ def test_what_is_no_candidate(named: str, expected: str, tmp_path: Path, monkeyp
 
 def test_an_installed_composer_whose_file_is_gone(installed: Callable[[str], Path]) -> None:
     (installed(source()) / "their_package" / "composer.py").unlink()
-    with pytest.raises(UsageError, match=r"theirs: its module their_package\.composer is not to be found"):
+    with pytest.raises(UsageError, match=r"theirs: its module their_package\.composer cannot be found"):
         candidates.find("theirs")
 
 
