@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from types import FunctionType, ModuleType
 
+from models.parts import Parts
+
 _OURS = ("benchmark", "models", "css_gen")
 _LIBRARIES = ("torch.nn", "torch.optim", "torch.autograd", "torch.amp", "torchvision", "accelerate")
 """With all their modules: whatever layer, block or optimiser a run is made of is in one of them."""
@@ -39,6 +41,8 @@ def _everything() -> Iterator[tuple[str, object]]:
                 kinds.update(value.__mro__)
             if not attribute.startswith("__"):
                 yield from _parts(f"{name}.{attribute}", value, is_ours)
+            if isinstance(value, Parts):  # a registry may grow, but what a recipe chooses by name stays
+                yield from ((f"{name}.{attribute}[{part!r}]", value.get(part)) for part in value.imported())
             if attribute.startswith("_global_") and isinstance(value, dict):
                 yield f"{name}.{attribute}", len(value)  # hooks that run in every module or optimiser
     for kind in kinds:

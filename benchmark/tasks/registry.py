@@ -83,19 +83,17 @@ def folder_of(name: str) -> str:
 
 
 def by_folder(places: Iterable[tuple[str, Path]]) -> dict[str, Path]:
-    """Paths by the names of their folders, from the accepted names that they were given under.
+    """Paths by the names of their folders, from the accepted names that they were given under; the last one counts.
 
     Raises:
-        UsageError: a name is unknown, or a folder is given twice.
+        UsageError: a name is unknown.
     """
     found: dict[str, Path] = {}
     for name, path in places:
         try:
-            folder = folder_of(name)
+            found[folder_of(name)] = path
         except UsageError as error:
             raise UsageError(f"--data: {error}") from None
-        if found.setdefault(folder, path) != path:
-            raise UsageError(f"--data: {folder} is given twice, as {found[folder]} and as {path}; give one")
     return found
 
 

@@ -24,8 +24,10 @@ from benchmark.datasets.folder_images import decode
 from benchmark.datasets.rendered_css import reduced
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError, UsageError
+from benchmark.recipe.identity import Run
+from benchmark.recipe.runtime import Runtime
 from benchmark.recipe.schema import Recipe
-from benchmark.runs.single_run import Bench, Run, make_record
+from benchmark.runs.single_run import Bench, make_record
 from benchmark.scoring.evaluation import embed_gallery, embed_queries
 from benchmark.scoring.ranking import rank_targets
 from benchmark.search.embedding import Embedded, encode_gallery, encode_query, ranked
@@ -37,7 +39,7 @@ from benchmark.search.wording import understood
 from benchmark.tasks.css import Css
 from benchmark.training.checkpoint import Checkpoint
 from benchmark.training.progress import SilentRuns
-from models.text_encoders import Vocabulary
+from models.text_encoders.vocabulary import Vocabulary
 
 TEXT = "make object red"
 Search = Callable[..., Result]
@@ -47,18 +49,20 @@ Search = Callable[..., Result]
 def runs(places: dict[str, Path], tiny_config: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs with a model on CSS, one on its drawings, and one on MIT-States."""
     root = tmp_path_factory.mktemp("searched")
-    config = tiny_config.model_copy(update={"preset": "quick"})
-    bench = Bench(config=config, device="cpu", reporter=SilentRuns(), leaderboards=root / "boards", runs=root / "runs")
+    bench = Bench(
+        base=tiny_config, runtime=Runtime(), reporter=SilentRuns(), leaderboards=root / "boards", runs=root / "runs"
+    )
     for protocol in ("css", "css-2d3d", "mit-states"):
         place = places[datasets.get(protocol).folder]
         opened = datasets.get(protocol).open(place, image_size=16, reporter=SilentRuns(), skip_broken=False)
-        make_record(Run("tirg", protocol, 0), opened, bench, protocol)
+        run = Run(protocol, "tirg", tiny_config, 0, opened.fingerprint, opened.spatial)
+        make_record(run, opened, bench, protocol)
     return root / "runs"
 
 
 @pytest.fixture(scope="session")
 def model(runs: Path) -> Model:
-    return Model.load(runs / "css/tirg/quick-s0/model.safetensors", device="cpu")
+    return Model.load(the_model(runs), device="cpu")
 
 
 @pytest.fixture(scope="session")
@@ -163,7 +167,7 @@ def test_a_folder_is_searched_without_the_query_itself(search: Search, folder: P
 
 
 def test_a_folder_needs_no_dataset(runs: Path, folder: Path) -> None:
-    model = runs / "css/tirg/quick-s0/model.safetensors"
+    model = next((runs / "css/tirg").glob("quick-changed-*/model.safetensors"))
     arguments = ["search", f"--model={model}", f"--image={folder / '1.png'}", f"--text={TEXT}", f"--gallery={folder}"]
     result = CliRunner().invoke(main, [*arguments, "--data=css=missing", "--device=cpu"])
     assert result.exit_code == 0, result.output
@@ -260,14 +264,16 @@ def test_hostile_names_and_texts_stay_text(search: Search, folder: Path, tmp_pat
 
 
 def test_a_model_of_a_file_brings_its_dataset(search: Search, runs: Path) -> None:
-    path = runs / "mit-states/tirg/quick-s0/model.safetensors"
+    path = next((runs / "mit-states/tirg").glob("quick-changed-*/model.safetensors"))
     result = search(f"--model={path}", "--image=0", "--text=red", composer=None)
     assert result.exit_code == 0, result.output
-    assert f"tirg on mit-states, {path}" in result.stdout
+    assert f"tirg on mit-states, seed 0, {path}" in result.stdout
     assert "Right" not in result.stdout
 
 
-MODEL = "css/tirg/quick-s0/model.safetensors"
+def the_model(runs: Path) -> Path:
+    (path,) = (runs / "css/tirg").glob("*/model.safetensors")
+    return path
 
 
 @pytest.mark.parametrize(
@@ -279,14 +285,18 @@ MODEL = "css/tirg/quick-s0/model.safetensors"
         (["--image=-1", "--text=red"], 2, "--image -1: there is no such file"),
         (["--image=", "--text=red"], 2, "there is no such file"),
         (["--image=broken.png", "--text=red"], 1, "--image broken.png: is not an image of type JPEG or PNG"),
-        (["--image=0", "--text=red", "--composer=film"], 1, "no model of film on css; there is css/tirg/quick-s0"),
+        (
+            ["--image=0", "--text=red", "--composer=film"],
+            1,
+            "no model of film on css; there is css/tirg/quick-",
+        ),
         (["--image=0", "--text=red", "--dataset=css-original"], 1, "no model of tirg on css-original; there is css"),
-        (["--image=0", "--text=red", "--seed=3"], 1, "with --seed 3; there is css/tirg/quick-s0; `tirg-bench run"),
+        (["--image=0", "--text=red", "--seed=3"], 1, "with --seed 3; there is css/tirg/quick-"),
         (["--image=0", "--text=red", "--preset=paper"], 1, "--dataset css --preset paper` makes it"),
         (["--image=0", "--text=red", "--model=no.safetensors"], 1, "no.safetensors: there is no such checkpoint"),
         (["--image=0", "--text=red", "--model=broken.png"], 1, "broken.png is not a checkpoint of tirg-bench"),
         (["--image=0", "--text=red", "--model=broken.png", "--seed=0"], 2, "--preset and --seed choose among"),
-        (["--image=0", "--text=red", "--composer=film", f"--model=RUNS/{MODEL}"], 2, "is of tirg, not of film"),
+        (["--image=0", "--text=red", "--composer=film", "--model=MODEL"], 2, "is of tirg, not of film"),
         (["--image=0", "--text=red", "--gallery=empty"], 2, "--gallery empty: there is no .jpg, .jpeg, .png file in"),
         (["--image=0", "--text=red", "--gallery=bad"], 1, "bad: none of the 1 images can be used; a.png is empty"),
         (["--image=0", "--text=red", "--data=css=nowhere"], 1, "nowhere does not exist"),
@@ -302,7 +312,7 @@ def test_bad_input_ends_in_one_line(
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.png").touch()
-    result = search(*(option.replace("RUNS", str(runs)) for option in options))
+    result = search(*(option.replace("MODEL", str(the_model(runs))) for option in options))
     assert result.exit_code == code, result.output
     last = result.stderr.splitlines()[-1]
     assert last.startswith("tirg-bench: error: ")
@@ -319,7 +329,7 @@ def test_without_a_composer_or_model_there_is_nobody_to_answer(search: Search) -
 
 
 def test_a_diverged_model_is_said_to_be_one(search: Search, runs: Path, tmp_path: Path) -> None:
-    checkpoint = Checkpoint.read(runs / MODEL)
+    checkpoint = Checkpoint.read(the_model(runs))
     broken = {"model.head.weight": torch.full_like(checkpoint.tensors["model.head.weight"], float("nan"))}
     replace(checkpoint, tensors=checkpoint.tensors | broken).write(tmp_path / "nan.safetensors")
     result = search("--image=0", "--text=red", "--model=nan.safetensors")

@@ -24,7 +24,7 @@ from benchmark.search.stored_models import find_model
 from benchmark.search.wording import understood
 from css_gen.scenes.modification import parse
 from css_gen.scenes.scene import Scene
-from models.text_encoders import Vocabulary
+from models.text_encoders.vocabulary import Vocabulary
 from tests.benchmark.tiny import TINY
 
 Search = Callable[..., Result]
@@ -225,7 +225,10 @@ def test_a_users_image_is_made_smaller_as_the_training_images_were(css_root: Pat
 
 
 def test_the_newest_model_that_fits_is_taken(tmp_path: Path) -> None:
-    paths = [tmp_path / "css" / "tirg" / name / "model.safetensors" for name in ("quick-s0", "quick-s1", "paper-s0")]
+    paths = [
+        tmp_path / "css" / "tirg" / name / "model.safetensors"
+        for name in ("quick-aa-s0-ff", "quick-aa-s1-ff", "paper-bb-s0-ff")
+    ]
     for age, path in enumerate(paths):
         path.parent.mkdir(parents=True)
         path.touch()
@@ -233,7 +236,9 @@ def test_the_newest_model_that_fits_is_taken(tmp_path: Path) -> None:
     assert find_model(tmp_path, "tirg", "css", None, None) == paths[0]
     assert find_model(tmp_path, "tirg", "css", None, 1) == paths[1]
     assert find_model(tmp_path, "tirg", "css", "paper", None) == paths[2]
-    with pytest.raises(BenchmarkError, match=r"no model of tirg on css with --seed 7; there is css/tirg/paper-s0"):
+    with pytest.raises(
+        BenchmarkError, match=r"no model of tirg on css with --seed 7; there is css/tirg/paper-bb-s0-ff"
+    ):
         find_model(tmp_path, "tirg", "css", None, 7)
     with pytest.raises(BenchmarkError, match=r"`tirg-bench run --composer film --dataset css` makes it"):
         find_model(tmp_path, "film", "css", None, None)
