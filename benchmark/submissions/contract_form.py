@@ -52,7 +52,11 @@ def keeps_shape(kind: type[Composer], spatial: bool) -> None:
     if spatial:
         batches += [image[:, :, :1, :1], image[:, :, :3, :2], functional.interpolate(image, size=(7, 7))]
     for batch in batches:
-        composed = asked(composer, batch, TextFeatures(*(part[: len(batch)] for part in text)))
+        try:
+            composed = asked(composer, batch, TextFeatures(*(part[: len(batch)] for part in text)))
+        except Exception as error:
+            error.add_note(f"for an image of shape {tuple(batch.shape)}")
+            raise
         if not isinstance(composed, Tensor):
             raise ContractError(f"expected a tensor, got {type(composed).__name__}; return one from forward")
         if composed.shape != batch.shape:
