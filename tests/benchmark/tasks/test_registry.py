@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmark.recipe.changes import override
-from benchmark.recipe.presets import preset_names
-from benchmark.recipe.presets import preset as preset_of
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +21,9 @@ from benchmark.leaderboard.boards import build
 from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.files import load_records, write_leaderboards
 from benchmark.leaderboard.tables import print_table
+from benchmark.recipe.changes import override
+from benchmark.recipe.presets import preset as preset_of
+from benchmark.recipe.presets import preset_names
 from benchmark.records.store import save_record
 from benchmark.tasks import Slice, Task, registry
 from benchmark.training.progress import SilentRuns
