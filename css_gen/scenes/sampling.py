@@ -20,6 +20,7 @@ from css_gen.scenes.randomness import SplitId, Stream, stream
 from css_gen.scenes.scene import Scene, SceneObject
 
 __all__ = [
+    "KINDS_ASKED",
     "REFERENCES_PER_MODIFICATION",
     "HeldOut",
     "Query",
@@ -172,6 +173,9 @@ _CELLS, _SIZES = tuple(Cell), tuple(Size)
 _ATTRIBUTES = ("cell", "size", "colour", "shape")
 _TURNS = ("add", "remove", "make-colour", "add", "remove", "make-size")
 """How often a dataset asks for each kind of modification, as in the original. Part of the dataset's definition."""
+
+KINDS_ASKED = tuple(dict.fromkeys(_TURNS))
+"""The kinds of modification that a dataset asks for, in the order of the tables."""
 
 _DRAWS = 8
 
