@@ -10,6 +10,7 @@ from benchmark.tasks.registry import register
 from css_gen import render as writing
 from css_gen.errors import DatasetError
 from css_gen.progress import Reporter
+from css_gen.scenes.sampling import KINDS_ASKED
 from css_gen.storage.configuration import Configuration
 
 _IMAGES = 20_000
@@ -18,7 +19,7 @@ _IMAGES = 20_000
 SLICES = {
     "selection": Slice("what the text selects by", ("cell", "content", "cell and content", "everything")),
     "changed": Slice("number of objects that the text changes", ("0", "1", "2", "3+")),
-    "kind": Slice("kind of modification", ("add", "remove", "make-colour", "make-size")),
+    "kind": Slice("kind of modification", KINDS_ASKED),
     "answers": Slice("number of right scenes in the gallery", ("1", "2+"), on_tables=False),
     "combination": Slice("shape-colour combination, seen in training or novel", ("seen", "novel"), on_tables=False),
     "objects": Slice("number of objects in the source scene", on_tables=False),
