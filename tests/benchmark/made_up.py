@@ -52,6 +52,9 @@ def make_outcomes(*, hit_rate: float = 0.6, seed: int = 0, queries: int = 240, s
         top1=rng.integers(0, GALLERY, queries),
         sources=rows % sources,
         attributes={
+            "selection": np.where(rows % 24 == 0, "everything", "content"),
+            "changed": np.array(SLICES["changed"].values)[rows % 4],
+            "answers": np.full(queries, "1"),
             "kind": np.array(SLICES["kind"].values)[rows % 4],
             "combination": np.where(rows % 24 == 0, "novel", "seen"),
             "objects": (1 + rows % 8).astype(np.str_),

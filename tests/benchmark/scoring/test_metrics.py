@@ -21,7 +21,7 @@ from tests.benchmark.made_up import answered, make_outcomes, make_record
 def test_every_slice_is_scored_alone() -> None:
     outcomes = make_outcomes()
     metrics = metrics_of(outcomes)
-    assert set(metrics.slices) == {"kind", "combination", "objects"}
+    assert set(metrics.slices) == {"selection", "changed", "kind", "answers", "combination", "objects"}
     assert metrics.recall == recall_at_k(outcomes.ranks)
     for attribute, values in metrics.slices.items():
         assert set(values) == set(outcomes.attributes[attribute].tolist())
