@@ -42,7 +42,7 @@ from benchmark.recipe.changes import override
 from benchmark.recipe.identity import Run
 from benchmark.recipe.presets import preset
 from benchmark.recipe.schema import Recipe
-from benchmark.records.environment import current_environment
+from benchmark.records.environment import cpu_name
 from benchmark.runs.single_run import new_network
 from benchmark.scoring.ranking import rank_targets
 from benchmark.tasks.css import Css
@@ -249,7 +249,7 @@ def main() -> None:
     result: dict[str, Any] = {
         "benchmark": name,
         "machine": machine,
-        "device": current_environment(device).device,
+        "device": cpu_name() if device == "cpu" else torch.cuda.get_device_name(device),
         "threads": torch.get_num_threads(),
     }
     if not options.scoring_only:
