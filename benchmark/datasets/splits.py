@@ -97,6 +97,11 @@ class Split:
     files: tuple[str, ...] = ()
     relevant: Relevance | None = None
 
+    def asking(self, rows: Rows) -> "Split":
+        """The same images with only these queries, in this order."""
+        relevant = None if self.relevant is None else self.relevant.rows(rows)
+        return replace(self, queries=self.queries.rows(rows), relevant=relevant)
+
     @cached_property
     def texts(self) -> tuple[str, ...]:
         """The distinct modification texts, sorted."""
@@ -153,13 +158,8 @@ def hold_out(split: Split, share: float) -> tuple[Split, Split | None]:
     if kept == len(sources):
         return split, None
     is_kept = queries.sources < sources[kept]
-    training, held_out = (_with_queries(split, np.flatnonzero(chosen)) for chosen in (is_kept, ~is_kept))
+    training, held_out = (split.asking(np.flatnonzero(chosen)) for chosen in (is_kept, ~is_kept))
     return training, held_out
-
-
-def _with_queries(split: Split, rows: Rows) -> Split:
-    relevant = None if split.relevant is None else split.relevant.rows(rows)
-    return replace(split, queries=split.queries.rows(rows), relevant=relevant)
 
 
 def with_own_images(split: Split) -> Split:

@@ -1,6 +1,5 @@
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,9 +257,7 @@ def test_outcomes_are_in_the_order_of_the_queries(css: Css, tiny_config: Recipe)
     accelerator = make_accelerator("cpu", "fp32")
     order = np.random.default_rng(0).permutation(len(css.test.queries))
     plain = evaluate(network, css.test, accelerator=accelerator, batch_size=64).outcomes
-    mixed = evaluate(
-        network, replace(css.test, queries=css.test.queries.rows(order)), accelerator=accelerator, batch_size=64
-    ).outcomes
+    mixed = evaluate(network, css.test.asking(order), accelerator=accelerator, batch_size=64).outcomes
     np.testing.assert_array_equal(plain.sources[order], mixed.sources)
     np.testing.assert_array_equal(plain.relevant[order], mixed.relevant)
     np.testing.assert_array_equal(plain.attributes["kind"][order], mixed.attributes["kind"])
