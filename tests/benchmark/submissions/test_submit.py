@@ -188,8 +188,8 @@ def test_nothing_of_the_test_split_is_given_to_training(
     monkeypatch.setattr("benchmark.submissions.submitted_run.tidy", look)
     submit(source())
     assert seen == [
-        {"gallery.npy", "labels.npy", "texts.json", "identity.json"}
-        | {f"batch-{name}.npy" for name in ("sources", "group", "texts", "targets")}
+        {"gallery.npy", "labels.npy", "relevant-indptr.npy", "relevant-labels.npy", "texts.json", "identity.json"}
+        | {f"batch-{name}.npy" for name in ("sources", "group", "texts", "targets", "queries")}
     ]
 
 
