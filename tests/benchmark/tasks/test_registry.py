@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmark.recipe.config import override, preset_names
-from benchmark.recipe.config import preset as preset_of
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +21,9 @@ from benchmark.leaderboard.boards import build
 from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.files import load_records, write_leaderboards
 from benchmark.leaderboard.tables import print_table
+from benchmark.recipe.changes import override
+from benchmark.recipe.presets import preset as preset_of
+from benchmark.recipe.presets import preset_names
 from benchmark.records.store import save_record
 from benchmark.tasks import Slice, Task, registry
 from benchmark.training.progress import SilentRuns
@@ -106,11 +107,11 @@ def test_commands_take_every_spelling(
     assert tirg_bench("data", "check", name, root).exit_code == 0
     assert tirg_bench("data", "cache", name, root, "--size", 16).exit_code == 0
     asked: list[Any] = []
-    monkeypatch.setattr(grid, "run_all", lambda runs, bench: asked.extend((run, bench) for run in runs) or ())
+    monkeypatch.setattr(grid, "run_all", lambda plan, bench: asked.extend((run, bench) for run in plan.runs) or ())
     result = tirg_bench("run", "--composer", "film", "--dataset", name, "--data", f"{name}={root}", "--preset", "quick")
     assert result.exit_code == 0, result.output
     ((run, bench),) = asked
-    assert tasks.get(run.dataset if hasattr(run, "dataset") else run.task).name == "mit-states"
+    assert run.task == "mit-states"
     assert bench.places == {"mitstates": root}
     for composer in ("film", "tirg"):
         outcomes = make_outcomes(seed=len(composer))
