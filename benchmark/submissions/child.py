@@ -1,7 +1,7 @@
 """The process that runs a submission: `python -m benchmark.submissions.child job.json`.
 
-It confines itself, loads the submission's code, does the one task of its job, and says what becomes of it on the stream
-that was its standard output; what the submission prints goes to its standard error.
+It confines itself, loads the submission's code, does the one task of its job, and reports on the stream that was its
+standard output. Whatever the submission prints goes to its standard error.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ def main() -> None:
     elif names := changed(before):
         problem, is_limit = f"it changed {', '.join(names[:3])}, which it may only use", False
     say(Failure(message=problem, is_limit=is_limit) if problem else Done())
-    # Threads and exit handlers of the submission get no further say.
+    # Threads and exit handlers of the submission do not run any more.
     os._exit(1 if problem else 0)
 
 
@@ -153,7 +153,7 @@ _TASKS: dict[str, Callable[[Job, Say], None]] = {"check": _check, "train": _trai
 
 
 def _speaker() -> Say:
-    """Takes standard output for the messages and leaves standard error in its place."""
+    """Reserve standard output for messages, and send what else is written there to standard error."""
     stream = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
 

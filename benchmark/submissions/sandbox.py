@@ -1,8 +1,8 @@
-"""Running a submission's process: in bubblewrap where that works, with limits everywhere, never longer than allowed.
+"""Run a submission's process: in bubblewrap if it works here, always with limits on time and memory.
 
-The plain tier (limits of the kernel and an audit hook, see `confinement`) guards against accidents. Against malice
-there is bubblewrap: the process then sees the installed packages and its scratch folder and nothing else, has no
-network, and dies with all that it started.
+The plain tier (limits of the kernel and an audit hook, see `confinement`) protects against accidents. Bubblewrap
+protects against malice: the process then sees only the installed packages and its scratch folder, has no network, and
+ends together with all that it started.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ Hear = Callable[[Message], None]
 
 
 class SubmissionError(BenchmarkError):
-    """A submission did what it may not, or could not do what it must: one line that names the cause."""
+    """Raised when a submission fails or does what it may not: one line that names the cause."""
 
 
 class LimitError(SubmissionError):
@@ -51,12 +51,12 @@ class SandboxTier(StrEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one process.
+    """Limits on one process.
 
     Attributes:
         seconds: from start to end.
         silent_seconds: between two messages.
-        memory_mib: of private memory; a GPU's is not counted.
+        memory_mib: private memory, without a GPU's.
     """
 
     seconds: float
@@ -67,7 +67,7 @@ class Limits:
 
 @functools.cache
 def best_tier() -> SandboxTier:
-    """Bubblewrap if it is installed and the kernel lets it work here."""
+    """Return bubblewrap if it is installed and the kernel lets it work here."""
     if shutil.which("bwrap") is None:
         return SandboxTier.PROCESS
     arguments = ["bwrap", "--ro-bind", "/", "/", "--unshare-all", "--die-with-parent", "true"]
@@ -79,16 +79,16 @@ def best_tier() -> SandboxTier:
 
 
 def run(job: Job, limits: Limits, *, tier: SandboxTier, hear: Hear) -> tuple[str, ...]:
-    """Have a job done, and return what held the process, in words.
+    """Have a job done, and return the limits on the process, in words.
 
     Args:
-        hear: called with every message as it comes, but for those of this module's own protocol.
+        hear: called with every message as it arrives, except those of this module's own protocol.
 
     Raises:
         LimitError: it took too long or too much memory.
         SubmissionError: it failed, or broke the protocol.
     """
-    # The process may write into its scratch folder: what we write or read for ourselves lies in another.
+    # Not in the scratch folder: the process may write there.
     with TemporaryDirectory(prefix="tirg-bench-job-") as name:
         job_file, output = Path(name) / "job.json", Path(name) / "output.txt"
         job_file.write_text(job.model_dump_json())
@@ -130,7 +130,7 @@ class _BrokenError(Exception):
 
 
 class _Talk:
-    """What a process has said so far."""
+    """The messages of a process so far."""
 
     def __init__(self) -> None:
         self.guards: tuple[str, ...] = ()
@@ -151,17 +151,17 @@ class _Talk:
 
 
 def _listen(process: "subprocess.Popen[bytes]", limits: Limits, talk: _Talk, hear: Hear) -> None:
-    """Hear a process out until it ends.
+    """Read a process's messages until it ends.
 
     Raises:
-        _BrokenError: it said what is no message, or took too long.
+        _BrokenError: a line is not a message, or it took too long.
     """
     assert process.stdout is not None
     for line in _lines(process.stdout, limits):
         try:
             message = parse(line)
         except ValueError:
-            raise _BrokenError("it wrote into the channel that is not its own") from None
+            raise _BrokenError("it wrote into the channel that is reserved for messages") from None
         talk.hear(message, hear)
     try:
         process.wait(timeout=limits.silent_seconds)
@@ -174,10 +174,10 @@ def _last(talk: _Talk) -> str:
 
 
 def _lines(stream: IO[bytes], limits: Limits) -> Iterator[bytes]:
-    """The lines of a stream as they come.
+    """Yield the lines of a stream as they arrive.
 
     Raises:
-        _BrokenError: the stream was silent, or open, for longer than allowed, or too much was said.
+        _BrokenError: the stream was silent, or open, for longer than allowed, or sent too much.
     """
     started = heard = time.monotonic()
     waiting, said = bytearray(), 0
@@ -208,7 +208,7 @@ def _lines(stream: IO[bytes], limits: Limits) -> Iterator[bytes]:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """The process and all of its session, whatever became of it."""
+    """Kill the process and all of its session."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -234,7 +234,7 @@ def _how_it_ended(code: int, output: Path) -> str:
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    """No variable of ours but those that decide how many threads a library uses, and which GPUs are counted."""
+    """Pass on no variables except those that set how many threads a library uses and which GPUs it sees."""
     kept = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS") or name in _OF_GPUS}
     return kept | {
         "PATH": "/usr/bin:/bin",
@@ -261,5 +261,5 @@ def _bubblewrap(job: Job, job_file: Path, limits: Limits) -> list[str]:
 
 
 def _outermost(paths: Sequence[str]) -> list[str]:
-    """Each path once, a folder before what lies in it."""
+    """Return each path once, a folder before its contents."""
     return sorted(dict.fromkeys(paths), key=lambda path: (path.count("/"), path))

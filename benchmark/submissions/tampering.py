@@ -1,4 +1,4 @@
-"""Whether code changed what it may only use: functions and classes of this package, of `models`, and of torch.
+"""Find out whether code changed what it may only use: functions and classes of this package, `models` and torch.
 
 Scoring happens in another process, so nothing is gained by it there. But training with a changed loss, layer or
 optimiser would not be the leaderboard's recipe.

@@ -69,7 +69,7 @@ def test_wrong_usage_of_the_others(run_css_gen, arguments, parts):
 def test_a_dataset_larger_than_the_disk_asks_for_yes(run_css_gen, tmp_path, monkeypatch):
     out = tmp_path / "css"
     monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: SimpleNamespace(free=20_000))
-    assert_one_line(run_css_gen(*RENDER, "--out", out), 2, "will be about", "kB large", "20.0 kB free", "--yes")
+    assert_one_line(run_css_gen(*RENDER, "--out", out), 2, "the dataset needs about", "20.0 kB free", "--yes")
     assert not out.exists()
     assert run_css_gen(*RENDER, "--out", out, "--yes").exit_code == 0
 

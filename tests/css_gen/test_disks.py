@@ -45,7 +45,7 @@ def test_a_full_disk(run_css_gen, tiny_dataset, tmp_path, contents):
         remount(disk, "size=10m")
         result = run_css_gen(*arguments, "--out", disk / "css")
         assert result.exit_code == 0, result.stderr
-        assert "going on" in result.stderr
+        assert "resuming in" in result.stderr
         assert contents(disk / "css") == contents(tiny_dataset)
 
 

@@ -114,11 +114,11 @@ HOSTILE = {
     "another shape": (f"{LATE} composed = composed[:, :, :1]", "it answered with (16, 128, 1, 2) features"),
     "depends on the batch": (
         f"{LATE} composed = composed - 5 * composed.mean(0)",
-        "its output depends on the batch or on what it saw before",
+        "in another batch: its output depends on the batch or on what it saw before",
     ),
     "keeps state": (
         f"self.asked = getattr(self, 'asked', 0) + 1\n{LATE} composed = composed + self.asked * torch.randn(1)",
-        "its output depends on the batch or on what it saw before",
+        "in another batch: its output depends on the batch or on what it saw before",
     ),
     "overflows": (
         "if image.shape[-2:] == (2, 2) and not self.training: composed = composed * 0 + 3e38",
