@@ -1,25 +1,9 @@
-"""One of each thing that can be added, as a newcomer writes it: new files, and small edits of files that exist."""
+"""One of each thing that can be added, as a newcomer writes it.
 
-from pathlib import Path
-from typing import NamedTuple
+(path, text) is a new file; (path, place, text) is text behind a place that occurs once in a file that exists.
+"""
 
-
-class Change(NamedTuple):
-    """A new file with this text; or, with `after`, the text behind a place that occurs once in a file that exists."""
-
-    path: str
-    text: str
-    after: str = ""
-
-    def apply(self, root: Path) -> None:
-        file = root / self.path
-        before = file.read_text() if self.after else ""
-        assert file.exists() == bool(self.after), self.path
-        assert not self.after or before.count(self.after) == 1, f"{self.path}: where is {self.after!r}?"
-        file.write_text(before.replace(self.after, self.after + self.text) if self.after else self.text)
-
-
-TASK = Change(
+TASK = (
     "benchmark/tasks/shades.py",
     '''"""Shades: cards of one grey each; find the card that is one step darker or lighter."""
 
@@ -77,7 +61,7 @@ register(
 ''',
 )
 
-COMPOSER = Change(
+COMPOSER = (
     "models/composers/shifted.py",
     '''"""The image's features, moved by the text's."""
 
@@ -103,7 +87,7 @@ class Shifted(Composer):
 ''',
 )
 
-LOSS = Change(
+LOSS = (
     "benchmark/training/losses/flat.py",
     '''"""A loss without a slope: nothing is learnt, so a test can tell that it was used."""
 
@@ -116,7 +100,7 @@ def flat(query, target, *, positive_mask, generator, config):
 ''',
 )
 
-OPTIMISER = Change(
+OPTIMISER = (
     "benchmark/training/optimisers/signs.py",
     '''"""Every weight moves by the learning rate against the sign of its gradient."""
 
@@ -141,7 +125,7 @@ class Signs(torch.optim.Optimizer):
 ''',
 )
 
-TEXT_ENCODER = Change(
+TEXT_ENCODER = (
     "models/text_encoders/text_bytes.py",
     '''"""A vector for each byte of a text, and their mean."""
 
@@ -174,7 +158,7 @@ class TextBytes(TextEncoder):
 ''',
 )
 
-IMAGE_ENCODER = Change(
+IMAGE_ENCODER = (
     "models/image_encoders/patches.py",
     '''"""One layer on patches of 8 x 8 pixels."""
 
@@ -192,11 +176,14 @@ def patches() -> ImageEncoder:
 ''',
 )
 
+COLUMNS = "    return (\n        Column(\n"
+"""Where the columns begin."""
+
 METRIC = (
-    Change(
+    (
         "benchmark/scoring/metrics.py",
-        after="    _metrics.append(compute)\n    return compute\n",
-        text='''
+        "    _metrics.append(compute)\n    return compute\n",
+        '''
 
 @metric
 def _reciprocal_rank(outcomes: Outcomes) -> Scores:
@@ -204,23 +191,23 @@ def _reciprocal_rank(outcomes: Outcomes) -> Scores:
     return {"mrr": 100.0 * float((1 / outcomes.ranks[outcomes.relevant > 0]).sum()) / len(outcomes)}
 ''',
     ),
-    Change(
+    (
         "benchmark/leaderboard/columns.py",
-        after="        _recall(1),\n",
-        text="""        Column(
-            heading="MRR",
+        COLUMNS,
+        """            heading="MRR",
             on=("ranking", "terminal", "site"),
-            text=lambda row: f"{row.scores[ALL].scores['mrr']:.2f}",
-            csv={"mrr": lambda row: row.scores[ALL].scores["mrr"]},
+            text=lambda row: NOTHING if (mrr := row.scores[ALL].scores.get("mrr")) is None else f"{mrr:.2f}",
+            csv={"mrr": lambda row: row.scores[ALL].scores.get("mrr")},
         ),
+        Column(
 """,
     ),
 )
 
-COLUMN = Change(
+COLUMN = (
     "benchmark/leaderboard/columns.py",
-    after="    return (\n        Column(\n",
-    text="""            heading="Share",
+    COLUMNS,
+    """            heading="Share",
             on=("cost", "terminal", "site"),
             text=lambda row: f"{row.parameters.composer / row.parameters.total:.2%}",
             csv={"share": lambda row: row.parameters.composer / row.parameters.total},
@@ -229,15 +216,15 @@ COLUMN = Change(
 """,
 )
 
-SLICE = Change(
+SLICE = (
     "benchmark/datasets/rendered_css.py",
-    after="        attributes={\n",
-    text="""            "words": np.array([str(len(row.text.split())) for row in rows]),
+    "        attributes={\n",
+    """            "words": np.array([str(len(row.text.split())) for row in rows]),
 """,
 )
 
 KIND = (
-    Change(
+    (
         "css_gen/scenes/modification/resize.py",
         '''"""Give every matching object its other size."""
 
@@ -278,14 +265,14 @@ class Resize(Rewrite):
         return Scene(tuple(replace(item, size=OTHER[item.size]) if match(item) else item for item in scene))
 ''',
     ),
-    Change(
+    (
         "css_gen/scenes/sampling.py",
-        after='_TURNS = ("add", "remove", "make-colour", "add", "remove", "make-size"',
-        text=', "resize"',
+        '_TURNS = ("add", "remove", "make-colour", "add", "remove", "make-size"',
+        ', "resize"',
     ),
 )
 
-EXPORTER = Change(
+EXPORTER = (
     "css_gen/export/texts.py",
     '''"""The texts alone, a file for each split."""
 
@@ -296,7 +283,7 @@ def export_texts(dataset, out, on_progress):
 ''',
 )
 
-ADDED: dict[str, tuple[Change, ...]] = {
+ADDED: dict[str, tuple[tuple[str, ...], ...]] = {
     "task": (TASK,),
     "composer": (COMPOSER,),
     "loss": (LOSS,),
