@@ -20,7 +20,7 @@ FOLDER = click.Path(path_type=Path)
 
 
 class Words(click.ParamType[Any]):
-    """A comma-separated list of some of the given words."""
+    """A comma-separated list of words out of the given ones."""
 
     name = "words"
 
@@ -51,7 +51,7 @@ class Words(click.ParamType[Any]):
 @click.version_option(package_name="css-bench", prog_name="css-gen")
 @click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
 def main(debug: bool) -> None:
-    """Render the CSS dataset for composed image retrieval, and look after it.
+    """Render, inspect and verify the CSS dataset for composed image retrieval.
 
     \b
     css-gen render --n 20000            make a dataset in data/css
@@ -65,38 +65,41 @@ def main(debug: bool) -> None:
 
 
 @main.command()
-@click.option("--n", "images", type=int, required=True, help="Images in all; 38024 is the original's size.")
-@click.option("--out", type=FOLDER, default=Path("data/css"), show_default=True, help="The folder to make it in.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Another seed is another dataset.")
-@click.option("--size", type=int, default=224, show_default=True, help="Width and height of an image in pixels.")
-@click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes.  [default: all cores]")
-@click.option("--test-fraction", type=float, default=0.5, show_default=True, help="Share of the images in test.")
+@click.option("--n", "images", type=int, required=True, help="Images in both splits together; the original has 38024.")
+@click.option("--out", type=FOLDER, default=Path("data/css"), show_default=True, help="Folder to write to.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Each seed gives a different dataset.")
+@click.option("--size", type=int, default=224, show_default=True, help="Width and height of each image in pixels.")
+@click.option("--jobs", type=click.IntRange(min=1), default=None, help="Number of processes.  [default: all cores]")
+@click.option("--test-fraction", type=float, default=0.5, show_default=True, help="Share of images in the test split.")
 @click.option(
     "--names", type=click.Choice(["2d", "3d"]), default="2d", show_default=True,
-    help="Texts say rectangle, circle, triangle, as the original, or cube, sphere, cylinder.",
+    help="Shape names in the texts: rectangle, circle, triangle (2d, as the original) or cube, sphere, cylinder (3d).",
 )  # fmt: skip
 @click.option(
     "--materials",
     type=Words("rubber", "metal", at_least_one=True),
     default="rubber",
     show_default=True,
-    help="Drawn for each object.",
+    help="Materials to draw from, at random per object.",
 )
 @click.option(
-    "--no-jitter", type=Words("position", "rotation", "camera", "lights"), default="", help="What not to vary."
+    "--no-jitter", type=Words("position", "rotation", "camera", "lights"), default="", help="Nuisances to hold fixed."
 )
 @click.option(
     "--view", type=click.Choice(["grid", "clevr"]), default="grid", show_default=True,
-    help="The camera: the grid fills the frame, or as CLEVR has it.",
+    help="Camera: grid fills the frame with the 3x3 grid, clevr is CLEVR's own view.",
 )  # fmt: skip
-@click.option("--with", "extras", type=Words("masks", "depth"), default="", help="More images of each 3D scene.")
-@click.option("--force", is_flag=True, help="Start over in a folder that holds a dataset.")
-@click.option("--yes", is_flag=True, help="Go on even if the disk looks too small.")
+@click.option(
+    "--with", "extras", type=Words("masks", "depth"), default="",
+    help="Extra columns per image: an object mask and a depth map.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Delete the dataset in the folder and start over.")
+@click.option("--yes", is_flag=True, help="Render even if the disk looks too small.")
 def render(
     images: int, out: Path, seed: int, size: int, jobs: int | None, test_fraction: float, names: str,
     materials: tuple[str, ...], no_jitter: tuple[str, ...], view: str, extras: tuple[str, ...], force: bool, yes: bool,
 ) -> None:  # fmt: skip
-    """Render a dataset. Interrupted, the same command goes on where it stopped."""
+    """Render a dataset. After an interruption, the same command resumes."""
     from css_gen import render as writing
     from css_gen.progress import Terminal
     from css_gen.rendering.nuisance import Jitter
@@ -132,7 +135,7 @@ def render(
 @main.command()
 @click.argument("folder", type=FOLDER)
 def info(folder: Path) -> None:
-    """What a dataset holds: counts, kinds of modification, held-out combinations, fingerprint."""
+    """Print counts, kinds of modification, held-out combinations and the fingerprint of a dataset."""
     from css_gen.description import print_description
 
     print_description(folder)
@@ -140,10 +143,10 @@ def info(folder: Path) -> None:
 
 @main.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--repair", is_flag=True, help="Make what is broken again, then verify again.")
-@click.option("--jobs", type=click.IntRange(min=1), default=None, help="Processes.  [default: all cores]")
+@click.option("--repair", is_flag=True, help="Render broken files again, then verify.")
+@click.option("--jobs", type=click.IntRange(min=1), default=None, help="Number of processes.  [default: all cores]")
 def verify(folder: Path, repair: bool, jobs: int | None) -> None:
-    """Check every checksum, image and query of a dataset, and name what is broken."""
+    """Check every checksum, image and query of a dataset, and list what is broken."""
     from css_gen.progress import Terminal
     from css_gen.repair import repair as make_again
     from css_gen.verify import verify as problems_of
@@ -152,23 +155,23 @@ def verify(folder: Path, repair: bool, jobs: int | None) -> None:
     cores = jobs or _cores()
     if repair:
         made = make_again(folder, jobs=cores, reporter=reporter)
-        click.echo(f"{folder}: made again: {', '.join(made)}" if made else f"{folder}: nothing to repair")
+        click.echo(f"{folder}: repaired: {', '.join(made)}" if made else f"{folder}: nothing to repair")
     problems = problems_of(folder, jobs=cores, reporter=reporter)
     for problem in problems:
         click.echo(str(problem))
     if problems:
-        advice = "" if repair else f"; `css-gen verify {folder} --repair` makes what is broken again"
+        advice = "" if repair else f"; `css-gen verify {folder} --repair` renders what is broken again"
         raise DatasetError(f"{folder} has {len(problems)} problem{'s' if len(problems) > 1 else ''}{advice}")
-    click.echo(f"{folder} is sound: every checksum, image and query is right")
+    click.echo(f"{folder} is sound: every checksum, image and query is correct")
 
 
 @main.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--queries", type=click.IntRange(1, 200), default=12, show_default=True, help="How many to show.")
+@click.option("--queries", type=click.IntRange(1, 200), default=12, show_default=True, help="Queries to show.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("sheet.png"), show_default=True,
-              help="The picture to write.")  # fmt: skip
+              help="Picture file to write.")  # fmt: skip
 @click.option("--split", type=click.Choice(["train", "test"]), default="test", show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which queries are drawn.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the choice of queries.")
 def show(folder: Path, queries: int, out: Path, split: str, seed: int) -> None:
     """Draw some queries as a picture: source, text and target, in 3D and 2D."""
     from css_gen import contact_sheet, dataset
@@ -181,7 +184,7 @@ def show(folder: Path, queries: int, out: Path, split: str, seed: int) -> None:
 
 @main.command()
 @click.argument("folder", type=FOLDER)
-@click.option("--format", "layout", type=click.Choice(layouts()), required=True, help="The layout to write.")
+@click.option("--format", "layout", type=click.Choice(layouts()), required=True, help="Layout to write.")
 @click.option("--out", type=FOLDER, required=True, help="A new or empty folder.")
 def export(folder: Path, layout: str, out: Path) -> None:
     """Write a dataset in the layout of another program."""

@@ -1,4 +1,4 @@
-"""Queries as a picture: source, text and target, in 3D and 2D, to be looked at."""
+"""Draw queries as a picture: source, text and target, in 3D and 2D."""
 
 import io
 
@@ -51,14 +51,14 @@ def draw(split: Split, *, queries: int, seed: int) -> Image.Image:
 
 
 def to_png(sheet: Image.Image) -> bytes:
-    """The sheet as a PNG file."""
+    """Return the sheet as a PNG file."""
     file = io.BytesIO()
     sheet.save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
 def choose(queries: list[QueryRow], count: int, *, seed: int) -> list[QueryRow]:
-    """At most `count` queries in random order, taken from every kind in turn."""
+    """Choose at most `count` queries in random order, taken from every kind in turn."""
     by_kind: dict[str, list[QueryRow]] = {}
     for number in np.random.Generator(np.random.PCG64(seed)).permutation(len(queries)):
         by_kind.setdefault(queries[number].kind, []).append(queries[number])
@@ -86,7 +86,7 @@ def _draw_tile(sheet: Image.Image, split: Split, query: QueryRow, x: int, y: int
 
 
 def _lefts(x: int, side: int) -> tuple[int, int, int, int]:
-    """The left edges of a tile's four images."""
+    """Return the left edges of a tile's four images."""
     target = x + 2 * side + _GAP + _ARROW
     return x, x + side + _GAP, target, target + side + _GAP
 
@@ -98,7 +98,7 @@ def _draw_arrow(pen: ImageDraw.ImageDraw, left: int, right: int, y: int) -> None
 
 
 def _write(pen: ImageDraw.ImageDraw, centre: tuple[int, int], text: str, size: int, ink: str, room: int) -> None:
-    """One line of text about a centre, smaller if it would not fit."""
+    """Write one line of text around a centre, in smaller type if it would not fit."""
     font = ImageFont.load_default(size)
     while font.getlength(text) > room and size > 8:
         size -= 1
@@ -107,7 +107,7 @@ def _write(pen: ImageDraw.ImageDraw, centre: tuple[int, int], text: str, size: i
 
 
 def _shown_side(size: int) -> int:
-    """The side of an image on the sheet: a whole multiple of its own where it is small, so that pixels stay pixels."""
+    """Return the side of an image on the sheet: a whole multiple of its own size where that is small."""
     if size > _LARGEST_IMAGE:
         return _SHRUNK_IMAGE
     return size * max(1, _LARGEST_IMAGE // size)

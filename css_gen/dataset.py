@@ -49,7 +49,7 @@ class QueryRow:
     novel: bool
 
     def to_json(self) -> dict[str, Any]:
-        """The row as JSON values; the modification is a string of JSON, as in the file."""
+        """Return the row as JSON values; the modification is a string of JSON, as in the file."""
         return {**vars(self), "modification": self.modification.to_json()}
 
 
@@ -75,7 +75,7 @@ class Dataset:
         return tuple(self.manifest.splits)
 
     def split(self, name: str) -> "Split":
-        """The split "train" or "test".
+        """Return the split "train" or "test".
 
         Raises:
             DatasetError: there is no such split.
@@ -122,7 +122,7 @@ class Split:
         return list(self.iter_queries())
 
     def iter_queries(self) -> Iterator[QueryRow]:
-        """The queries one by one, in constant memory."""
+        """Yield the queries one by one, in constant memory."""
         name = queries_name(SplitId[self.name.upper()])
         with reading(self.root, name):
             for batch in self._open(name).iter_batches():
@@ -130,7 +130,7 @@ class Split:
                     yield QueryRow(**{**row, "modification": from_json(row["modification"])})
 
     def scene(self, image_id: int) -> Scene:
-        """The scene of an image.
+        """Return the scene of an image.
 
         Raises:
             IndexError: there is no such image. (Also raised by the methods below.)
@@ -138,19 +138,19 @@ class Split:
         return Scene.from_json(self._value(image_id, "scene"))
 
     def image_3d(self, image_id: int) -> NDArray[np.uint8]:
-        """The ray-traced image, uint8 (H, W, 3) sRGB."""
+        """Return the ray-traced image, uint8 (H, W, 3) sRGB."""
         return decode_png(self.png(image_id, "image_3d"))
 
     def image_2d(self, image_id: int) -> NDArray[np.uint8]:
-        """The flat image, uint8 (H, W, 3) sRGB."""
+        """Return the flat image, uint8 (H, W, 3) sRGB."""
         return decode_png(self.png(image_id, "image_2d"))
 
     def png_3d(self, image_id: int) -> bytes:
-        """The ray-traced image as it is stored."""
+        """Return the ray-traced image as it is stored."""
         return self.png(image_id, "image_3d")
 
     def png(self, image_id: int, column: str) -> bytes:
-        """An image as it is stored: column image_3d, image_2d or, where the dataset has them, mask or depth.
+        """Return an image as it is stored: column image_3d, image_2d or, where the dataset has them, mask or depth.
 
         Raises:
             DatasetError: the dataset has no such column.
@@ -159,12 +159,12 @@ class Split:
         return stored["bytes"]
 
     def iter_images(self, columns: Sequence[str] = ("image_3d", "image_2d")) -> Iterator[tuple[NDArray[Any], ...]]:
-        """Every image in the order of the ids, decoded, as a tuple in the order of `columns`; a row group in memory."""
+        """Yield every image in the order of ids, decoded, as a tuple in the order of `columns`."""
         for pngs in self.iter_pngs(columns):
             yield tuple(decode_png(png) for png in pngs)
 
     def iter_pngs(self, columns: Sequence[str] = ("image_3d", "image_2d")) -> Iterator[tuple[bytes, ...]]:
-        """As `iter_images`, as stored."""
+        """Yield every image as `iter_images` does, but as it is stored."""
         for shard in self._shards:
             file = self._open(shard)
             _require_columns(file, columns, self.root / shard)
@@ -217,7 +217,7 @@ def open(path: str | PathLike[str]) -> Dataset:
     if not manifest.is_unedited:
         raise DatasetError(
             f"{root / 'manifest.json'} was edited: its checksum of itself is wrong; "
-            f"`css-gen verify {root}` says what is broken, and --repair makes it anew"
+            f"`css-gen verify {root}` lists what is broken and --repair writes it again"
         )
     return Dataset(root, manifest)
 

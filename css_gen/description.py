@@ -1,4 +1,4 @@
-"""`css-gen info`: a dataset as tables."""
+"""Describe a dataset in tables, for `css-gen info`."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,7 +12,7 @@ from css_gen.storage.estimate import human_bytes
 
 
 def print_description(root: Path, console: Console | None = None) -> None:
-    """Print what a dataset holds.
+    """Print the contents of a dataset.
 
     Raises:
         DatasetError: there is none, or its queries cannot be read.
@@ -42,10 +42,10 @@ def print_description(root: Path, console: Console | None = None) -> None:
     for kind in sorted(set().union(*counts.values())):
         table.add_row(f"  {kind}", *(f"{counts[name][kind]:,}" for name in splits))
     table.add_row("  novel", *(f"{novel[name]:,}" for name in splits))
-    table.add_row("Recall@1 at best", *(f"{_best_recall(split):.1f}" for split in splits.values()))
+    table.add_row("best Recall@1", *(f"{_best_recall(split):.1f}" for split in splits.values()))
     console.print(table)
 
-    held_out = Table("split", "shows alone", title="Held-out combinations", title_justify="left")
+    held_out = Table("split", "only shown here", title="Held-out combinations", title_justify="left")
     for name, combinations in manifest.held_out.items():
         held_out.add_row(name.removesuffix("_only"), ", ".join(combinations))
     console.print(held_out)

@@ -1,4 +1,4 @@
-"""Tasks on several processes that count their steps, stop when asked, and never outlive their parent."""
+"""Run tasks in several processes that count their steps, stop when asked, and never outlive their parent."""
 
 import multiprocessing
 import os
@@ -22,7 +22,7 @@ _QUEUED_PER_WORKER = 2
 
 
 class Stopped(BaseException):
-    """Raised inside a task when the run is given up. Not an Exception, so that no task takes it for its own."""
+    """Raised inside a task when the run is abandoned. Not an Exception, so that no task catches it by accident."""
 
 
 def run_tasks(
@@ -44,7 +44,7 @@ def run_tasks(
 
     Raises:
         DatasetError: a worker was killed.
-        BaseException: what a task raised, or KeyboardInterrupt; all workers have then ended.
+        BaseException: the error of a task, or KeyboardInterrupt; all workers have then ended.
     """
     if jobs == 1 or len(tasks) < 2:
         yield from _run_here(work, tasks, on_progress)
@@ -77,7 +77,7 @@ def run_tasks(
                 yield running.pop(future), future.result()
     except BrokenProcessPool:
         raise DatasetError(
-            "a worker process was killed, perhaps for want of memory; run the same command again, with fewer --jobs"
+            "a worker process was killed, perhaps because memory ran out; run the same command again with fewer --jobs"
         ) from None
     finally:
         stop.set()
@@ -85,7 +85,7 @@ def run_tasks(
 
 
 def _start(jobs: int) -> tuple[ProcessPoolExecutor, Any, Any]:
-    """The executor, the number of steps done, and the event that stops it."""
+    """Start the executor; return it, the number of steps done, and the event that stops it."""
     context = multiprocessing.get_context("spawn")
     done, stop = context.Value("q", 0), context.Event()
     return ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker, initargs=(done, stop)), done, stop

@@ -1,4 +1,4 @@
-"""What long work tells whoever started it: a line now and then, and how far it is."""
+"""Report the progress of long work: a line now and then, or a progress bar."""
 
 import sys
 import time
@@ -14,13 +14,13 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Reporter(Protocol):
-    """Where long work reports to."""
+    """Receiver of progress reports."""
 
     def message(self, text: str) -> None:
-        """One line."""
+        """Report one line."""
 
     def track(self, description: str, total: int, unit: str) -> AbstractContextManager[Callable[[int], None]]:
-        """A context in which the given function is called with the number of units done so far."""
+        """Return a context in which the given function is called with the number of units done so far."""
 
 
 class Silent:

@@ -1,4 +1,4 @@
-"""Making a dataset: what is left to do in a folder, done by several processes, and the manifest at the end."""
+"""Render a dataset: find what is missing in a folder, render it in several processes, then write the manifest."""
 
 import threading
 from functools import lru_cache, partial
@@ -24,7 +24,7 @@ _SECONDS_BEFORE_A_COMPILER_SHOWS = 1.5
 def render(
     root: Path, configuration: Configuration, *, jobs: int, force: bool = False, reporter: Reporter | None = None
 ) -> Manifest:
-    """Make the dataset of a configuration in a folder, or what is missing of it.
+    """Render the dataset of a configuration into a folder, or what is missing there.
 
     Args:
         jobs: how many processes.
@@ -32,7 +32,7 @@ def render(
 
     Raises:
         ValueError: the splits are too small.
-        DatasetError: the folder holds something else, or somebody else works in it.
+        DatasetError: the folder holds something else, or another process is using it.
         OSError: a disk that is full, a folder that cannot be written. Finished files are kept, others leave no trace.
     """
     reporter = reporter or Silent()
@@ -54,13 +54,13 @@ def render(
 def make(
     root: Path, configuration: Configuration, *, jobs: int, reporter: Reporter, keep_manifest: bool = False
 ) -> Manifest:
-    """Make every file that a held folder (see `folder`) lacks a note of, then the card and the manifest."""
+    """Make every unfinished file of a locked folder (see `folder`), then the card and the manifest."""
     tasks = list(units(configuration))
     folder.sweep(root, {task.name for task in tasks} | ({MANIFEST_NAME, CARD_NAME} if keep_manifest else set()))
     for split in SplitId:
         (root / split_name(split)).mkdir(exist_ok=True)
     if already := folder.count_done(root):
-        reporter.message(f"going on in {root}: {already} of {len(tasks)} files are there")
+        reporter.message(f"resuming in {root}: {already} of {len(tasks)} files are finished")
     warm_up(configuration, reporter)
     work = partial(_make_file, root, configuration)
     with reporter.track("rendering", configuration.images, "images") as on_progress:
@@ -76,7 +76,7 @@ def make(
 
 
 def finished(root: Path, configuration: Configuration) -> Manifest | None:
-    """The manifest of a folder that holds this configuration's whole dataset, going by names and sizes of its files.
+    """Return the manifest if a folder holds the whole dataset of a configuration, by names and sizes of its files.
 
     Raises:
         DatasetError: it holds another configuration's, or one that cannot be read.
@@ -90,7 +90,7 @@ def finished(root: Path, configuration: Configuration) -> Manifest | None:
     if not manifest.is_unedited:
         raise DatasetError(
             f"{root / MANIFEST_NAME} was edited: its checksum of itself is wrong; "
-            f"`css-gen verify {root} --repair` makes it anew"
+            f"`css-gen verify {root} --repair` writes it again"
         )
     for name, entry in manifest.files.items():
         path = root / name
@@ -100,7 +100,7 @@ def finished(root: Path, configuration: Configuration) -> Manifest | None:
 
 
 def _resumable(root: Path, configuration: Configuration) -> dict[str, FileEntry] | None:
-    """What `folder.begin` is to be told is done; None if it was begun already."""
+    """Return the finished files to record in new notes, or None if the folder has notes already."""
     if (root / MANIFEST_NAME).exists():
         manifest = read_manifest(root)
         _require_same(root, _version_differences(manifest.generator_version))
@@ -127,7 +127,7 @@ def _version_differences(there: str) -> list[str]:
 
 
 def split_counts(configuration: Configuration) -> dict[str, SplitCounts]:
-    """What each split holds."""
+    """Return the sizes of each split."""
     plans = {split: split_plan(configuration, split) for split in SplitId}
     return {
         split_name(split): SplitCounts(configuration.split_images(split), plan.references, query_count(plan))
@@ -136,8 +136,8 @@ def split_counts(configuration: Configuration) -> dict[str, SplitCounts]:
 
 
 def warm_up(configuration: Configuration, reporter: Reporter) -> None:
-    """Have the renderer compiled and cached before the workers need it, and say so if that takes a while."""
-    message = "compiling the renderer (once; from then on it comes from a cache)"
+    """Compile and cache the renderer before the workers need it; report it if that takes a while."""
+    message = "compiling the renderer (once; later runs load it from a cache)"
     timer = threading.Timer(_SECONDS_BEFORE_A_COMPILER_SHOWS, reporter.message, [message])
     timer.daemon = True
     timer.start()

@@ -52,7 +52,7 @@ def repair(root: Path, *, jobs: int, reporter: Reporter | None = None) -> list[s
         return []
     if broken and version != generator_version():
         raise DatasetError(
-            f"{root} was made by css-gen {version} and this is {generator_version()}, which may render otherwise; "
+            f"{root} was made by css-gen {version} and this is {generator_version()}, which may render differently; "
             f"repair it after: pip install css-bench=={version}"
         )
     with folder.held(root, on_note=reporter.message):
@@ -60,8 +60,8 @@ def repair(root: Path, *, jobs: int, reporter: Reporter | None = None) -> list[s
         made = make(root, configuration, jobs=jobs, reporter=reporter, keep_manifest=True)
     if trusted and made.fingerprint != trusted.fingerprint:
         raise DatasetError(
-            f"{root} has other content now than when it was made: its fingerprint was {trusted.fingerprint[:16]} and "
-            f"is {made.fingerprint[:16]}; please report this, with what `css-gen info {root}` prints"
+            f"{root} has different content than when it was made: its fingerprint was {trusted.fingerprint[:16]} and "
+            f"is {made.fingerprint[:16]}; please report this together with the output of `css-gen info {root}`"
         )
     return broken or [MANIFEST_NAME, CARD_NAME]
 

@@ -86,7 +86,7 @@ def _entry_problems(name: str, actual: FileEntry | None, recorded: FileEntry | N
     elif actual.sha256 != recorded.sha256:
         found.append("its checksum is not the manifest's")
     if actual.content and actual.content != recorded.content:
-        found.append("its content is not what the manifest has the hash of")
+        found.append("its content does not match the manifest's hash")
     if actual.content and actual.rows != recorded.rows:
         found.append(f"has {actual.rows} rows where the manifest has {recorded.rows}")
     return [Problem(name, None, what) for what in found]

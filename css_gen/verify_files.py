@@ -1,4 +1,4 @@
-"""One file of a dataset, row by row: does it decode, and is it what its configuration implies?"""
+"""Check one file of a dataset, row by row: does it decode, and is it what its configuration implies?"""
 
 import bisect
 import io
@@ -45,8 +45,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class FileReport:
-    """What is wrong with a file, and what it is. The entry is None where the file is missing, and its content is empty
-    where any of it is wrong."""
+    """Problems of a file, and its entry for the manifest.
+
+    The entry is None where the file is missing, and its content is empty where there are problems.
+    """
 
     problems: list[Problem]
     entry: FileEntry | None
@@ -87,7 +89,7 @@ def check_file(root: Path, configuration: Configuration, unit: Unit, step: Step)
                 step(1)
                 steps += 1
         if not problems and content.hexdigest() != footer.content:
-            problems.append(Problem(unit.name, None, "its content is not what its footer has the hash of"))
+            problems.append(Problem(unit.name, None, "its content does not match the hash in its footer"))
     except _DAMAGE as error:
         problems.append(Problem(unit.name, None, f"cannot be read: {_reason(error)}"))
     step(images - steps)
@@ -98,7 +100,7 @@ def check_file(root: Path, configuration: Configuration, unit: Unit, step: Step)
 def _image_faults(
     file: pq.ParquetFile, configuration: Configuration, plan: SplitPlan, shard: Shard, content: ContentHash
 ) -> Iterator[list[str]]:
-    """What is wrong with each row of an image shard, as it is read into the hash."""
+    """Yield the faults of each row of an image shard, and add the row to the hash."""
     columns = image_columns(configuration)
     _require_schema(file, image_schema(columns))
     image_id = shard.start
@@ -153,7 +155,7 @@ def _query_faults(
     plan: SplitPlan,
     content: ContentHash,
 ) -> Iterator[list[str]]:
-    """What is wrong with each row of a queries file, as it is read into the hash."""
+    """Yield the faults of each row of a queries file, and add the row to the hash."""
     _require_schema(file, QUERY_SCHEMA)
     query_id = 0
     for batch in file.iter_batches():

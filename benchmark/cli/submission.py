@@ -1,4 +1,4 @@
-"""tirg-bench new, check and submit: from an empty file to rows on the leaderboards."""
+"""The commands new, check and submit: from an empty file to rows on the leaderboards."""
 
 import re
 import shlex
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def new(file: Path) -> None:
-    """Write a composer to begin with to FILE, which must not be there yet. It passes `tirg-bench check` as it is."""
+    """Write a small working composer to FILE, a new file to start from. It passes `tirg-bench check` as it is."""
     from importlib.resources import files
 
     from css_gen.storage.atomic import write_atomically
@@ -45,9 +45,9 @@ def new(file: Path) -> None:
     import models
 
     if name in models.names():
-        raise UsageError(f"{file}: {name} is a composer of ours; choose another name")
+        raise UsageError(f"{file}: models/ has a composer called {name}; choose another name")
     if file.exists() or file.is_symlink():
-        raise UsageError(f"{file}: is there already; choose another name or remove it")
+        raise UsageError(f"{file}: already exists; choose another name or remove it")
     words = name.split("_")
     text = (files("benchmark.submissions") / "templates" / "composer.py.txt").read_text(encoding="utf-8")
     for mark, value in {
@@ -65,9 +65,10 @@ def new(file: Path) -> None:
 @click.argument("composer", metavar="FILE[:CLASS]|NAME")
 @SANDBOX
 def check(composer: str, sandbox: str) -> None:
-    """Check a composer's contract in seconds, on the CPU, without data: a file's, or an installed package's NAME.
+    """Check that a composer keeps the contract: the one in FILE, or the one that an installed package calls NAME.
 
-    The code runs in a process of its own with limits of time, memory and open files, without network.
+    It takes seconds on a CPU and needs no dataset. The composer is trained for a few steps on random numbers. Its code
+    runs in a separate process with limits on time, memory and open files, and without network access.
     """
     from benchmark.submissions import candidates, sandboxed_run
 
@@ -81,22 +82,19 @@ def check(composer: str, sandbox: str) -> None:
 
     card = sandboxed_run.check(candidate, tier=tier, hear=show).card
     if problems:
-        some = (
-            "1 of the contract's points does" if len(problems) == 1 else f"{len(problems)} of the contract's points do"
-        )
-        raise BenchmarkError(f"{candidate.shown}: {some} not hold")
+        raise BenchmarkError(f"{candidate.shown}: does not keep {len(problems)} of the contract's points")
     after = f"tirg-bench submit {shlex.quote(composer)} --author ... --url ..."
     click.echo(f"{card.title} ({card.name}) keeps the contract; next: {after}")
 
 
 @click.command()
 @click.argument("composer", metavar="FILE[:CLASS]|NAME")
-@click.option("--author", required=True, help="Who submits it, as the pages print it.")
-@click.option("--url", required=True, help="Your page or repository; the paper's is in the composer's info.")
+@click.option("--author", required=True, help="Who submits it, as shown on the pages.")
+@click.option("--url", required=True, help="Your page or repository. The paper's address is in the composer's info.")
 @click.option(
-    "--dataset", "names", type=Names(), default="css,css-2d3d", show_default=True, help="Datasets, with commas."
+    "--dataset", "names", type=Names(), default="css,css-2d3d", show_default=True, help="Datasets, separated by commas."
 )
-@click.option("--seeds", type=SEEDS, default="3", show_default=True, help="How many seeds, or which: 3 is 0,1,2.")
+@click.option("--seeds", type=SEEDS, default="3", show_default=True, help="How many seeds, or a list: 3 means 0,1,2.")
 @click.option("--preset", metavar="NAME", help="The leaderboard's recipe.  [default: standard on a GPU, else quick]")
 @PLACES
 @DEVICE
@@ -105,21 +103,20 @@ def check(composer: str, sandbox: str) -> None:
 @COMPILE
 @LEADERBOARDS
 @click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Models and curves.")
-@click.option("--replace", is_flag=True, help="Remove the rows of an earlier version of the same name.")
+@click.option("--replace", is_flag=True, help="Remove the rows of your earlier version first.")
 @TIME_LIMIT
 @MEMORY_LIMIT
 @SANDBOX
 def submit(
     composer: str, author: str, url: str, names: tuple[str, ...], seeds: tuple[int, ...], preset: str | None,
     places: tuple[tuple[str, Path], ...], device: str | None, threads: int | None, batch_size: int, compiled: bool,
-    out: Path, runs: Path, replace: bool,
-    time_limit: float, memory_limit: int, sandbox: str,
+    out: Path, runs: Path, replace: bool, time_limit: float, memory_limit: int, sandbox: str,
 ) -> None:  # fmt: skip
     """Check, train and score a composer, and add its rows, its source and its pages to the leaderboards.
 
-    It trains with the leaderboard's recipe and no other. Its code runs in a process of its own; ranks are computed
-    here, from what it makes of features whose answers it does not know. Nothing is added before all runs are done, and
-    the same command goes on where it stopped.
+    It is trained with the leaderboard's recipe. Its code runs in a separate process, which gets features of the test
+    queries in random order; ranks are computed outside. Rows are added when all runs are complete. If it is
+    interrupted, run the same command again to resume.
     """
     from benchmark import tasks as datasets
     from benchmark.device import choose_device
@@ -133,6 +130,8 @@ def submit(
     from benchmark.submissions import submit as submission
     from benchmark.training.progress import RunTerminal
 
+    if compiled:
+        raise UsageError("--compile: torch.compile starts a compiler, and submitted code may not start a process")
     given = by_name(places)
     names = tuple(datasets.get(name).name for name in names)
     for name in names:
@@ -142,7 +141,7 @@ def submit(
     submission.require_valid(author, url)
     device = choose_device(device)
     preset = preset or presets.default_preset(device)
-    runtime = make_runtime(device=device, threads=threads, batch_size=batch_size, validate_every=0, compiled=compiled)
+    runtime = make_runtime(device=device, threads=threads, batch_size=batch_size, validate_every=0, compiled=False)
     reporter = RunTerminal()
     bench = Bench(
         base=presets.preset(preset),
@@ -173,9 +172,11 @@ def submit(
     written = write_leaderboards(bench.records, out)
     write_site(bench.records, out)
     _show_rows(load_records(bench.records)[0], checked.card.name, preset, names)
-    click.echo(f"the tables lie in {out}, the pages begin at {out / 'site' / 'index.html'}")
+    click.echo(f"wrote the tables to {out}; the site starts at {out / 'site' / 'index.html'}")
     for problem in written.problems:
         click.echo(f"tirg-bench: left out: {problem}", err=True)
+    if written.problems:
+        raise click.exceptions.Exit(1)
 
 
 def _show(finding: "Finding") -> None:
@@ -186,7 +187,7 @@ def _show(finding: "Finding") -> None:
 
 
 def _show_rows(stored: "list[StoredRecord]", composer: str, preset: str, protocols: tuple[str, ...]) -> None:
-    """The composer's row on each board, with the row above and the one below, and whether they differ."""
+    """Print the composer's row on each board, and how it compares with the rows above and below."""
     from benchmark.leaderboard.boards import ALL, build, comparable, label_of
     from benchmark.leaderboard.comparison import compare
 
@@ -200,11 +201,11 @@ def _show_rows(stored: "list[StoredRecord]", composer: str, preset: str, protoco
         row = rows[place]
         recall = ", ".join(f"R@{k} {mean:.1f}" for k, mean in row.scores[ALL].mean.items())
         where = f"{about.protocol}, {preset}: {row.composer.title} is {row.rank} of {len(rows)}"
-        seeds = "1 seed, which tells nothing of how seeds vary" if len(row.seeds) == 1 else f"{len(row.seeds)} seeds"
+        seeds = "1 seed, so how much seeds vary is unknown" if len(row.seeds) == 1 else f"{len(row.seeds)} seeds"
         click.echo(f"{where}: {recall}, group {row.group}; {seeds}")
         if len(rows) == 1:
             click.echo(
-                "  there is nobody to compare with here: a clone's leaderboards/ has our rows (--out names others)"
+                "  no other rows to compare with here; a clone of the repository has ours in leaderboards/ (see --out)"
             )
         for neighbour in rows[max(0, place - 1) : place + 2]:
             name = neighbour.composer.name
@@ -214,7 +215,7 @@ def _show_rows(stored: "list[StoredRecord]", composer: str, preset: str, protoco
             difference = compare(*outcomes, seed=0)[ALL]
             interval, p = difference.interval, difference.p
             more = f", 95% interval {interval.low:+.1f} to {interval.high:+.1f}, p {p:.2g}" if interval and p else ""
-            click.echo(f"  {difference.points:+.1f} to {neighbour.composer.title} ({neighbour.rank}){more}")
+            click.echo(f"  {difference.points:+.1f} compared with {neighbour.composer.title} ({neighbour.rank}){more}")
 
 
 def _composers(runs: "list[StoredRecord]") -> set[str]:

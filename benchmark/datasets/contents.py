@@ -1,4 +1,4 @@
-"""What a folder of data holds and what is wrong with it, without training on it: for `tirg-bench data check`."""
+"""Say what a folder of data holds and what is wrong with it, for `tirg-bench data check`."""
 
 import os
 from collections import defaultdict
@@ -18,7 +18,7 @@ _AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Count:
-    """`published` is as we recall the papers; None where we recall none."""
+    """`published` is the number in the papers as we recall them; None where we recall none."""
 
     what: str
     found: int

@@ -157,7 +157,7 @@ def read_labels(root: Path) -> Labels:
     """Read the text files; what cannot be used becomes a problem.
 
     Raises:
-        BenchmarkError: a file is missing, cannot be read, or is no text.
+        BenchmarkError: a file is missing, cannot be read, or is not text.
     """
     problems: list[Problem] = []
     digest = hashlib.sha256()

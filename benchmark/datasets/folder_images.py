@@ -25,11 +25,11 @@ def safe_path(root: Path, relative: str) -> Path:
     if "\0" in relative:
         raise BrokenImage("has a name that no file can have")
     if Path(relative).is_absolute() or PureWindowsPath(relative).drive or ".." in PureWindowsPath(relative).parts:
-        raise BrokenImage("lies outside the folder")
+        raise BrokenImage("is outside the folder")
     path = root / relative
     try:
         if not path.resolve().is_relative_to(root.resolve()):
-            raise BrokenImage("lies outside the folder")
+            raise BrokenImage("is outside the folder")
         if not path.exists():
             raise BrokenImage("is missing")
     except (OSError, RuntimeError):
@@ -46,7 +46,7 @@ def decode(path: Path, size: int, *, resampling: Image.Resampling = Image.Resamp
     is not made: google/tirg makes none. A square PNG reduced with BOX has the pixels of `rendered_css.reduced`.
 
     Raises:
-        BrokenImage: it is none, is damaged, or is too large.
+        BrokenImage: it is not an image of these types, is damaged, or is too large.
     """
     try:
         if not path.stat().st_size:

@@ -1,6 +1,5 @@
 """Images decoded once, at the size that networks see, into one file that later runs map into memory."""
 
-import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Generic, TypeVar, cast
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from benchmark.datasets import cache_place
 from benchmark.datasets.folder_images import BrokenImage, decode, safe_path
+from benchmark.datasets.image_file import is_whole, mapped, new_file, without_rows
 from benchmark.datasets.problems import Problem, refuse
 from benchmark.datasets.splits import Pixels
 from benchmark.errors import BenchmarkError
@@ -106,8 +105,8 @@ def cached(source: ImageSource[Encoded], name: str, size: int, reporter: Reporte
     shape = (len(source.names), size, size, 3)
     for place in cache_place.places(source.root):
         whole = place / key / f"{name}-{size}.npy"
-        if _is_whole(whole, shape) and _noted_as_broken(whole.with_suffix(".json")) == {}:
-            return _left(source, _mapped(whole), {})
+        if is_whole(whole, shape) and _noted_as_broken(whole.with_suffix(".json")) == {}:
+            return _left(source, mapped(whole), {})
     folder = cache_place.writable_place(source.root, reporter)
     if folder is None:
         pixels = np.empty(shape, dtype=np.uint8)
@@ -124,7 +123,7 @@ def _cached_in(place: Path, source: ImageSource[Encoded], name: str, size: int, 
     whole, notes = place / f"{name}-{size}.npy", place / f"{name}-{size}.json"
     place.mkdir(parents=True, exist_ok=True)
     with cache_place.locked(whole.with_suffix(".lock")):
-        before = _noted_as_broken(notes) if _is_whole(whole, (len(source.names), size, size, 3)) else None
+        before = _noted_as_broken(notes) if is_whole(whole, (len(source.names), size, size, 3)) else None
         if before is None:
             broken = _decode_to_file(whole, source, name, size, reporter)
         else:
@@ -132,12 +131,8 @@ def _cached_in(place: Path, source: ImageSource[Encoded], name: str, size: int, 
         if broken != before:
             write_atomically(notes, json.dumps({"images": len(source.names), "broken": broken}).encode())
         if broken:
-            whole = _without(whole, [row for row, path in enumerate(source.names) if path not in broken], broken)
-    return _left(source, _mapped(whole), broken)
-
-
-def _mapped(whole: Path) -> Pixels:
-    return cast(Pixels, np.load(whole, mmap_mode="c"))
+            whole = without_rows(whole, broken, source.names)
+    return _left(source, mapped(whole), broken)
 
 
 def _left(source: ImageSource[Encoded], pixels: Pixels, broken: Mapping[str, str]) -> CachedImages:
@@ -158,13 +153,9 @@ def _decode_to_file(
     with suppress(OSError, ValueError, KeyError, TypeError):
         before = json.loads(progress.read_bytes())
         # A file that was cut short would be filled up with black images.
-        if _is_whole(partial_pixels, shape):
+        if is_whole(partial_pixels, shape):
             done, broken = int(before["done"]), dict(before["broken"])
-    if done:
-        pixels = np.lib.format.open_memmap(partial_pixels, mode="r+")
-    else:
-        pixels = np.lib.format.open_memmap(partial_pixels, mode="w+", dtype=np.uint8, shape=shape)
-        _reserve(partial_pixels)
+    pixels = np.lib.format.open_memmap(partial_pixels, mode="r+") if done else new_file(partial_pixels, shape)
 
     def note(done: int) -> None:
         pixels.flush()
@@ -233,48 +224,9 @@ def _decoded(source: ImageSource[Encoded], size: int, encoded: Encoded) -> Pixel
         return str(error)
 
 
-def _without(whole: Path, rows: Sequence[int], broken: Mapping[str, str]) -> Path:
-    """A copy with these rows alone, made once."""
-    digest = sha256(json.dumps(sorted(broken)).encode()).hexdigest()[:12]
-    path = whole.with_name(f"{whole.stem}-without-{digest}.npy")
-    pixels = np.load(whole, mmap_mode="r")
-    shape = (len(rows), *pixels.shape[1:])
-    if rows and not _is_whole(path, shape):
-        temporary = path.with_suffix(".npy.partial")
-        copy = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        _reserve(temporary)
-        for start in range(0, len(rows), _AT_ONCE):
-            copy[start : start + _AT_ONCE] = pixels[list(rows[start : start + _AT_ONCE])]
-        copy.flush()
-        temporary.replace(path)
-    return path if rows else whole
-
-
 def _noted_as_broken(notes: Path) -> dict[str, str] | None:
     """What a finished start noted; None where none has finished."""
     try:
         return dict(json.loads(notes.read_bytes())["broken"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _is_whole(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether a file holds images of that shape, all of them: one that was cut short does not."""
-    try:
-        found = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
-        return False
-    return bool(found.shape == shape and found.dtype == np.uint8)
-
-
-def _reserve(path: Path) -> None:
-    """Take the room of a new file on the disk now: writing to a mapped file on a full disk would end the process."""
-    if not hasattr(os, "posix_fallocate"):
-        return
-    with path.open("r+b") as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                path.unlink()
-                raise

@@ -24,7 +24,7 @@ def load_plain(path: Path, *, most_bytes: int = MOST_BYTES, most_values: int = _
     """The one object in a `.npy` file, made of dicts, lists, strings, numbers and None alone.
 
     Tuples and NumPy's arrays become lists, NumPy's numbers plain ones, bytes strings. Where the pickle asks for NumPy's
-    constructors, stand-ins of ours are called.
+    constructors, stand-ins of this module are called.
 
     Raises:
         BenchmarkError: the file is missing, too large, damaged, or asks for anything else, which is named and not run.
@@ -45,9 +45,9 @@ def load_plain(path: Path, *, most_bytes: int = MOST_BYTES, most_values: int = _
     except BenchmarkError:
         raise
     except Exception as error:  # a damaged pickle may end in nearly any exception
-        raise BenchmarkError(f"{path}: is no pickled array, or a damaged one ({error})") from None
+        raise BenchmarkError(f"{path}: not a pickled array, or a damaged one ({error})") from None
     if not isinstance(value, _Array) or len(value.values) != 1:
-        raise BenchmarkError(f"{path}: the pickle is no array of one object")
+        raise BenchmarkError(f"{path}: the pickle is not an array of one object")
     return _plain(value.values[0], path, most_values)
 
 
@@ -109,14 +109,14 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in _STAND_INS:
             return _STAND_INS[module, name]
-        raise BenchmarkError(f"{self._path}: the pickle asks for {module}.{name}, which is no plain data: refused")
+        raise BenchmarkError(f"{self._path}: the pickle asks for {module}.{name}, which is not plain data: refused")
 
     def persistent_load(self, pid: Any) -> NoReturn:  # noqa: ARG002
         raise BenchmarkError(f"{self._path}: the pickle asks for an object outside of it: refused")
 
 
 def _plain(value: Any, path: Path, most_values: int) -> Any:
-    """A copy that shares nothing, so that a pickle of few bytes that stands for many values is noticed."""
+    """A copy that shares nothing, so that a pickle of few bytes that expands to many values is noticed."""
     left = most_values
 
     def copied(value: Any, depth: int) -> Any:

@@ -1,4 +1,4 @@
-"""What is wrong with a folder of data that its owners made: collected, so that a person reads all of it at once."""
+"""Collect what is wrong with a folder of data, so that a person reads all of it at once."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ def refuse(root: Path, name: str, problems: Iterable[Problem]) -> None:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise BenchmarkError(
             f"{root}: {'; '.join(map(str, found[:_SHOWN]))}{more}; `tirg-bench data check {name} {root}` lists all, "
-            f"--skip-broken goes on without them"
+            f"--skip-broken leaves them out"
         )
 
 

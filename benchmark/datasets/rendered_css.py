@@ -69,7 +69,7 @@ class Css:
         except (DatasetError, OSError, ValueError, KeyError) as error:
             raise BenchmarkError(
                 f"{self._dataset.root}: the {name} split cannot be read ({error}); "
-                f"`css-gen verify {self._dataset.root}` says what is broken, and --repair makes it anew"
+                f"`css-gen verify {self._dataset.root}` says what is broken, and --repair renders it again"
             ) from None
         gallery = self._pixels(split, "3d", len(split))
         sources = gallery

@@ -82,7 +82,7 @@ class WordSwaps:
 def swap_text(source: str, target: str) -> str:
     """The text between any two captions: the first word of each that the other lacks, as google/tirg takes it.
 
-    Where one has no such word, its last stands for it.
+    Where one has no such word, its last word is taken.
     """
     return _text(_word_beyond(source, target), _word_beyond(target, source))
 

@@ -168,6 +168,11 @@ def shown_on(place: Place, task: Task | None) -> tuple[Column, ...]:
     return tuple(column for column in columns(task) if place in column.on)
 
 
+def csv_fields(task: Task | None) -> dict[str, Callable[[Row], Cell]]:
+    """What every line of the CSV file says of its row, by the names of columns."""
+    return {name: value for column in columns(task) for name, value in column.csv.items()}
+
+
 def macro_recall(row: Row, attribute: str, k: int) -> float | None:
     """Recall@K averaged over the values of an attribute, each counting alike; None where no query has the attribute."""
     values = [score.mean[k] for name, score in row.scores.items() if name.startswith(f"{attribute}=")]

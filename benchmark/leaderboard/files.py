@@ -1,4 +1,4 @@
-"""Records to what people read: for every protocol a Markdown page and a CSV file, and whether these are up to date.
+"""The tables of the records: for every task a Markdown page and a CSV file, and whether these are up to date.
 
 The files are a pure function of the records, so whoever regenerates them gets the same bytes.
 """
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from filelock import FileLock
 
 from benchmark import tasks
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.boards import Board, Row, Score, build
 from benchmark.leaderboard.tables import csv_table, markdown_page, print_table
 from benchmark.records.store import StoredRecord, read_stored
+from css_gen.storage import locking
 from css_gen.storage.atomic import write_atomically
 
 __all__ = [
@@ -42,7 +42,7 @@ class Written(NamedTuple):
 
 
 def load_records(root: Path) -> tuple[list[StoredRecord], list[str]]:
-    """All records under a folder that agree with themselves and each other, and a line for every one that does not.
+    """All records under a folder that are consistent with themselves and each other, and a line for every other one.
 
     Raises:
         BenchmarkError: there is no such folder.
@@ -53,7 +53,7 @@ def load_records(root: Path) -> tuple[list[StoredRecord], list[str]]:
     problems: list[str] = []
     first_with: dict[tuple[str, str], StoredRecord] = {}
     for path in sorted(root.rglob("*.json")):
-        if path.name.startswith("."):
+        if any(part.startswith(".") for part in path.relative_to(root).parts):
             continue
         try:
             run = read_stored(path)
@@ -80,7 +80,7 @@ def write_leaderboards(records_root: Path, out_root: Path) -> Written:
     files = []
     try:
         out_root.mkdir(parents=True, exist_ok=True)
-        with FileLock(out_root / ".leaderboards.lock"):
+        with locking.held(out_root / ".leaderboards.lock", timeout=-1):
             stored, problems = load_records(records_root)
             for name, content in tables_of(stored, _protocols(records_root)).items():
                 files.append(out_root / name)
@@ -109,7 +109,7 @@ def stale_tables(stored: Sequence[StoredRecord], records_root: Path, out_root: P
     Args:
         stored: what `load_records` gives of `records_root`.
     """
-    remedy = "`tirg-bench leaderboard` writes it anew"
+    remedy = "`tirg-bench leaderboard` writes it again"
     problems = []
     for name, content in tables_of(stored, _protocols(records_root)).items():
         path = out_root / name
@@ -144,9 +144,9 @@ def _is_same_cell(cell: str, other: str) -> bool:
 
 
 def _has_same_queries(run: StoredRecord, other: StoredRecord) -> bool:
-    ours, theirs = run.outcomes, other.outcomes
-    if ours.attributes.keys() != theirs.attributes.keys():
+    mine, others = run.outcomes, other.outcomes
+    if mine.attributes.keys() != others.attributes.keys():
         return False
-    pairs = [(getattr(ours, name), getattr(theirs, name)) for name in ("relevant", "candidates", "sources")]
-    pairs += [(column, theirs.attributes[name]) for name, column in ours.attributes.items()]
+    pairs = [(getattr(mine, name), getattr(others, name)) for name in ("relevant", "candidates", "sources")]
+    pairs += [(column, others.attributes[name]) for name, column in mine.attributes.items()]
     return all(np.array_equal(left, right) for left, right in pairs)

@@ -1,4 +1,4 @@
-"""Boards to text: the Markdown page and the CSV file of a protocol, and a table for the terminal."""
+"""Turn boards into text: the Markdown page and the CSV file of a task, and a table for the terminal."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ from benchmark.leaderboard.columns import (
     SLICE_CSV,
     Column,
     chance,
-    columns,
+    csv_fields,
     interval,
     mean,
     shown_on,
@@ -33,7 +33,7 @@ _WIDEST_WITH_INTERVALS = 4
 
 def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
     """The page of a protocol; `boards` are its own, perhaps none."""
-    # Markdown is no HTML: what comes from records is escaped by `_plain`.
+    # Markdown is not HTML: what comes from records is escaped by `_plain`.
     environment = Environment(
         loader=PackageLoader("benchmark.leaderboard"),
         undefined=StrictUndefined,
@@ -47,7 +47,7 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
         environment.get_template("leaderboard.md.jinja")
         .render(
             title=task.title if task else _plain(protocol),
-            anew=task is not None and task.is_rendered,
+            rendered=task is not None and task.is_rendered,
             of_owners=task is not None and not task.is_rendered,
             published=_published_table(task.published if task else (), of_ours=True),
             later=_published_table(task.later if task else (), of_ours=False),
@@ -90,7 +90,7 @@ def _cost_table(board: Board) -> str:
 
 
 def _cells(shown: Sequence[Column], row: Row) -> list[str]:
-    """Words come from records and are escaped; numbers are ours."""
+    """Words come from records and are escaped; numbers are made here."""
     return [_plain(column.text(row)) if column.left else column.text(row) for column in shown]
 
 
@@ -99,7 +99,7 @@ def _left(shown: Sequence[Column]) -> tuple[int, ...]:
 
 
 def _published_table(published: Sequence[Published], *, of_ours: bool) -> str:
-    """What papers report, best first; empty where they report nothing. The composers of ours go by our titles."""
+    """What papers report, best first; empty where they report nothing. Our composers are shown by their titles."""
     rows = sorted(published, key=lambda row: [-row.recall.get(k, 0) for k in KS])
     lines = []
     for row in rows:
@@ -150,7 +150,7 @@ def _slice_table(board: Board, attribute: str, k: int) -> str:
 
 def csv_table(protocol: str, boards: Sequence[Board]) -> str:
     """A line for every row and slice, numbers to the last digit; empty where there is no number."""
-    fields = {name: value for column in columns(tasks.find(protocol)) for name, value in column.csv.items()}
+    fields = csv_fields(tasks.find(protocol))
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
     writer.writerow([*BOARD_CSV, *fields, "slice", *SLICE_CSV])
@@ -164,7 +164,7 @@ def csv_table(protocol: str, boards: Sequence[Board]) -> str:
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]], *, left: Sequence[int]) -> str:
-    """A Markdown table whose columns stand under each other; all but the `left` ones are right-aligned."""
+    """A Markdown table whose columns are aligned in its source, too; all but the `left` ones are right-aligned."""
     widths = [max(3, *(len(cells[index]) for cells in (header, *lines))) for index in range(len(header))]
     rule = [":" + "-" * (width - 1) if index in left else "-" * (width - 1) + ":" for index, width in enumerate(widths)]
 
@@ -192,7 +192,7 @@ def print_table(boards: Sequence[Board], failures: Mapping[str, str] | None = No
     """A table for every board for the terminal, at most 80 columns wide; nothing is printed here.
 
     Args:
-        failures: reason by name of the run, for runs that gave no record; they stand below the tables.
+        failures: reason by name of the run, for runs that gave no record; they are listed below the tables.
     """
     lost = [Text(f"{name} failed: {reason}", style="red") for name, reason in (failures or {}).items()]
     return Group(*map(_terminal_table, boards), *lost)

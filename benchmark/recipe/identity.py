@@ -60,7 +60,7 @@ class RunIdentity:
         """The record of this run under `root`; None if there is none."""
         folder = root / self.task / self.composer
         names = {path: RunName.parse(path.stem) for path in sorted(folder.glob("*.json"))}
-        found = [path for path, name in names.items() if name and name[1:] == self._key]
+        found = [path for path, name in names.items() if name and name[1:] == self._key and path.name[0] != "."]
         return found[0] if found else None
 
     @property
@@ -70,7 +70,7 @@ class RunIdentity:
 
 @dataclass(frozen=True)
 class Run:
-    """A run with its recipe: all that training needs to know beside the data.
+    """A run with its recipe: everything that training needs but the data.
 
     Attributes:
         fingerprint: of the dataset.

@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-import benchmark
 import models
 from benchmark import tasks as datasets
 from models.base import Composer
@@ -21,6 +20,7 @@ from models.base import Composer
 LOCAL_MODULE = "local_composer_"
 """How the names of modules begin that hold a composer from a file named on the command line."""
 
+_BENCHMARK = Path(__file__).parents[1]
 _FOLDERS = ("datasets", "training", "scoring")
 _FILES = ("device.py", "recipe/schema.py")
 _TASKS = "benchmark.tasks"
@@ -29,7 +29,7 @@ _TASKS = "benchmark.tasks"
 @cache
 def code_version(task: str) -> str:
     """SHA-256 over the shared sources of a task's runs: each file's name and content, in the order of the names."""
-    root = _folder(benchmark)
+    root = _BENCHMARK
     files = [root / name for name in _FILES]
     files += [file for folder in _FOLDERS for file in (root / folder).rglob("*.py")]
     composers = _folder(models) / "composers"
@@ -67,7 +67,7 @@ def _task_files(task: str) -> Iterator[Path]:
 
 def _imported_tasks(file: Path) -> Iterator[Path]:
     """Files of the tasks' package, but its own `__init__`, that a file imports."""
-    folder = _folder(benchmark) / "tasks"
+    folder = _BENCHMARK / "tasks"
     for node in ast.walk(ast.parse(file.read_bytes())):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module:

@@ -1,15 +1,14 @@
 """Records from before: which of them still count, and one process at a time in the folder of a run."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import RunIdentity
 from benchmark.records.code_version import code_version
 from benchmark.records.store import RunRecord, StoredRecord, read_stored
+from css_gen.storage import locking
 
 
 def earlier_record(identity: RunIdentity, records: Path) -> StoredRecord | None:
@@ -41,17 +40,17 @@ def outdated(record: RunRecord, composer_sha256: str) -> str:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path, note: Callable[[str], None] | None = None) -> Iterator[None]:
     """Keep other processes from making the same run at the same time.
+
+    Args:
+        note: called with a line if the file system has no locks, so that nobody is kept.
 
     Raises:
         BenchmarkError: another process is using the folder.
+        OSError: the folder cannot be written to.
     """
+    busy = f"another tirg-bench process is using {folder}; wait for it to finish or pass a different --runs"
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise BenchmarkError(
-            f"another tirg-bench process is using {folder}; wait for it to finish or pass a different --runs"
-        ) from None
+    with locking.held(folder / ".lock", busy=BenchmarkError(busy), on_note=note):
+        yield

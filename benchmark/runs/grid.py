@@ -73,10 +73,21 @@ def plan(composers: Sequence[str], tasks: Sequence[str], seeds: Sequence[int], b
 
 
 def open_task(task: str, bench: Bench) -> Dataset:
-    """Open the dataset of a task. Raises BenchmarkError if it cannot be opened."""
+    """Open the dataset of a task; say so if the recipe asks for more pixels than were rendered.
+
+    Raises:
+        BenchmarkError: it cannot be opened.
+    """
     place, size = datasets.locate(task, bench.places), bench.recipe(task).data.image_size
     opener = datasets.get(task).open
-    return opener(place, image_size=size, reporter=bench.reporter, skip_broken=bench.skip_broken)
+    dataset = opener(place, image_size=size, reporter=bench.reporter, skip_broken=bench.skip_broken)
+    rendered = (dataset.rendering or {}).get("size", size)
+    if size > rendered:
+        bench.reporter.message(
+            f"{task}: data.image_size is {size}, but {place} was rendered with {rendered} pixels; images are enlarged, "
+            f"which adds no detail (`css-gen render --size {size}` renders larger ones)"
+        )
+    return dataset
 
 
 def run_all(planned: Plan, bench: Bench) -> Iterator[Finished]:
@@ -93,7 +104,7 @@ def _finish(run: Run, dataset: Dataset, bench: Bench, title: str) -> Finished:
     try:
         if stored := _still_good(run, bench, title):
             return Finished(run, stored.record, is_new=False)
-        with held(run_folder(run, bench.runs)):
+        with held(run_folder(run, bench.runs), bench.reporter.message):
             return Finished(run, make_record(run, dataset, bench, title))
     except Exception as error:
         failure = " ".join(failure_of(error).split())
@@ -122,7 +133,7 @@ def _still_good(run: Run, bench: Bench, title: str) -> StoredRecord | None:
 
 
 def failure_of(error: Exception) -> str:
-    """What went wrong, for the user; errors of the operating system with the file that they are about."""
+    """Describe an error in one line for the user; an error of the operating system with its file."""
     if isinstance(error, BenchmarkError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:

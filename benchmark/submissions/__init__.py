@@ -1,1 +1,1 @@
-"""Composers of other people: checked, trained and asked in a process of their own, scored in ours."""
+"""Submitted composers: checked, trained and asked in a separate process, and scored outside of it."""

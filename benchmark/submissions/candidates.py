@@ -1,6 +1,6 @@
-"""What a person named on the command line to a Candidate: a file, or an installed package's entry point.
+"""Find the composer that was named on the command line: in a file, or as an installed package's entry point.
 
-Runs no code of the submission: the file of an entry point's module is looked for, not imported.
+No code of the submission runs here: the file of an entry point's module is located, not imported.
 """
 
 import json
@@ -19,10 +19,10 @@ _LARGEST = 1_000_000
 
 
 def find(named: str) -> Candidate:
-    """FILE, FILE:CLASS, or the name of an entry point of `GROUP`.
+    """Find FILE, FILE:CLASS, or the entry point of that name in `GROUP`.
 
     Raises:
-        UsageError: there is neither such a file nor such an entry point, or the file is no Python file of text.
+        UsageError: neither such a file nor such an entry point exists, or the file is not Python source.
     """
     path, _, class_name = named.partition(":")
     if path.endswith(".py") or os.sep in path:
@@ -44,7 +44,7 @@ def _of_file(named: str, path: Path, class_name: str) -> Candidate:
         if not path.is_file():
             raise UsageError(f"{path}: there is no such file; `tirg-bench new {path.name}` writes a template")
         if path.stat().st_size > _LARGEST:
-            raise UsageError(f"{path}: is larger than {_LARGEST:,} bytes; a composer is one file of a few lines")
+            raise UsageError(f"{path}: is larger than {_LARGEST:,} bytes; expected one file with a composer's source")
         path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as text ({error})") from None
@@ -54,10 +54,10 @@ def _of_file(named: str, path: Path, class_name: str) -> Candidate:
 
 
 def _file_of(point: EntryPoint) -> Path:
-    """Where the module of an entry point lies, also in a project that is installed as editable.
+    """Locate the module of an entry point, also in a project that is installed as editable.
 
     Raises:
-        UsageError: it is nowhere among the installed packages.
+        UsageError: it is not among the installed packages.
     """
     parts = Path(*point.module.split("."))
     project = _editable_place(point)
@@ -66,7 +66,7 @@ def _file_of(point: EntryPoint) -> Path:
         for file in (folder / parts.with_suffix(".py"), folder / parts / "__init__.py"):
             if file.is_file():
                 return file
-    raise UsageError(f"{point.name}: its module {point.module} is not to be found; install its package again")
+    raise UsageError(f"{point.name}: its module {point.module} cannot be found; reinstall its package")
 
 
 def _editable_place(point: EntryPoint) -> Path | None:

@@ -1,7 +1,7 @@
 """The process that runs a submission: `python -m benchmark.submissions.child job.json`.
 
-It confines itself, loads the submission's code, does the one task of its job, and says what becomes of it on the stream
-that was its standard output; what the submission prints goes to its standard error.
+It confines itself, loads the submission's code, does the one task of its job, and reports on the stream that was its
+standard output. Whatever the submission prints goes to its standard error.
 """
 
 import contextlib
@@ -27,6 +27,7 @@ def main() -> None:
     import torch
 
     from benchmark.device import is_out_of_memory, start_measuring_memory
+    from benchmark.submissions.machine import is_of_the_machine
     from benchmark.submissions.tampering import changed, snapshot
 
     torch.set_num_threads(job.threads)
@@ -35,18 +36,18 @@ def main() -> None:
     before = snapshot()
     hook, guards = confinement.confine(job)
     say(Confined(guards=(network, *guards)))
-    problem = ""
+    problem, is_limit = "", False
     try:
         _TASKS[job.task](job, say)
     except BaseException as error:
-        problem = confinement.explain(error, job, is_out_of_memory)
+        problem, is_limit = confinement.explain(error, job, is_out_of_memory), is_of_the_machine(error)
     # Errors may be consequences of these two, so these are named first.
     if hook.refused:
         problem = problem if hook.refused[0] in problem else hook.refused[0]
     elif names := changed(before):
-        problem = f"it changed {', '.join(names[:3])}, which it may only use"
-    say(Failure(message=problem) if problem else Done())
-    # Threads and exit handlers of the submission get no further say.
+        problem, is_limit = f"it changed {', '.join(names[:3])}, which it may only use", False
+    say(Failure(message=problem, is_limit=is_limit) if problem else Done())
+    # Threads and exit handlers of the submission do not run any more.
     os._exit(1 if problem else 0)
 
 
@@ -152,7 +153,7 @@ _TASKS: dict[str, Callable[[Job, Say], None]] = {"check": _check, "train": _trai
 
 
 def _speaker() -> Say:
-    """Takes standard output for the messages and leaves standard error in its place."""
+    """Reserve standard output for messages, and send what else is written there to standard error."""
     stream = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
 

@@ -1,8 +1,8 @@
-"""What keeps a submission's process to itself, put on by the process before it loads the submission's code.
+"""Limits that a submission's process puts on itself before it loads the submission's code.
 
-Limits of the kernel hold whatever the code does. The audit hook is Python's own: it names what was tried, which the
-kernel does not, and it is the only guard of other people's files where there is no bubblewrap. Code that wants to get
-around it can; `sandbox` says which tier is the stronger one.
+The kernel's limits hold whatever the code does. The audit hook is Python's: it names what was tried, which the kernel
+does not, and without bubblewrap nothing else protects other files. Code that tries to can get around it; `sandbox` has
+the stronger tier.
 """
 
 import os
@@ -24,7 +24,7 @@ _RESERVED = 2 * 2**30
 """Of addresses, for the stacks and heaps of threads, most of which is never touched."""
 
 _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/proc", "/sys", "/dev", "/etc/ld.so.cache", "/etc/localtime")
-"""What the C library and torch read on any Linux."""
+"""Read by the C library and torch on any Linux."""
 
 _MEMORY_HINT = "limit of memory"
 
@@ -47,14 +47,14 @@ _CHANGES_FILES = {
 
 
 class RefusedError(BaseException):
-    """What the submission tried. No Exception, so that `except Exception` does not swallow it."""
+    """Raised when the submission tries what it may not. Not an Exception, so that `except Exception` lets it pass."""
 
 
 class Hook:
     """An audit hook that refuses files outside the given folders, processes, and the network.
 
     Attributes:
-        refused: what was tried, in order; also what the submission's own code swallowed.
+        refused: every attempt, in order, including those whose error the submission caught.
     """
 
     def __init__(self, *, readable: tuple[Path, ...], writable: Path) -> None:
@@ -95,16 +95,16 @@ class Hook:
 
 
 def leave_network() -> str:
-    """To be called first of all, while the process has one thread. What it achieved, in words."""
+    """Cut off the network; call it while the process has one thread. Returns what was achieved, in words."""
     return "no network" if kernel.leave_network() else "network not blocked by the kernel"
 
 
 def confine(job: Job) -> tuple[Hook, tuple[str, ...]]:
-    """Limit this process for the rest of its life; the hook, and the guards in words."""
+    """Limit this process for the rest of its life. Returns the hook, and the limits in words."""
     memory = job.memory_mib * 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     if job.device == "cpu":
-        # Shared memory is no data; CUDA reserves far more addresses than it uses.
+        # RLIMIT_DATA does not count shared memory; CUDA reserves far more addresses than it uses.
         addresses = _addresses() + memory + _RESERVED
         resource.setrlimit(resource.RLIMIT_AS, (addresses, addresses))
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
@@ -118,7 +118,7 @@ def confine(job: Job) -> tuple[Hook, tuple[str, ...]]:
 
 
 def _addresses() -> int:
-    """Bytes of address space that this process has now."""
+    """Return the bytes of address space that this process has now."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     except (OSError, ValueError, IndexError):
@@ -126,7 +126,7 @@ def _addresses() -> int:
 
 
 def explain(error: BaseException, job: Job, is_out_of_memory: Callable[[BaseException], bool]) -> str:
-    """What ended a submission, with the line of its own file where it happened."""
+    """Describe what ended a submission, with the line of its own file where it happened."""
     is_ours = type(error).__module__.partition(".")[0] in ("benchmark", "models")
     what = str(error) if is_ours else f"{type(error).__name__}: {error}".rstrip(": ")
     if isinstance(error, SystemExit):
@@ -149,7 +149,7 @@ def _readable(job: Job) -> tuple[Path, ...]:
 
 
 def _line_of(error: BaseException, file: str) -> int | None:
-    """The last line of that file in the error's traceback, or the line of a syntax error in it."""
+    """Find the last line of that file in the error's traceback, or the line of a syntax error in it."""
     if isinstance(error, SyntaxError) and error.filename == file:
         return error.lineno
     line, trace = None, error.__traceback__

@@ -54,7 +54,8 @@ def examine(kind: type[Composer], describe: Callable[[Exception], str] = repr) -
                 question(kind, spatial)
             except Exception as error:
                 why = str(error) if isinstance(error, ContractError) else describe(error)
-                problem = f"{'on the map' if spatial else 'on the pooled vector'}: {why}"
+                notes = getattr(error, "__notes__", ())
+                problem = f"{'on the map' if spatial else 'on the pooled vector'}: {', '.join([why, *notes])}"
                 break
         yield Answer(what, problem)
         if problem and place < _FIRST:

@@ -52,7 +52,11 @@ def keeps_shape(kind: type[Composer], spatial: bool) -> None:
     if spatial:
         batches += [image[:, :, :1, :1], image[:, :, :3, :2], functional.interpolate(image, size=(7, 7))]
     for batch in batches:
-        composed = asked(composer, batch, TextFeatures(*(part[: len(batch)] for part in text)))
+        try:
+            composed = asked(composer, batch, TextFeatures(*(part[: len(batch)] for part in text)))
+        except Exception as error:
+            error.add_note(f"for an image of shape {tuple(batch.shape)}")
+            raise
         if not isinstance(composed, Tensor):
             raise ContractError(f"expected a tensor, got {type(composed).__name__}; return one from forward")
         if composed.shape != batch.shape:
@@ -103,9 +107,9 @@ def is_finite_in_bf16(kind: type[Composer], spatial: bool) -> None:
     composer = trained(kind, spatial)
     image, text = features(spatial=spatial)
     with torch.autocast("cpu", torch.bfloat16):
-        composed = asked(
-            composer, image.bfloat16(), TextFeatures(text.pooled.bfloat16(), text.tokens.bfloat16(), text.mask)
-        )
+        # Not in inference mode: there torch 2.14 takes a short cut through nn.TransformerEncoder that knows autocast on
+        # a GPU, where bf16 is used, but not on a CPU.
+        composed = composer(image.bfloat16(), TextFeatures(text.pooled.bfloat16(), text.tokens.bfloat16(), text.mask))
     if not composed.isfinite().all():
         raise ContractError(
             "expected finite numbers under bf16 autocast, got NaN or infinity; mask with -1e4, not -inf"

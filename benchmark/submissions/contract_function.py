@@ -96,7 +96,7 @@ def is_deterministic(kind: type[Composer], spatial: bool) -> None:
 
 
 def ignores_padding(kind: type[Composer], spatial: bool) -> None:
-    """What `text.tokens` holds behind a text's last word changes nothing, nor does how much of it there is."""
+    """The padding after a text's last word in `text.tokens` changes nothing: neither its values nor its length."""
     composer = trained(kind, spatial)
     image, text = features(spatial=spatial)
     filled = text.tokens.masked_fill(~text.mask[:, :, None], 1e3)

@@ -1,6 +1,6 @@
-"""Files between us and a submission's process: what it trains on, what it is asked, what it answers. No pickle.
+"""Files exchanged with a submission's process: training data, questions and answers. Nothing is pickled.
 
-Nothing of the test split is in a training folder; what it is asked are features of query images and texts, shuffled.
+A training folder has nothing of the test split. Questions are features of query images and texts, in random order.
 """
 
 import json
@@ -29,24 +29,27 @@ LARGEST_MODEL = 4 * 2**30
 
 
 class AnswerError(BenchmarkError):
-    """What a process wrote is not what it must be: what is wrong with it, to be said of the submission."""
+    """Raised when a file that a submission's process wrote is missing or invalid; the submission is to blame."""
 
 
 def require_file(path: Path, most: int) -> None:
-    """Raises AnswerError if a process left no regular file there, or one of more than that many bytes.
+    """Check that a process left a regular file there, of at most that many bytes.
 
-    A link would lead out of its folder, and whoever opens a pipe waits for ever.
+    A link would lead out of its folder, and opening a pipe would wait for ever.
+
+    Raises:
+        AnswerError: it did not.
     """
     try:
         found = path.lstat()
     except OSError:
         raise AnswerError(f"it left no {path.name}") from None
     if not stat.S_ISREG(found.st_mode) or found.st_size > most:
-        raise AnswerError(f"{path.name} is no file, or a huge one")
+        raise AnswerError(f"{path.name} is not a regular file of at most {most:,} bytes")
 
 
 class RecordedBatches:
-    """The batches that the dataset's own sampler gives, written down: step by step, all of one size."""
+    """A sampler's batches, recorded step by step, all of one size."""
 
     def __init__(self, sources: Rows, group: Rows, texts: Rows, targets: Rows) -> None:
         self._parts = (sources, group, texts, targets)
@@ -56,7 +59,7 @@ class RecordedBatches:
 
 
 def write_training(folder: Path, training: Split, sampler: Sampler, identity: Run) -> None:
-    """Everything that training needs, and no more: images, texts, labels, batches, recipe.
+    """Write what training needs, and nothing else: images, texts, labels, batches, recipe.
 
     Raises:
         OSError: the folder cannot be written.
@@ -75,7 +78,7 @@ def write_training(folder: Path, training: Split, sampler: Sampler, identity: Ru
 
 
 def read_training(folder: Path) -> tuple[Split, RecordedBatches, Run]:
-    """What `write_training` wrote. The split has no queries: the batches name all that is needed of them."""
+    """Read what `write_training` wrote. The split has no queries: the batches have all that training needs."""
     gallery = np.load(folder / "gallery.npy", mmap_mode="r")
     own_sources = folder / "sources.npy"
     nothing = np.zeros(0, dtype=np.int64)
@@ -92,7 +95,7 @@ def read_training(folder: Path) -> tuple[Split, RecordedBatches, Run]:
 
 
 def write_question(folder: Path, number: int, image: Tensor, text: TextFeatures) -> None:
-    """Features of some queries, as the composer gets them."""
+    """Write the features of some queries, as the composer gets them."""
     tensors = {"image": image, "pooled": text.pooled, "tokens": text.tokens, "mask": text.mask}
     content = save({name: value.contiguous().cpu() for name, value in tensors.items()})
     write_atomically(folder / _name(number), content)
@@ -108,10 +111,10 @@ def write_answer(folder: Path, name: str, composed: Tensor) -> None:
 
 
 def read_answer(folder: Path, number: int, shape: torch.Size) -> Tensor:
-    """What the composer made of a question.
+    """Read the composer's answer to a question.
 
     Raises:
-        AnswerError: there is no such file of its own, or it holds anything but finite numbers of that shape.
+        AnswerError: the file is missing, or does not hold finite numbers of that shape.
     """
     path = folder / _name(number)
     require_file(path, _LARGEST_ANSWER)

@@ -1,4 +1,4 @@
-"""Which folders hold Python and its packages on this machine: what a submission's process may read beside its own."""
+"""The folders of Python and its packages on this machine, which a submission's process may read."""
 
 import os
 import sys
@@ -32,7 +32,7 @@ def package_folders() -> tuple[str, ...]:
 
 
 def import_path() -> str:
-    """PYTHONPATH for a process that is to import the same packages, whatever its working directory."""
+    """Return a PYTHONPATH with which a process imports the same packages, whatever its working directory."""
     parents = [str(Path(next(iter(package.__path__))).parent) for package in _OURS]
     named = [str(Path(entry).resolve()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     return os.pathsep.join(dict.fromkeys([*parents, *named]))
@@ -42,7 +42,7 @@ def _importable(entries: Iterable[Path]) -> Iterator[str]:
     for entry in entries:
         try:
             inside = list(entry.iterdir()) if entry.is_dir() else []
-        except OSError:  # not ours to read, so nothing is imported from it
+        except OSError:  # not readable, so nothing is imported from it
             continue
         if entry.is_file() or any(child.suffix == ".dist-info" for child in inside):
             yield str(entry)

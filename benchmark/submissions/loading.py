@@ -1,5 +1,6 @@
-"""A candidate to its class. Runs the submission's code, so only its own process calls this."""
+"""Load a candidate's class. This runs the submission's code, so only its own process calls it."""
 
+import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,15 +16,15 @@ _MODULE = "submitted_composer"
 
 
 class LoadingError(Exception):
-    """There is no composer to be found: what was expected and what to do."""
+    """Raised when a file has no composer that can be used: what was expected and what to do."""
 
 
 def load(candidate: Candidate) -> tuple[type[Composer], Loaded]:
     """Run the file, find its composer and register it.
 
     Raises:
-        LoadingError: there is no such class, several, or it has no `info` that fits.
-        RegistryError: the class is no composer, or its name is taken.
+        LoadingError: there is no such class, more than one, or its `info` is missing or invalid.
+        RegistryError: the class is not a composer, or its name is taken.
     """
     module = _from_file(Path(candidate.file))
     kind = _composer_of(module, candidate)
@@ -41,7 +42,7 @@ def load(candidate: Candidate) -> tuple[type[Composer], Loaded]:
 
 
 def _from_file(path: Path) -> ModuleType:
-    """Compiled here: the import system would look for, and leave, compiled code beside the file."""
+    """Run the file without the import system, which would look for, and leave, compiled code in its folder."""
     module = ModuleType(_MODULE)
     module.__file__ = str(path)
     sys.modules[_MODULE] = module
@@ -62,6 +63,8 @@ def _composer_of(module: ModuleType, candidate: Candidate) -> type[Composer]:
         return own[candidate.class_name]
     if candidate.name:
         own = {name: kind for name, kind in own.items() if _name_of(kind) == candidate.name}
+    complete = {name: kind for name, kind in own.items() if _name_of(kind) and not inspect.isabstract(kind)}
+    own = complete or own  # the others are bases of these
     if not own:
         raise LoadingError("there is no composer in it: expected one subclass of models.Composer")
     if len(own) > 1:

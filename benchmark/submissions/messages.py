@@ -1,4 +1,4 @@
-"""What we ask of a submission's process, and what it may say: one JSON object a line, read as types and no more."""
+"""Messages to and from a submission's process: one JSON object per line, validated and nothing else."""
 
 import re
 from typing import Annotated, Literal
@@ -12,13 +12,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
 def harmless(text: object) -> str:
-    """One line without what would move a terminal's cursor or cannot be written."""
+    """Return the text as one line, without characters that move a terminal's cursor or cannot be encoded."""
     return _CONTROL.sub(" ", str(text)[:_LONGEST]).encode(errors="replace").decode().strip()
 
 
 Text = Annotated[str, BeforeValidator(harmless)]
 Number = Annotated[float, Field(ge=-1e9, le=1e9)]
-"""Whatever a process says of its training: no number from which ours would overflow."""
+"""A number that a process reports: small enough that sums of it do not overflow."""
 
 
 class _Part(BaseModel):
@@ -26,13 +26,13 @@ class _Part(BaseModel):
 
 
 class Candidate(_Part):
-    """Where a composer's class is to be found.
+    """Where a composer's class is defined.
 
     Attributes:
         shown: as the person named it, for messages.
         file: absolute path of a Python file.
-        class_name: "" where the file has one composer alone, or `name` says which.
-        name: the composer's, where its class is not known.
+        class_name: "" if the file has one composer, or `name` says which.
+        name: the composer's, if its class is not known.
     """
 
     shown: str
@@ -42,10 +42,10 @@ class Candidate(_Part):
 
 
 class Job(_Part):
-    """What a process is to do in its scratch folder.
+    """A task for a process, done in its scratch folder.
 
     Attributes:
-        task: "check" the contract, "train" on `training/`, or "compose" what lies in `asked/`.
+        task: "check" the contract, "train" on `training/`, or "compose" the questions in `asked/`.
         readable: folders it may read besides its scratch folder and the installed packages.
         threads: of torch.
     """
@@ -61,7 +61,7 @@ class Job(_Part):
 
 
 class Confined(_Part):
-    """What holds the process, in words: said once, before the submission's code is loaded."""
+    """The limits on the process, in words: sent once, before the submission's code is loaded."""
 
     event: Literal["confined"] = "confined"
     guards: tuple[Text, ...]
@@ -73,7 +73,7 @@ class Loaded(_Part):
 
 
 class Finding(_Part):
-    """A part of the contract that was looked at; `problem` is empty where it holds."""
+    """A point of the contract that was examined; `problem` is empty if the composer keeps it."""
 
     event: Literal["finding"] = "finding"
     what: Text
@@ -91,13 +91,13 @@ class Step(_Part):
 
 
 class Answered(_Part):
-    """A file of queries was answered."""
+    """Sent when a file of queries was answered."""
 
     event: Literal["answered"] = "answered"
 
 
 class TrainingDone(_Part):
-    """`own_parameters` are the composer's learnable numbers."""
+    """Sent when training is complete; `own_parameters` counts the composer's learnable numbers."""
 
     event: Literal["trained"] = "trained"
     losses: Annotated[tuple[Number, ...], Field(max_length=10_000_000)]
@@ -108,8 +108,11 @@ class TrainingDone(_Part):
 
 
 class Failure(_Part):
+    """Why the job was not done; `is_limit` if memory ran out."""
+
     event: Literal["failure"] = "failure"
     message: Text
+    is_limit: bool = False
 
 
 class Done(_Part):
@@ -121,5 +124,5 @@ _ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discrimina
 
 
 def parse(line: bytes) -> Message:
-    """Raises ValueError if a line is no message."""
+    """Parse a line. Raises ValueError if it is not a message."""
     return _ADAPTER.validate_json(line)

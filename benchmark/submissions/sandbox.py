@@ -1,20 +1,19 @@
-"""Running a submission's process: in bubblewrap where that works, with limits everywhere, never longer than allowed.
+"""Run a submission's process: in bubblewrap if it works here, always with limits on time and memory.
 
-The plain tier (limits of the kernel and an audit hook, see `confinement`) guards against accidents. Against malice
-there is bubblewrap: the process then sees the installed packages and its scratch folder and nothing else, has no
-network, and dies with all that it started.
+The plain tier (limits of the kernel and an audit hook, see `confinement`) protects against accidents. Bubblewrap
+protects against malice: the process then sees only the installed packages and its scratch folder, has no network, and
+ends together with all that it started.
 """
 
 import contextlib
 import functools
 import os
 import selectors
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,21 +21,25 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from benchmark.errors import BenchmarkError
-from benchmark.submissions.installed import import_path, package_folders
+from benchmark.submissions import bubblewrap
+from benchmark.submissions.installed import import_path
 from benchmark.submissions.messages import Confined, Done, Failure, Job, Message, harmless, parse
 
 _LONGEST_LINE = 64 * 2**20
 _LONGEST_TALK = 512 * 2**20
-_PROBE_SECONDS = 20
 _LONGEST_LAST_WORDS = 10_000
 _OF_GPUS = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
-_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", "/sys")
 
 Hear = Callable[[Message], None]
 
 
 class SubmissionError(BenchmarkError):
-    """A submission did what it may not, or could not do what it must: one line that names the cause."""
+    """Raised when a submission fails or does what it may not: one line that names the cause."""
+
+
+class LimitError(SubmissionError):
+    """Raised when time, memory or disk space ran out: this says something about the machine and the limits given, and
+    nothing about whether a record is right."""
 
 
 class SandboxTier(StrEnum):
@@ -46,12 +49,12 @@ class SandboxTier(StrEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one process.
+    """Limits on one process.
 
     Attributes:
         seconds: from start to end.
         silent_seconds: between two messages.
-        memory_mib: of private memory; a GPU's is not counted.
+        memory_mib: private memory, without a GPU's.
     """
 
     seconds: float
@@ -62,33 +65,27 @@ class Limits:
 
 @functools.cache
 def best_tier() -> SandboxTier:
-    """Bubblewrap if it is installed and the kernel lets it work here."""
-    if shutil.which("bwrap") is None:
-        return SandboxTier.PROCESS
-    arguments = ["bwrap", "--ro-bind", "/", "/", "--unshare-all", "--die-with-parent", "true"]
-    try:
-        works = subprocess.run(arguments, capture_output=True, timeout=_PROBE_SECONDS).returncode == 0
-    except (OSError, subprocess.SubprocessError):
-        works = False
-    return SandboxTier.BUBBLEWRAP if works else SandboxTier.PROCESS
+    """Return bubblewrap if it is installed and the kernel lets it work here."""
+    return SandboxTier.BUBBLEWRAP if bubblewrap.works() else SandboxTier.PROCESS
 
 
 def run(job: Job, limits: Limits, *, tier: SandboxTier, hear: Hear) -> tuple[str, ...]:
-    """Have a job done, and return what held the process, in words.
+    """Have a job done, and return the limits on the process, in words.
 
     Args:
-        hear: called with every message as it comes, but for those of this module's own protocol.
+        hear: called with every message as it arrives, except those of this module's own protocol.
 
     Raises:
-        SubmissionError: the submission failed, was stopped, or broke the protocol.
+        LimitError: it took too long or too much memory.
+        SubmissionError: it failed, or broke the protocol.
     """
-    # The process may write into its scratch folder: what we write or read for ourselves lies in another.
+    # Not in the scratch folder: the process may write there.
     with TemporaryDirectory(prefix="tirg-bench-job-") as name:
         job_file, output = Path(name) / "job.json", Path(name) / "output.txt"
         job_file.write_text(job.model_dump_json())
         command = [sys.executable, "-P", "-m", "benchmark.submissions.child", str(job_file)]
         if tier is SandboxTier.BUBBLEWRAP:
-            command = [*_bubblewrap(job, job_file, limits), *command]
+            command = [*bubblewrap.prefix(job, job_file), *command]
         with output.open("wb") as sink:
             process = subprocess.Popen(
                 command,
@@ -102,26 +99,33 @@ def run(job: Job, limits: Limits, *, tier: SandboxTier, hear: Hear) -> tuple[str
         try:
             _listen(process, limits, talk, hear)
         except _BrokenError as error:
-            raise SubmissionError(f"{job.candidate.shown}: {error}{_last(talk)}; it was stopped") from None
+            raise error.kind(f"{job.candidate.shown}: {error}{_last(talk)}; it was stopped") from None
         finally:
             _end(process)
         if talk.failure:
-            raise SubmissionError(f"{job.candidate.shown}: {talk.failure}")
+            kind = LimitError if talk.failure.is_limit else SubmissionError
+            raise kind(f"{job.candidate.shown}: {talk.failure.message or 'it failed without a word'}")
         if not talk.is_done or process.returncode != 0:
-            raise SubmissionError(f"{job.candidate.shown}: {_how_it_ended(process.returncode, output)}{_last(talk)}")
+            # The kernel kills what takes the last memory.
+            kind = LimitError if _signal(process.returncode) == signal.SIGKILL else SubmissionError
+            raise kind(f"{job.candidate.shown}: {_how_it_ended(process.returncode, output)}{_last(talk)}")
     return talk.guards
 
 
 class _BrokenError(Exception):
-    """A rule of the protocol that a process broke."""
+    """Raised when a process is to be stopped: it broke a rule of the protocol, or a limit (`kind`)."""
+
+    def __init__(self, message: str, kind: type[SubmissionError] = SubmissionError) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class _Talk:
-    """What a process has said so far."""
+    """The messages of a process so far."""
 
     def __init__(self) -> None:
         self.guards: tuple[str, ...] = ()
-        self.failure = ""
+        self.failure: Failure | None = None
         self.is_done = False
         self.last = ""
 
@@ -129,7 +133,7 @@ class _Talk:
         if isinstance(message, Confined):
             self.guards = message.guards
         elif isinstance(message, Failure):
-            self.failure = message.message or "it failed without a word"
+            self.failure = message
         elif isinstance(message, Done):
             self.is_done = True
         else:
@@ -138,17 +142,17 @@ class _Talk:
 
 
 def _listen(process: "subprocess.Popen[bytes]", limits: Limits, talk: _Talk, hear: Hear) -> None:
-    """Hear a process out until it ends.
+    """Read a process's messages until it ends.
 
     Raises:
-        _BrokenError: it said what is no message, or took too long.
+        _BrokenError: a line is not a message, or it took too long.
     """
     assert process.stdout is not None
     for line in _lines(process.stdout, limits):
         try:
             message = parse(line)
         except ValueError:
-            raise _BrokenError("it wrote into the channel that is not its own") from None
+            raise _BrokenError("it wrote into the channel that is reserved for messages") from None
         talk.hear(message, hear)
     try:
         process.wait(timeout=limits.silent_seconds)
@@ -161,10 +165,10 @@ def _last(talk: _Talk) -> str:
 
 
 def _lines(stream: IO[bytes], limits: Limits) -> Iterator[bytes]:
-    """The lines of a stream as they come.
+    """Yield the lines of a stream as they arrive.
 
     Raises:
-        _BrokenError: the stream was silent, or open, for longer than allowed, or too much was said.
+        _BrokenError: the stream was silent, or open, for longer than allowed, or sent too much.
     """
     started = heard = time.monotonic()
     waiting, said = bytearray(), 0
@@ -177,7 +181,7 @@ def _lines(stream: IO[bytes], limits: Limits) -> Iterator[bytes]:
                 is_all = now >= started + limits.seconds
                 seconds = limits.seconds if is_all else limits.silent_seconds
                 raise _BrokenError(
-                    f"it {'took longer than' if is_all else 'gave no sign of life for'} {seconds:g} seconds"
+                    f"it {'took longer than' if is_all else 'gave no sign of life for'} {seconds:g} seconds", LimitError
                 )
             if not selector.select(left):
                 continue
@@ -195,7 +199,7 @@ def _lines(stream: IO[bytes], limits: Limits) -> Iterator[bytes]:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """The process and all of its session, whatever became of it."""
+    """Kill the process and all of its session."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -203,8 +207,13 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.stdout.close()
 
 
+def _signal(code: int) -> int:
+    """The signal that ended a process with that exit code, directly or as bubblewrap passes it on; 0 for none."""
+    return -code if code < 0 else code - 128 if code > 128 else 0
+
+
 def _how_it_ended(code: int, output: Path) -> str:
-    number = -code if code < 0 else code - 128 if code > 128 else 0
+    number = _signal(code)
     if code == 0:
         return "it ended its process before it was done"
     names = {each.value: each.name for each in signal.Signals}
@@ -216,7 +225,7 @@ def _how_it_ended(code: int, output: Path) -> str:
 
 
 def _environment(scratch: Path) -> dict[str, str]:
-    """No variable of ours but those that decide how many threads a library uses, and which GPUs are counted."""
+    """Pass on no variables except those that set how many threads a library uses and which GPUs it sees."""
     kept = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS") or name in _OF_GPUS}
     return kept | {
         "PATH": "/usr/bin:/bin",
@@ -227,21 +236,3 @@ def _environment(scratch: Path) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
     }
-
-
-def _bubblewrap(job: Job, job_file: Path, limits: Limits) -> list[str]:
-    command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    command += ["--proc", "/proc", "--dev", "/dev"]
-    for folder in ("/dev/shm", "/tmp"):
-        command += ["--size", str(limits.memory_mib * 2**20), "--tmpfs", folder]
-    if job.device != "cpu":
-        for device in sorted(Path("/dev").glob("nvidia*")):
-            command += ["--dev-bind-try", str(device), str(device)]
-    for path in _outermost([*_SYSTEM, *package_folders(), *job.readable, job.candidate.file, str(job_file)]):
-        command += ["--ro-bind-try", path, path]
-    return [*command, "--bind", job.scratch, job.scratch, "--chdir", job.scratch]
-
-
-def _outermost(paths: Sequence[str]) -> list[str]:
-    """Each path once, a folder before what lies in it."""
-    return sorted(dict.fromkeys(paths), key=lambda path: (path.count("/"), path))

@@ -1,4 +1,4 @@
-"""A submission's run in its own process: checked, trained, and asked for what is scored here."""
+"""Check, train and ask a submission in its own process."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -15,8 +15,9 @@ from benchmark.recipe.runtime import Runtime
 from benchmark.scoring.evaluation import Evaluation
 from benchmark.submissions import sandbox, scratch
 from benchmark.submissions.exchange import ANSWERED, ASKED, MODEL, STATE, TRAINING, AnswerError, write_training
+from benchmark.submissions.machine import is_of_the_machine
 from benchmark.submissions.messages import Candidate, Finding, Job, Loaded, Message, Step, TrainingDone
-from benchmark.submissions.sandbox import Limits, SandboxTier, SubmissionError
+from benchmark.submissions.sandbox import LimitError, Limits, SandboxTier, SubmissionError
 from benchmark.submissions.scoring import read_model, score
 from benchmark.training.model import tokenizer_of
 from benchmark.training.progress import Curves, Progress, RunReporter
@@ -29,10 +30,10 @@ _SCRATCH = "scratch"
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """A candidate and what holds it.
+    """A candidate and the limits on its processes.
 
     Attributes:
-        seconds: the longest that a training, or the answering of all queries, may take.
+        seconds: the time limit of a training, and of answering all queries.
     """
 
     candidate: Candidate
@@ -54,14 +55,14 @@ class Box:
 def check(
     candidate: Candidate, *, tier: SandboxTier, hear: Callable[[Finding], None], limits: Limits = CHECK_LIMITS
 ) -> Loaded:
-    """Examine a candidate's class; what it says of itself.
+    """Examine a candidate's class, and return its card.
 
     Args:
-        hear: called with every question of the contract as it was answered.
+        hear: called with every point of the contract when it was examined.
 
     Raises:
-        SubmissionError: its code cannot be loaded, breaks a rule, or was stopped. That the contract is broken is no
-            error here: `hear` has been told.
+        SubmissionError: its code cannot be loaded, breaks a rule, or was stopped. A broken contract does not raise:
+            `hear` is told.
     """
     loaded: list[Loaded] = []
 
@@ -74,12 +75,12 @@ def check(
     with scratch.temporary("check") as folder:
         _run(candidate, "check", folder, (), tier=tier, device="cpu", limits=limits, hear=listen)
     if not loaded:
-        raise SubmissionError(f"{candidate.shown}: it never said what it is")
+        raise SubmissionError(f"{candidate.shown}: its process ended without naming its composer")
     return loaded[0]
 
 
 def train(box: Box, training: Split, identity: Run, *, folder: Path, title: str) -> TrainingDone:
-    """Train in the sandbox, going on where an earlier process stopped. The model is `folder/model.safetensors`.
+    """Train in the sandbox, resuming where an earlier process stopped. The model is `folder/model.safetensors`.
 
     Raises:
         SubmissionError: it failed, or was stopped.
@@ -118,16 +119,16 @@ def train(box: Box, training: Split, identity: Run, *, folder: Path, title: str)
         if network.text_encoder.tokenizer != tokenizer_of(identity.recipe.model, training.texts):
             raise AnswerError("its model does not have the tokenizer of the training texts")
         if done[0].own_parameters > own:
-            raise AnswerError(f"it says that it has {done[0].own_parameters} parameters, its model has {own}")
+            raise AnswerError(f"it reports {done[0].own_parameters} parameters, but its model has {own}")
     (place / MODEL).replace(folder / MODEL)
     return done[0]
 
 
 def answer(box: Box, split: Split, identity: Run, *, folder: Path) -> Evaluation:
-    """Have the composer of `folder/model.safetensors` answer the split's queries, and score them here.
+    """Have the composer of `folder/model.safetensors` answer the split's queries, and score the answers.
 
     Raises:
-        SubmissionError: it failed, was stopped, or its model or an answer is not what it must be.
+        SubmissionError: it failed, was stopped, or its model or an answer is invalid.
     """
 
     def compose() -> Path:
@@ -143,12 +144,12 @@ def answer(box: Box, split: Split, identity: Run, *, folder: Path) -> Evaluation
             network, _ = read_model(folder / MODEL, identity)
             return score(network, split, identity=identity, runtime=box.runtime, folder=folder, compose=compose)
     finally:
-        # Nobody's training is to read what the test queries were.
+        # No later training may read the test queries.
         scratch.remove(folder / ASKED)
 
 
 def tidy(folder: Path) -> None:
-    """Remove all but the model and the curves."""
+    """Remove everything except the model and the curves."""
     for name in (TRAINING, ASKED, _SCRATCH):
         scratch.remove(folder / name)
 
@@ -172,7 +173,7 @@ def _run(
 
 @contextlib.contextmanager
 def _blamed_on(box: Box) -> Iterator[None]:
-    """What goes wrong with a submission's numbers and files is said of the submission.
+    """Name the submission in errors that its numbers and files cause, and the machine in those that it causes itself.
 
     They are read with care, but hold what its process liked: numbers that overflow, texts in texts in texts.
     """
@@ -183,10 +184,11 @@ def _blamed_on(box: Box) -> Iterator[None]:
     except AnswerError as error:
         raise SubmissionError(f"{box.candidate.shown}: {error}") from None
     except BenchmarkError:
-        # Of this machine, such as want of memory.
-        raise
-    except (ValueError, ArithmeticError, RuntimeError, OSError) as error:
+        raise  # says itself what is wrong, for instance that memory ran out
+    except (ValueError, ArithmeticError, RuntimeError, OSError, MemoryError) as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())
+        if is_of_the_machine(error):
+            raise LimitError(f"{box.candidate.shown}: cannot be scored on this machine ({what})") from error
         raise SubmissionError(f"{box.candidate.shown}: its model or its answers cannot be scored ({what})") from error
 
 

@@ -1,6 +1,6 @@
-"""Scores of a submission's model. Its process sees features of queries, shuffled.
+"""Score a submission's model. Its process sees features of queries, in random order.
 
-Encoders, head, gallery and ranking are here.
+Encoders, head, gallery and ranking stay in this process.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,19 +32,19 @@ from models.network import Network
 _IDLE, _COMPOSER = "image_only", "model.composer."
 _ASKED_TWICE = 64
 _TOLERANCES = {"fp32": 1e-3, "bf16": 3e-2}
-"""Of the largest number of a query's composed features: batches of other sizes round otherwise, by precision."""
+"""Of the largest number of a query's composed features: batches of other sizes round differently, by precision."""
 
 Question = tuple[Tensor, TextFeatures]
 """Features of the images and texts of some queries."""
 
 
 def read_model(path: Path, identity: Run) -> tuple[Network, int]:
-    """Encoders and head of the model that a submission's process wrote, and how many numbers its composer has.
+    """Read encoders and head of the model that a submission's process wrote, and count its composer's numbers.
 
-    An idle composer stands in the place of its own.
+    The network gets a composer that does nothing in place of the submission's.
 
     Raises:
-        AnswerError: there is no such file, it is damaged or of another run, or has other encoders than the recipe.
+        AnswerError: the file is missing, damaged or of another run, or its encoders are not the recipe's.
     """
     require_file(path, LARGEST_MODEL)
     try:
@@ -68,13 +68,13 @@ def score(
 ) -> Evaluation:
     """Rank the split's gallery for each query.
 
-    Some queries are asked a second time, in a batch of their own: an answer that depends on its neighbours or on what
-    was asked before is no answer.
+    Some queries are asked a second time, in a batch of their own: an answer may not depend on the other queries of its
+    batch or on earlier ones.
 
     Args:
         network: as `read_model` gives it.
-        folder: where the questions are put, in `asked/`.
-        compose: has them answered, and gives the folder of the answers.
+        folder: the questions are written into `asked/` in it.
+        compose: has them answered, and returns the folder of the answers.
 
     Raises:
         AnswerError: an answer is missing, broken, or not the same the second time.
@@ -95,7 +95,7 @@ def score(
         write_question(folder / ASKED, number, *question)
         shapes.append(question[0].shape)
         again |= {int(rows[place]): _row(question, int(place)) for place in np.flatnonzero(np.isin(rows, twice))}
-    # The very features of the first time: encoded in another batch they would be rounded otherwise.
+    # The same features as the first time: encoded in another batch they would be rounded differently.
     write_question(folder / ASKED, len(batches), *_joined([again[query] for query in twice.tolist()]))
     answers = compose()
     embedded = torch.empty((len(order), config.model.embedding_width))
@@ -115,23 +115,23 @@ def score(
 
 
 def _row(question: Question, place: int) -> Question:
-    """One row, on the CPU."""
+    """Return one row, on the CPU."""
     image, text = question
     return image[[place]].cpu(), TextFeatures(*(part[[place]].cpu() for part in text))
 
 
 def _joined(questions: Sequence[Question]) -> Question:
-    """All rows in one; texts are padded to the split's longest, so they are of one length."""
+    """Join all rows; the texts are padded to the split's longest, so they have one length."""
     images, texts = zip(*questions, strict=True)
     return torch.cat(images), TextFeatures(*map(torch.cat, zip(*texts, strict=True)))
 
 
 def _require_same(first: Tensor, second: Tensor, tolerance: float) -> None:
-    """What was asked twice was answered alike."""
+    """Raises AnswerError if a query that was asked twice has two answers."""
     first, second = first.flatten(1), second.flatten(1)
     largest = first.abs().amax(dim=1).clamp(min=1e-6)
     if ((first - second).abs().amax(dim=1) > tolerance * largest).any():
         raise AnswerError(
-            "it answered a test query otherwise when it was asked again beside others: its output depends on the batch "
-            "or on what it saw before"
+            "it gave another answer to a test query in another batch: its output depends on the batch or on what it "
+            "saw before"
         )

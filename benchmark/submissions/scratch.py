@@ -1,4 +1,4 @@
-"""The folder that a submission's process may write into: made anew for each process, and removed whatever is in it."""
+"""The folder that a submission's process may write into: a new one for each process, removed whatever is in it."""
 
 import contextlib
 import stat
@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 
 
 def fresh(folder: Path, *, keep: str = "") -> Path:
-    """The folder, with nothing in it but that one file if an earlier process left it as a regular file."""
+    """Empty the folder, except for that one file if an earlier process left it as a regular file."""
     kept = folder.with_name(f".{folder.name}.kept")
     remove(kept)
     with contextlib.suppress(OSError):
@@ -24,13 +24,13 @@ def fresh(folder: Path, *, keep: str = "") -> Path:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder or a file, following no link, however deep: `rm` goes where Python's recursion does not."""
+    """Remove a folder or a file without following links. `rm` also removes folders too deep for Python's recursion."""
     subprocess.run(["rm", "-rf", "--", str(folder)], check=False, stderr=subprocess.DEVNULL)
 
 
 @contextlib.contextmanager
 def temporary(purpose: str) -> Iterator[Path]:
-    """A folder of our own that is gone in the end."""
+    """Make a temporary folder, removed at the end."""
     folder = Path(mkdtemp(prefix=f"tirg-bench-{purpose}-"))
     try:
         yield folder

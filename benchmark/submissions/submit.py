@@ -25,12 +25,12 @@ from benchmark.submissions.submitted_run import Entry, keep_source, make_record
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is asked for.
+    """The arguments of a submission.
 
     Attributes:
-        bench: recipes, data and where the leaderboards lie; `runs` is where runs of all submissions lie.
-        seconds: the longest that one training may take.
-        replaces: whether rows of other code under the same name are to go.
+        bench: recipes, data and the leaderboards' folder; `runs` is the folder for runs of all submissions.
+        seconds: the time limit of one process.
+        replaces: whether to remove rows of other code under the same name.
     """
 
     candidate: Candidate
@@ -56,11 +56,11 @@ def require_valid(author: str, url: str) -> None:
 
 
 def check_first(request: Request, hear: Callable[[Finding], None]) -> Entry:
-    """See whether a candidate keeps the contract and its name is free.
+    """Check that a candidate keeps the contract and its name is free.
 
     Raises:
         SubmissionError: it breaks the contract, or its process failed or was stopped.
-        UsageError: its name is another's.
+        UsageError: its name is taken.
     """
     problems: list[str] = []
 
@@ -85,15 +85,15 @@ def check_first(request: Request, hear: Callable[[Finding], None]) -> Entry:
 
 def submit(request: Request, entry: Entry) -> list[Path]:
     """Train and score a candidate on every dataset with every seed, and add its records and its source to the
-    leaderboards. Nothing is added before all runs are done; the same request again goes on where it stopped.
+    leaderboards. Nothing is added before all runs are complete; the same request again resumes an interrupted one.
 
     Returns:
         The paths of the records.
 
     Raises:
         SubmissionError: the process of a run failed or was stopped.
-        UsageError: its name was taken meanwhile.
-        BenchmarkError: a dataset cannot be opened or a folder not be written to.
+        UsageError: its name was taken in the meantime.
+        BenchmarkError: a dataset cannot be opened, or a folder cannot be written.
     """
     with held(entry.home):
         stored = list(_runs(request, entry))
@@ -101,7 +101,11 @@ def submit(request: Request, entry: Entry) -> list[Path]:
 
 
 def require_free(name: str, source: bytes, leaderboards: Path, *, replaces: bool = False) -> None:
-    """Raises UsageError if that name is one of ours, or was given to other code that is not to be replaced."""
+    """Check that no composer in models/ and no other submission has that name.
+
+    Raises:
+        UsageError: one has.
+    """
     if name in models.names():
         raise UsageError(f"the name {name!r} belongs to a composer in models/; choose another info.name")
     if replaces:
@@ -118,7 +122,7 @@ def require_free(name: str, source: bytes, leaderboards: Path, *, replaces: bool
 
 
 def _runs(request: Request, entry: Entry) -> Iterator[StoredRecord]:
-    """Every run's record, made now or found from before."""
+    """Yield the record of every run, new or from an earlier request."""
     bench = request.bench
     box = Box(
         candidate=entry.candidate,
@@ -138,7 +142,7 @@ def _runs(request: Request, entry: Entry) -> Iterator[StoredRecord]:
 
 
 def _run(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry, title: str) -> StoredRecord:
-    """The record of this very run from before, else a new one."""
+    """Return the record of this run from an earlier request, or make it."""
     try:
         found = earlier_record(run.identity, entry.home / "records")
     except BenchmarkError as error:
@@ -154,7 +158,7 @@ def _run(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry, title
 
 
 def _publish(stored: list[StoredRecord], entry: Entry, leaderboards: Path, *, replaces: bool) -> list[Path]:
-    """Under a lock, so that of two submissions of one name at the same time the second is refused."""
+    """Add the records under a lock: of two simultaneous submissions of one name the second is refused."""
     name = entry.card.name
     try:
         leaderboards.mkdir(parents=True, exist_ok=True)
@@ -169,4 +173,4 @@ def _publish(stored: list[StoredRecord], entry: Entry, leaderboards: Path, *, re
                 save_record(each.record, each.outcomes, leaderboards / "records", replace=replaces) for each in stored
             ]
     except OSError as error:
-        raise BenchmarkError(f"{leaderboards}: cannot be written to ({error.strerror}); check the folder") from None
+        raise BenchmarkError(f"{leaderboards}: cannot be written ({error.strerror}); check the folder") from None

@@ -1,4 +1,4 @@
-"""One run of a submitted composer: trained and asked in its own process, scored here, from the data to its record."""
+"""One run of a submitted composer, from the data to its record: trained in its own process, scored in this one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +25,8 @@ class Entry:
     """A composer that keeps the contract.
 
     Attributes:
-        candidate: its file is the copy in `home`, so that all runs and the leaderboards have the very same code.
-        home: the folder of its runs; laid out as the leaderboards are: `records/` and `submissions/`.
+        candidate: its file is the copy in `home`, so that all runs and the leaderboards have the same code.
+        home: the folder of its runs, with the layout of the leaderboards: `records/` and `submissions/`.
     """
 
     candidate: Candidate
@@ -37,7 +37,7 @@ class Entry:
 
 
 def keep_source(source: bytes, name: str, home: Path) -> Path:
-    """Write a composer's code to where its records look for it, and return the path."""
+    """Write a composer's code to the place where its records expect it, and return the path."""
     path = home / SUBMISSIONS / name / f"{name}.py"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, source)

@@ -1,4 +1,4 @@
-"""Whether code changed what it may only use: functions and classes of this package, of `models`, and of torch.
+"""Find out whether code changed what it may only use: functions and classes of this package, `models` and torch.
 
 Scoring happens in another process, so nothing is gained by it there. But training with a changed loss, layer or
 optimiser would not be the leaderboard's recipe.
@@ -7,6 +7,8 @@ optimiser would not be the leaderboard's recipe.
 import sys
 from collections.abc import Iterator
 from types import FunctionType, ModuleType
+
+from models.parts import Parts
 
 _OURS = ("benchmark", "models", "css_gen")
 _LIBRARIES = ("torch.nn", "torch.optim", "torch.autograd", "torch.amp", "torchvision", "accelerate")
@@ -39,6 +41,8 @@ def _everything() -> Iterator[tuple[str, object]]:
                 kinds.update(value.__mro__)
             if not attribute.startswith("__"):
                 yield from _parts(f"{name}.{attribute}", value, is_ours)
+            if isinstance(value, Parts):  # a registry may grow, but what a recipe chooses by name stays
+                yield from ((f"{name}.{attribute}[{part!r}]", value.get(part)) for part in value.imported())
             if attribute.startswith("_global_") and isinstance(value, dict):
                 yield f"{name}.{attribute}", len(value)  # hooks that run in every module or optimiser
     for kind in kinds:

@@ -119,9 +119,9 @@ def cost(kind: type[Composer]) -> str:
     for _ in range(_TIMES):  # in turns: what else the machine does then falls on both
         for name, composer in (("mine", mine), ("tirg", tirg)):
             seconds[name] = min(seconds[name], _seconds(composer))
-    own = sum(parameter.numel() for parameter in mine.parameters())
+    own = sum(parameter.numel() for parameter in learnable(mine).values())
     memory = _kept_bytes(mine) / max(1, _kept_bytes(tirg))
-    return f"{seconds['mine'] / seconds['tirg']:.1f} of its time, {memory:.1f} of its memory, {own:,} parameters"
+    return f"{seconds['mine'] / seconds['tirg']:.2g} of its time, {memory:.2g} of its memory, {own:,} parameters"
 
 
 def _seconds(composer: Composer) -> float:

@@ -10,13 +10,14 @@ from benchmark.tasks.registry import register
 from css_gen import render as writing
 from css_gen.errors import DatasetError
 from css_gen.progress import Reporter
+from css_gen.scenes.sampling import KINDS_ASKED
 from css_gen.storage.configuration import Configuration
 
 _IMAGES = 20_000
 """How many images to render where there is no dataset: as in README."""
 
 SLICES = {
-    "kind": Slice("kind of modification", ("add", "remove", "make-colour", "make-size")),
+    "kind": Slice("kind of modification", KINDS_ASKED),
     "combination": Slice("shape-colour combination, seen in training or novel", ("seen", "novel")),
     "objects": Slice("number of objects in the source scene"),
 }

@@ -16,11 +16,13 @@ _tasks: dict[str, Task] = {}
 
 
 def register(task: Task) -> Task:
-    """Make a task available under its name.
+    """Make a task available under its name. It may be registered again, as by its file and then by its entry point.
 
     Raises:
         BenchmarkError: another task has one of its names, or a spelling of one.
     """
+    if _tasks.get(task.name) is task:
+        return task
     names = [task.name, *task.spellings]
     for other in _tasks.values():
         taken = {_plain(name) for name in (other.name, *other.spellings)}
@@ -83,19 +85,17 @@ def folder_of(name: str) -> str:
 
 
 def by_folder(places: Iterable[tuple[str, Path]]) -> dict[str, Path]:
-    """Paths by the names of their folders, from the accepted names that they were given under.
+    """Paths by the names of their folders, from the accepted names that they were given under; the last one counts.
 
     Raises:
-        UsageError: a name is unknown, or a folder is given twice.
+        UsageError: a name is unknown.
     """
     found: dict[str, Path] = {}
     for name, path in places:
         try:
-            folder = folder_of(name)
+            found[folder_of(name)] = path
         except UsageError as error:
             raise UsageError(f"--data: {error}") from None
-        if found.setdefault(folder, path) != path:
-            raise UsageError(f"--data: {folder} is given twice, as {found[folder]} and as {path}; give one")
     return found
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from benchmark.datasets.splits import Rows, Split
 
-_ORDER, _NOISE, _DRAWS = 0, 1, 2
+_ORDER, _DRAWS = 0, 2
+"""Purposes of the random numbers drawn here; `randomness` has 1."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +164,3 @@ class DrawnSampler:
 
     def _rng(self, purpose: int, number: int) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64(np.random.SeedSequence(self._seed, spawn_key=(purpose, number))))
-
-
-def noise_seed(seed: int, step: int) -> int:
-    """The seed of everything else that is random in a step: dropout, augmentation, the loss's draws."""
-    return int(np.random.SeedSequence(seed, spawn_key=(_NOISE, step)).generate_state(1, np.uint64)[0] >> 1)

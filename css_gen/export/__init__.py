@@ -1,4 +1,4 @@
-"""Write a dataset in another layout. Each file in this folder is one: NAME.py defines `export_NAME`, and that is all.
+"""Write a dataset in another layout. Each file in this folder is a layout: NAME.py defines `export_NAME`.
 
 An exporter fills an empty folder, and `export_to` gives the folder its name when it is complete.
 """
@@ -21,12 +21,12 @@ Exporter: TypeAlias = Callable[["Dataset", Path, Callable[[int], None]], None]
 
 
 def names() -> tuple[str, ...]:
-    """The layouts there are, sorted."""
+    """Return the names of all layouts, sorted."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 def exporter(layout: str) -> Exporter:
-    """The function that writes a layout.
+    """Return the function that writes a layout.
 
     Raises:
         UsageError: there is no such layout.

@@ -60,13 +60,13 @@ def _objects(split: Split, image_id: int) -> list[dict[str, Any]]:
 
 
 def _labels(keys: list[str]) -> list[int]:
-    """Each image's label: the number of its scene, counted as they first appear."""
+    """Return each image's label: the number of its scene, counted as they first appear."""
     numbers: dict[str, int] = {}
     return [numbers.setdefault(key, len(numbers)) for key in keys]
 
 
 def _mods(queries: list[QueryRow]) -> list[dict[str, Any]]:
-    """The modifications in order, each with the sources and targets of all its queries."""
+    """Return the modifications in order, each with the sources and targets of all its queries."""
     mods: dict[int, dict[str, Any]] = {}
     for query in queries:
         mod = mods.setdefault(query.modification_id, _mod(query))
@@ -94,5 +94,5 @@ def _mod(query: QueryRow) -> dict[str, Any]:
 
 
 def _word(value: str | None) -> str | None:
-    """A plain string, since an enumeration's member would need our package to be read back."""
+    """Return a plain string, since an enumeration's member would need our package to be read back."""
     return None if value is None else str(value)

@@ -1,4 +1,4 @@
-"""What differs between two images of one scene: offsets, rotations, materials, camera and light jitter.
+"""Nuisances, which differ between two images of one scene: offsets, rotations, materials, camera and light jitter.
 
 Drawn per *cell*, not per object, from the image's own stream: adding an object to a scene does not move the others'
 draws, and the flat and the solid image of one scene share their offsets.

@@ -1,4 +1,4 @@
-"""Scene -> flat image: squares, discs and triangles on white, anti-aliased, at the cells and offsets of the 3D image.
+"""Draw a scene as a flat image: squares, discs and triangles on white, with the cells and offsets of the 3D image.
 
 Sizes are the original's (half extents of 4 and 8 pixels in 64). The original's released code draws its circle as a
 diamond, and with hard edges; here a circle is round.
@@ -23,13 +23,13 @@ HALF_EXTENTS = {Size.SMALL: 4 / 64, Size.LARGE: 8 / 64}
 """Half the width and height of an object, as a share of the image's side."""
 
 ROOM = 1 / 6 - HALF_EXTENTS[Size.LARGE] - 1 / 96
-"""How far an object may stand from the middle of its cell, likewise: a large one keeps clear of its neighbours."""
+"""How far an object may be from the middle of its cell, likewise: a large one keeps clear of its neighbours."""
 
 _KINDS = {Shape.RECTANGLE: SQUARE, Shape.CIRCLE: DISC, Shape.TRIANGLE: TRIANGLE}
 
 
 def position_2d(item: SceneObject, nuisance: Nuisance) -> tuple[float, float]:
-    """Middle of an object as (across, down), shares of the image's side from its top left corner."""
+    """Return the middle of an object as (across, down), shares of the image's side from its top left corner."""
     across, away = nuisance.offsets[item.cell.index]
     return (item.cell.column + 0.5) / 3 + ROOM * float(across), (item.cell.row + 0.5) / 3 - ROOM * float(away)
 

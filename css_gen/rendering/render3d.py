@@ -1,4 +1,4 @@
-"""Scene -> ray-traced image: puts a scene's objects on a stage and hands the tables to the kernels of `raytrace`."""
+"""Ray-trace a scene: put its objects on a stage and hand the tables to the kernels of `raytrace`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -80,7 +80,7 @@ def render_3d(scene: Scene, nuisance: Nuisance, *, size: int, view: str = "grid"
 
 
 def place(item: SceneObject, nuisance: Nuisance) -> tuple[float, float]:
-    """Where on the floor an object stands: the middle of its cell, and its offset."""
+    """Return where on the floor an object is: the middle of its cell plus its offset."""
     across, away = nuisance.offsets[item.cell.index]
     right = (item.cell.column - 1) * COLUMN_PITCH + ROOM[0] * float(across)
     back = (1 - item.cell.row) * ROW_PITCH + ROOM[1] * float(away)
@@ -136,7 +136,7 @@ def _profile(backdrop: tuple[tuple[float, float], ...]) -> NDArray[np.float64]:
 
 
 def unit_turn(turn: float) -> tuple[float, float]:
-    """Cosine and sine of an angle in turns, by plain arithmetic: library functions differ in the last bit by CPU."""
+    """Return the cosine and sine of an angle in turns by plain arithmetic: libraries differ in the last bit by CPU."""
     quarter = round(4 * turn)
     angle = (turn - quarter / 4) * 2 * pi
     square = angle * angle
@@ -149,7 +149,7 @@ def unit_turn(turn: float) -> tuple[float, float]:
 
 
 def _camera_row(camera: Camera) -> NDArray[np.float64]:
-    """Position, right, up, back and window, as `trace` takes them."""
+    """Return the camera's position, right, up, back and window, as `trace` takes them."""
     row = np.empty(15)
     lay_frame(camera.position, camera.aim, row)
     row[12:] = camera.window

@@ -1,4 +1,4 @@
-"""Where a scene is set: camera, lights and floor. Data only; world units, z up, floor at z = 0.
+"""The stage of a scene: camera, lights and floor. Data only; world units, z up, floor at z = 0.
 
 CLEVR's own stage (camera, lamps, floor with its backdrop) is the starting point; its figures are read from CLEVR's base
 scene file. An area light of power P and area A has the radiance P / (pi A); a sun is given by its irradiance.
@@ -17,7 +17,7 @@ Vector = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera: where it stands, what it looks at, and the window of its image plane that is kept.
+    """A pinhole camera: its position, what it looks at, and the window of its image plane that is kept.
 
     Attributes:
         window: centre right, centre up and half width of the square image, in tangents of the angle off the axis.
@@ -117,10 +117,10 @@ AWAY = (-0.75449, 0.65631)
 
 COLUMN_PITCH = 2.0
 ROW_PITCH = 3.9
-"""World units from cell to cell. Rows lie further apart, or a large object would hide a small one behind it."""
+"""World units from cell to cell. Rows are further apart, or a large object would hide a small one behind it."""
 
 ROOM = (0.25, 0.3)
-"""How far an object may stand from the middle of its cell, to the right and away, in world units."""
+"""How far an object may be from the middle of its cell, to the right and away, in world units."""
 
 GRID = replace(
     CLEVR, camera=Camera((13.284, -11.556, 9.788), (0.0, 0.0, 0.3), (0.0, -0.015, 0.207), jitter=0.6), trim=0.0
@@ -131,7 +131,7 @@ VIEWS = {"grid": GRID, "clevr": CLEVR}
 
 
 def jittered(stage: Stage, nuisance: Nuisance) -> Stage:
-    """The stage with its camera and lights moved as the nuisance says."""
+    """Return the stage with its camera and lights moved as the nuisance says."""
     key, fill, back = (
         replace(light, position=_moved(light.position, draw, light.jitter))
         for light, draw in zip(stage.lights, nuisance.lights[:3], strict=True)

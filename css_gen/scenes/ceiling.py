@@ -1,4 +1,4 @@
-"""The most that Recall@1 can be: where a text leaves open what is added, several images fit and one scene counts."""
+"""Compute the ceiling of Recall@1: where a text has several valid answers, only the one that was drawn counts."""
 
 from collections.abc import Iterable, Set
 
@@ -7,10 +7,9 @@ from css_gen.scenes.scene import Scene
 
 
 def best_recall_at_1(queries: Iterable[tuple[Scene, Modification]], gallery: Set[str]) -> float:
-    """Expected Recall@1, in percent, of a model that knows every right answer, but not which of them was drawn.
+    """Return the expected Recall@1, in percent, of a model that knows all right answers but not which was drawn.
 
-    Of a query's right answers that are in the gallery, it has no reason to prefer one: with n different scenes among
-    them it finds the drawn one once in n times.
+    If n different scenes of the gallery are right answers to a query, such a model finds the drawn one once in n times.
 
     Args:
         queries: source scene and modification of each; the drawn target is in the gallery.

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 
 class Shape(StrEnum):
-    """What an object is: its flat name, as the modification texts of the original CSS have it."""
+    """The shape of an object under its flat name, as in the modification texts of the original CSS."""
 
     RECTANGLE = "rectangle"
     CIRCLE = "circle"
@@ -18,7 +18,7 @@ class Shape(StrEnum):
 
     @property
     def solid_name(self) -> str:
-        """The name of the solid that stands for this shape in the 3D image."""
+        """The name of the solid that represents this shape in the 3D image."""
         return _SOLID_NAMES[self]
 
 
@@ -56,7 +56,7 @@ class Cell(StrEnum):
     BOTTOM_RIGHT = "bottom-right"
 
     @property
-    def index(self) -> int:  # type: ignore[override]  # nobody looks for a substring in a cell
+    def index(self) -> int:  # type: ignore[override]  # str.index is never needed here
         """0 to 8, row by row from the top left."""
         return _CELL_INDEX[self]
 

@@ -43,17 +43,17 @@ class HeldOut:
         return cls(frozenset(train), frozenset(test))
 
     def allowed(self, split: SplitId) -> tuple[Combination, ...]:
-        """What a split may show, in the order of COMBINATIONS."""
+        """Return the combinations that a split may show, in the order of COMBINATIONS."""
         other = self.test_only if split is SplitId.TRAIN else self.train_only
         return tuple(combination for combination in COMBINATIONS if combination not in other)
 
     def to_json(self) -> dict[str, list[str]]:
-        """Lists of names such as "red circle"."""
+        """Return lists of names such as "red circle"."""
         return {"train_only": _names(self.train_only), "test_only": _names(self.test_only)}
 
     @classmethod
     def from_json(cls, values: Any) -> Self:
-        """What `to_json` gave.
+        """Read what `to_json` returned.
 
         Raises:
             ValueError: a key is missing or unknown, or a name is not a colour and a shape, or see the class.

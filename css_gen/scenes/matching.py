@@ -37,12 +37,12 @@ class Needs(NamedTuple):
 
 
 def object_set(objects: Iterable[SceneObject]) -> int:
-    """The set of these objects."""
+    """Return the set of these objects."""
     return sum(_BIT[item] for item in objects)
 
 
 def selected_by(selector: Selector) -> int:
-    """The set of all objects that a selector matches."""
+    """Return the set of all objects that a selector matches."""
     selected = EVERY_OBJECT
     for value in (selector.cell, selector.size, selector.colour, selector.shape):
         if value:
@@ -51,12 +51,12 @@ def selected_by(selector: Selector) -> int:
 
 
 def having(value: str | None) -> int:
-    """The set of all objects with a factor's value; empty for None."""
+    """Return the set of all objects with a factor's value; empty for None."""
     return _HAVING[value] if value else 0
 
 
 def walk(scenes: Sequence[int], wanted: Needs, *, count: int, without: int, rng: np.random.Generator) -> list[int]:
-    """The places of the first `count` scenes that fit, in a random order of the scenes; none if there are not enough.
+    """Return the places of the first `count` scenes that fit, in a random order; none if there are fewer.
 
     The order is a drawn start and a drawn step, which is not every order but has no neighbours that always meet.
 

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Stream(IntEnum):
-    """What a stream is drawn for. The number is part of the dataset's definition: never renumber."""
+    """The purpose of a stream. The number is part of the dataset's definition: never renumber."""
 
     REFERENCE = 0
     MODIFICATION = 1
@@ -19,18 +19,18 @@ class Stream(IntEnum):
 
 
 class SplitId(IntEnum):
-    """The number that stands for a split in a stream. Part of the dataset's definition: never renumber."""
+    """The number of a split in a stream. Part of the dataset's definition: never renumber."""
 
     TRAIN = 0
     TEST = 1
 
 
 def stream(seed: int, split: SplitId, purpose: Stream, index: int) -> np.random.Generator:
-    """The generator of one item. PCG64 is named, so that a new numpy default cannot change a dataset."""
+    """Return the generator of one item. PCG64 is named, so that a new numpy default cannot change a dataset."""
     sequence = np.random.SeedSequence(seed, spawn_key=(int(split), int(purpose), index))
     return np.random.Generator(np.random.PCG64(sequence))
 
 
 def one_of(items: Sequence[T], rng: np.random.Generator) -> T:
-    """One item, all equally likely."""
+    """Return one item, all equally likely."""
     return items[int(rng.integers(len(items)))]

@@ -1,7 +1,7 @@
 """References, modifications and queries of a split, each a pure function of (seed, split, index) and the configuration.
 
-No item needs its neighbours, so that any worker can make any shard. What a modification needs of the split is its
-references, and those are drawn once per worker and kept.
+No item depends on its neighbours, so any worker can make any shard. A modification needs only the split's references,
+which are drawn once per worker and kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,6 +20,7 @@ from css_gen.scenes.randomness import SplitId, Stream, stream
 from css_gen.scenes.scene import Scene, SceneObject
 
 __all__ = [
+    "KINDS_ASKED",
     "REFERENCES_PER_MODIFICATION",
     "HeldOut",
     "Query",
@@ -59,7 +60,7 @@ def split_size(images: int) -> SplitSize:
 
 
 def reference(index: int, *, seed: int, split: SplitId, held_out: HeldOut) -> Scene:
-    """Reference number `index`: how many objects, their cells, sizes and allowed combinations, each uniform.
+    """Return reference number `index`: how many objects, their cells, sizes and allowed combinations, each uniform.
 
     Two references may agree, since neither knows of the other; among 1,000 that happens about once in 400 splits.
     """
@@ -90,7 +91,7 @@ class Query:
 def modification_queries(
     index: int, *, seed: int, split: SplitId, references: int, held_out: HeldOut
 ) -> tuple[Query, Query, Query]:
-    """Modification number `index` with the three different references it is applied to.
+    """Return modification number `index` with the three different references it is applied to.
 
     A third of the modifications add, a third remove, a sixth make a new colour and a sixth a new size. One to four
     attributes are named equally often (two to four to add), and which ones is drawn.
@@ -142,7 +143,7 @@ class SplitPlan:
         return _pool(self.references, self.seed, self.split, self.held_out).scenes
 
     def scene(self, image_index: int) -> Scene:
-        """What image number `image_index` shows.
+        """Return the scene of image number `image_index`.
 
         Raises:
             IndexError: there is no such image.
@@ -154,7 +155,7 @@ class SplitPlan:
         return self._query(image_index - self.references).target_scene
 
     def queries(self, start: int, stop: int) -> list[Query]:
-        """Queries number `start` to `stop`, the stop excluded.
+        """Return queries number `start` to `stop`, the stop excluded.
 
         Raises:
             IndexError: there are no such queries.
@@ -173,11 +174,14 @@ _ATTRIBUTES = ("cell", "size", "colour", "shape")
 _TURNS = ("add", "remove", "make-colour", "add", "remove", "make-size")
 """How often a dataset asks for each kind of modification, as in the original. Part of the dataset's definition."""
 
+KINDS_ASKED = tuple(dict.fromkeys(_TURNS))
+"""The kinds of modification that a dataset asks for, in the order of the tables."""
+
 _DRAWS = 8
 
 
 class _Pool(NamedTuple):
-    """What all modifications of a split draw on."""
+    """References and combinations that all modifications of a split draw from."""
 
     scenes: tuple[Scene, ...]
     sets: tuple[int, ...]
@@ -228,7 +232,7 @@ def _modification_queries(
 
 
 def _attempts(first: int, visit: int) -> Iterator[tuple[str, int]]:
-    """The kind and the number of named attributes to try, over and over; the last one fits always.
+    """Return the kind and the number of named attributes to try, again and again; the last one always fits.
 
     The visits to a reference take the kinds in turn, and so do neighbouring references on one visit; the numbers change
     after six references and, for the kind that comes again, after three visits.
@@ -244,7 +248,7 @@ def _attempts(first: int, visit: int) -> Iterator[tuple[str, int]]:
 def _draw(
     kind: str, named: int, scene: Scene, combinations: Sequence[Combination], rng: np.random.Generator
 ) -> Modification:
-    """A modification of the given kind whose selector names so many attributes."""
+    """Return a modification of the given kind whose selector names so many attributes."""
     chosen = type_of(kind)
     lender = chosen.lender(scene, combinations, rng=rng)
     names = [_ATTRIBUTES[place] for place in rng.permutation(len(_ATTRIBUTES))[:named]]

@@ -56,12 +56,12 @@ class Scene:
         return tuple(cell for cell in Cell if cell not in taken)
 
     def to_json(self) -> str:
-        """One line of JSON: a list of objects, each with cell, size, colour and shape."""
+        """Return one line of JSON: a list of objects, each with cell, size, colour and shape."""
         return json.dumps([{field.name: getattr(item, field.name) for field in fields(item)} for item in self.objects])
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The scene that `to_json` wrote.
+        """Return the scene that `to_json` wrote.
 
         Raises:
             ValueError: the text is not a list of objects with exactly the four factors, a factor is unknown, or two

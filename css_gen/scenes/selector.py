@@ -26,7 +26,7 @@ class Selector:
         )
 
     def noun(self, names: str) -> str:
-        """Size, colour and shape in words, such as "small gray object"; the cell is worded by the modification.
+        """Return size, colour and shape in words, such as "small gray object"; the cell is worded by the modification.
 
         Raises:
             ValueError: names is neither "2d" nor "3d".
@@ -35,7 +35,7 @@ class Selector:
 
 
 def shape_word(shape: Shape | None, names: str) -> str:
-    """The flat name of a shape (names is "2d"), the solid one ("3d"), or "object" for None.
+    """Return the flat name of a shape (names is "2d"), the solid one ("3d"), or "object" for None.
 
     Raises:
         ValueError: names is neither.

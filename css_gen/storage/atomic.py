@@ -9,15 +9,15 @@ from typing import BinaryIO
 
 PARTIAL_SUFFIX = ".partial"
 _LOST = {errno.EIO, errno.ENOSPC, errno.EDQUOT}
-"""What `fsync` reports when data did not reach the disk. Anything else says that there is no such call here."""
+"""Errors of `fsync` that mean lost data. Any other means that the file system does not offer it."""
 
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[BinaryIO]:
     """Open a file to write to that takes its name when the block ends well, and is deleted when it does not.
 
-    The temporary name starts with a dot, ends in `.partial` and carries the process id, so that nobody mistakes it for
-    data and a process that outlived its parent cannot write into our file.
+    The temporary name starts with a dot, ends in `.partial` and carries the process id, so that it cannot be mistaken
+    for data and two processes cannot write into one file.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
     try:

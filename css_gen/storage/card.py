@@ -1,4 +1,4 @@
-"""README.md of a dataset: the card that `datasets.load_dataset` reads and people do too."""
+"""The dataset card: README.md in a dataset's folder, for `datasets.load_dataset` and for people."""
 
 from pathlib import Path
 
@@ -89,7 +89,7 @@ source = images[queries[0]["source_id"]]["image_3d"]
 
 `manifest.json` holds the configuration, the held-out combinations, a checksum of every file and the fingerprint of
 the content: `{manifest.fingerprint}`.
-`css-gen verify` checks all of it. Another CPU may compress the PNGs otherwise; their pixels, and the fingerprint,
+`css-gen verify` checks all of it. Another CPU may compress the PNGs differently; their pixels, and the fingerprint,
 are the same everywhere.
 """
 

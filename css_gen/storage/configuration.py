@@ -18,7 +18,7 @@ SMALLEST_SIZE, LARGEST_SIZE = 16, 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """What to render.
+    """Options of a rendering.
 
     Attributes:
         images: of the whole dataset, both splits, references included.
@@ -57,11 +57,11 @@ class Configuration:
         object.__setattr__(self, "extras", tuple(name for name in EXTRAS if name in self.extras))
 
     def split_images(self, split: SplitId) -> int:
-        """How many images a split holds."""
+        """Return how many images a split holds."""
         return split_images(self.images, self.test_fraction, split)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers, strings, booleans and lists, under the names of the command line's options."""
+        """Return the options under their names on the command line, as numbers, strings, booleans and lists."""
         return {
             "n": self.images,
             "seed": self.seed,
@@ -76,7 +76,7 @@ class Configuration:
 
     @classmethod
     def from_json(cls, values: Any) -> Self:
-        """The configuration that `to_json` gave.
+        """Return the configuration that `to_json` gave.
 
         Raises:
             ValueError: a name is missing or unknown, or a value is out of its range.
@@ -102,17 +102,17 @@ class Configuration:
         )
 
     def differences(self, there: Self) -> list[str]:
-        """What another configuration has differently, each as "size is 64 there and 224 here"."""
-        ours, theirs = self.to_json(), there.to_json()
+        """List how another configuration differs, each as "size is 64 there and 224 here"."""
+        here, other = self.to_json(), there.to_json()
         return [
-            f"{name} is {_shown(theirs[name])} there and {_shown(ours[name])} here"
-            for name in ours
-            if ours[name] != theirs[name]
+            f"{name} is {_shown(other[name])} there and {_shown(here[name])} here"
+            for name in here
+            if here[name] != other[name]
         ]
 
 
 def split_images(images: int, test_fraction: float, split: SplitId) -> int:
-    """How many of so many images a split holds; half an image goes to test."""
+    """Return how many of `images` a split holds; half an image is rounded towards test."""
     test = int(images * test_fraction + 0.5)
     return test if split is SplitId.TEST else images - test
 

@@ -1,4 +1,4 @@
-"""What a dataset says, independent of how it is stored: hashes of decoded pixels, scene keys and queries.
+"""Hash the content of a dataset, independent of how it is stored: decoded pixels, scene keys and queries.
 
 A file's own bytes may differ where its content does not (another CPU compresses PNGs differently, another pyarrow lays
 Parquet out differently), so the fingerprint of a dataset is made from these.
@@ -20,11 +20,11 @@ class ContentHash:
         self._hash = hashlib.sha256()
 
     def add_row(self, values: Sequence[int | str | bool]) -> None:
-        """Numbers, strings and booleans of a row, as one line of JSON."""
+        """Add the numbers, strings and booleans of a row, as one line of JSON."""
         self._hash.update(json.dumps(list(values)).encode() + b"\n")
 
     def add_pixels(self, pixels: NDArray[np.generic]) -> None:
-        """An image as its shape and its little-endian samples in reading order."""
+        """Add an image: its shape, then its little-endian samples in reading order."""
         self.add_row([*pixels.shape, pixels.dtype.name])
         self._hash.update(np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<")).data)
 
@@ -33,6 +33,6 @@ class ContentHash:
 
 
 def fingerprint(format_version: int, contents: Sequence[tuple[str, str]]) -> str:
-    """The dataset's fingerprint from each file's name and content hash, in the order of their names."""
+    """Compute the dataset's fingerprint from each file's name and content hash, in the order of their names."""
     lines: list[Any] = ["css", format_version, *sorted(contents)]
     return hashlib.sha256(json.dumps(lines).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""How large a dataset will be, measured on a few of its own images, and whether the disk has room for it."""
+"""Estimate the size of a dataset from a few of its own images, and compare it with the free space on the disk."""
 
 import shutil
 from pathlib import Path
@@ -36,7 +36,7 @@ def require_large_enough(configuration: Configuration) -> None:
 
 
 def estimated_bytes(configuration: Configuration) -> int:
-    """The size of a dataset on disk, to some percent, measured on references of it."""
+    """Estimate the size of a dataset on disk to within a few percent, from some of its references."""
     combinations = held_out(configuration)
     total = 0
     for index in range(_SAMPLES):
@@ -46,7 +46,7 @@ def estimated_bytes(configuration: Configuration) -> int:
 
 
 def refuse_too_large(root: Path, needed: int) -> str | None:
-    """Why a dataset does not fit beside what the disk holds; what is in its folder already counts as room."""
+    """Return an error message if the disk is too small, else None. A dataset in `root` already counts as free space."""
     there = root if root.exists() else next(parent for parent in root.absolute().parents if parent.exists())
     free = shutil.disk_usage(there).free
     if root.is_dir():
@@ -54,13 +54,13 @@ def refuse_too_large(root: Path, needed: int) -> str | None:
     if needed <= free:
         return None
     return (
-        f"the dataset will be about {human_bytes(needed)} large and {there} has {human_bytes(free)} free; "
+        f"the dataset needs about {human_bytes(needed)} and {there} has {human_bytes(free)} free; "
         "use a smaller --n or --size, another --out, or --yes to try"
     )
 
 
 def human_bytes(count: int) -> str:
-    """A size in decimal units, as disks are sold."""
+    """Return a size in decimal units, as disks are sold."""
     value = float(count)
     for unit in ("bytes", "kB", "MB", "GB", "TB", "PB"):
         if value < 1000:

@@ -1,7 +1,7 @@
-"""A dataset's folder while it is being made: who works in it, for which configuration, and which files are done.
+"""The state of a dataset's folder during rendering: its lock, its configuration, and which files are finished.
 
-`.progress/` holds the configuration and, for every finished file, a note with its checksum. It goes when the manifest
-comes. A file without a note, or unlike its note, counts as not there.
+`.progress/` holds the configuration and, for every finished file, a note with its checksum. It is deleted when the
+manifest is written. A file without a note, or unlike its note, counts as missing.
 """
 
 import hashlib
@@ -49,8 +49,10 @@ def held(root: Path, *, on_note: Callable[[str], None] | None = None) -> Iterato
 
 
 def begin(root: Path, configuration: Configuration, done: dict[str, FileEntry]) -> None:
-    """Note down what is going to be made, and which files of it are there already; whatever else css-gen had made in
-    the folder is no longer part of it."""
+    """Start the notes of a rendering: its configuration and the files that are finished.
+
+    Whatever else css-gen had made in the folder is no longer part of it.
+    """
     progress = root / _PROGRESS_NAME
     shutil.rmtree(progress, ignore_errors=True)
     progress.mkdir()
@@ -61,7 +63,7 @@ def begin(root: Path, configuration: Configuration, done: dict[str, FileEntry]) 
 
 
 def begun(root: Path) -> tuple[Configuration, str] | None:
-    """The configuration that a folder's unfinished dataset is for, and the generator's version; None if there is none.
+    """Return configuration and generator version of the unfinished dataset in a folder; None if there is none.
 
     Raises:
         DatasetError: the note of it cannot be read.
@@ -77,7 +79,7 @@ def begun(root: Path) -> tuple[Configuration, str] | None:
 
 
 def is_begun(root: Path) -> bool:
-    """Whether a folder holds notes, so that whoever took them has not come to the end."""
+    """Return whether a folder holds notes, so that its rendering is unfinished."""
     return (root / _PROGRESS_NAME).is_dir()
 
 
@@ -87,7 +89,7 @@ def note_done(root: Path, name: str, entry: FileEntry) -> None:
 
 
 def done_entry(root: Path, name: str) -> FileEntry | None:
-    """The note of a finished file, if there is one and the file is what it says."""
+    """Return the note of a finished file, if there is one and the file is what it says."""
     try:
         entry = FileEntry(**json.loads(_note(root, name).read_text()))
         intact = (root / name).stat().st_size == entry.bytes and file_sha256(root / name) == entry.sha256
@@ -97,7 +99,7 @@ def done_entry(root: Path, name: str) -> FileEntry | None:
 
 
 def count_done(root: Path) -> int:
-    """How many files are noted as finished."""
+    """Return how many files are noted as finished."""
     return len(list((root / _PROGRESS_NAME).glob("*.parquet.json")))
 
 
@@ -107,7 +109,7 @@ def end(root: Path) -> None:
 
 
 def is_ours(root: Path) -> bool:
-    """Whether css-gen has made, or begun to make, a dataset in a folder; a damaged manifest is a sign of it too."""
+    """Return whether css-gen made or began a dataset in a folder; a damaged manifest also shows that."""
     if (root / _PROGRESS_NAME / _STATE_NAME).exists():
         return True
     try:
@@ -117,7 +119,7 @@ def is_ours(root: Path) -> bool:
 
 
 def foreign_files(root: Path) -> list[str]:
-    """What is in a folder that css-gen did not make anything in; hidden files are in nobody's way."""
+    """List the files in a folder that css-gen has not used. Hidden files do not count."""
     return sorted(path.name for path in root.iterdir() if not path.name.startswith(".") and path.name != "lost+found")
 
 
@@ -127,13 +129,13 @@ def sweep(root: Path, keep: set[str]) -> None:
         (root / name).unlink(missing_ok=True)
     for folder in (root, *(root / split_name(split) for split in SplitId)):
         for path in folder.iterdir() if folder.is_dir() else ():
-            ours = _PARTIAL.fullmatch(path.name) or (folder != root and _DATA.fullmatch(path.name))
-            if ours and path.relative_to(root).as_posix() not in keep:
+            made_here = _PARTIAL.fullmatch(path.name) or (folder != root and _DATA.fullmatch(path.name))
+            if made_here and path.relative_to(root).as_posix() not in keep:
                 path.unlink()
 
 
 def our_files(root: Path) -> set[str]:
-    """The data files in a folder, whether or not they are part of its dataset."""
+    """Return the data files in a folder, whether or not they are part of its dataset."""
     folders = (root / split_name(split) for split in SplitId)
     return {
         path.relative_to(root).as_posix()

@@ -1,4 +1,4 @@
-"""manifest.json: what a dataset is, which files it has, and how to tell whether any of it was changed."""
+"""manifest.json: a dataset's configuration, files and checksums."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ Entry = TypeVar("Entry")
 
 
 def generator_version() -> str:
-    """The version of this package, or "unknown" where it runs from a bare checkout."""
+    """Return the version of this package, or "unknown" where it runs from a bare checkout."""
     try:
         return version("css-bench")
     except PackageNotFoundError:
@@ -29,7 +29,7 @@ def generator_version() -> str:
 
 
 class DamagedManifestError(DatasetError):
-    """The manifest of what may well be a dataset is missing or cannot be read."""
+    """Raised when a manifest is missing or cannot be read, though the folder may hold a dataset."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class SplitCounts:
-    """What a split holds. References are the first images, and the sources of the queries."""
+    """The sizes of a split. References are its first images and the sources of its queries."""
 
     images: int
     references: int
@@ -73,7 +73,7 @@ class Manifest:
     def of(
         cls, configuration: Configuration, splits: dict[str, SplitCounts], held_out: Any, files: dict[str, FileEntry]
     ) -> Self:
-        """The manifest of files that this version of the package has just made."""
+        """Make the manifest of files that this version of the package has just written."""
         return cls(
             configuration=configuration,
             generator_version=generator_version(),
@@ -155,7 +155,7 @@ def _own_hash(values: dict[str, Any]) -> str:
 
 
 def _damaged(path: Path, why: str) -> DamagedManifestError:
-    return DamagedManifestError(f"{path} is damaged: {why}; `css-gen verify {path.parent} --repair` makes it anew")
+    return DamagedManifestError(f"{path} is damaged: {why}; `css-gen verify {path.parent} --repair` writes it again")
 
 
 def _why_missing(root: Path) -> str:

@@ -49,19 +49,22 @@ def split_name(split: SplitId) -> str:
 
 
 def queries_name(split: SplitId) -> str:
-    """The path of a split's queries inside the dataset."""
+    """Return the path of a split's queries inside the dataset."""
     return f"{split_name(split)}/queries.parquet"
 
 
 def shard_count(images: int, size: int) -> int:
-    """How many shards hold a split: 500 images each at 224 pixels, fewer where images are larger, so that time and
-    memory stay bounded; at least four where there are images for them, so that small datasets are resumable too."""
+    """Return how many shards hold a split.
+
+    A shard has 500 images at 224 pixels and fewer where images are larger, so that its time and memory are bounded.
+    There are at least four if there are images for them, so that small datasets can be resumed, too.
+    """
     most = max(1, min(_SHARD_IMAGES, _SHARD_PIXELS // size**2))
     return max(-(-images // most), min(_FEWEST_SHARDS, images))
 
 
 def shards(configuration: Configuration, split: SplitId) -> Iterator[Shard]:
-    """A split's shards in order; their sizes differ by one image at most."""
+    """Yield a split's shards in order; their sizes differ by one image at most."""
     images = configuration.split_images(split)
     count = shard_count(images, configuration.size)
     for index in range(count):
@@ -69,7 +72,7 @@ def shards(configuration: Configuration, split: SplitId) -> Iterator[Shard]:
 
 
 def units(configuration: Configuration) -> Iterator[Unit]:
-    """Everything a dataset is made of. The queries come first: one task a split, and the longest."""
+    """Yield all files of a dataset. The queries come first: one task per split, and the longest."""
     for split in SplitId:
         yield QueryFile(split)
     for split in SplitId:
@@ -77,7 +80,7 @@ def units(configuration: Configuration) -> Iterator[Unit]:
 
 
 def split_plan(configuration: Configuration, split: SplitId) -> SplitPlan:
-    """The scenes and queries of a split.
+    """Return the scenes and queries of a split.
 
     Raises:
         ValueError: the split has too few images.
@@ -88,10 +91,10 @@ def split_plan(configuration: Configuration, split: SplitId) -> SplitPlan:
 
 
 def held_out(configuration: Configuration) -> HeldOut:
-    """The shape-colour combinations that one split alone shows."""
+    """Return the shape-colour combinations that one split alone shows."""
     return HeldOut.sample(seed=configuration.seed)
 
 
 def query_count(plan: SplitPlan) -> int:
-    """How many queries a split has: one for each image that is not a reference."""
+    """Return how many queries a split has: one for each image that is not a reference."""
     return plan.images - plan.references

@@ -1,4 +1,4 @@
-"""Pixels -> PNG, several times faster than a general encoder: one row filter for all rows, and isal's deflate.
+"""Encode PNG several times faster than a general encoder: one row filter for all rows, and isal's deflate.
 
 The *pixels* of a file are the same everywhere. Its compressed bytes may differ between CPUs, because isal picks its
 code by the instructions the CPU has.
@@ -40,7 +40,7 @@ def encode_png(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
 
 
 def _filtered(image: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Every row as its filter's number and the bytewise difference to the pixel on the left."""
+    """Return every row as its filter's number and the bytewise difference to the pixel on the left."""
     height, width = image.shape[:2]
     rows = np.ascontiguousarray(image).view(np.uint8).reshape(height, -1)
     step = rows.shape[1] // width

@@ -32,15 +32,15 @@ def open_parquet(path: Path, *, verify_pages: bool = True) -> pq.ParquetFile:
 
 @contextmanager
 def reading(root: Path, name: str) -> Iterator[None]:
-    """Turn what goes wrong in reading a data file into a DatasetError that says what to do."""
+    """Turn any failure to read a data file into a DatasetError that says what to do."""
     try:
         yield
     except FileNotFoundError:
-        raise DatasetError(f"{root / name} is missing; `css-gen verify {root} --repair` makes it again") from None
+        raise DatasetError(f"{root / name} is missing; `css-gen verify {root} --repair` renders it again") from None
     except (pa.ArrowException, OSError) as error:
         why = str(error).partition("\n")[0]
         raise DatasetError(
-            f"{root / name} cannot be read ({why}); `css-gen verify {root} --repair` makes it again"
+            f"{root / name} cannot be read ({why}); `css-gen verify {root} --repair` renders it again"
         ) from None
 
 

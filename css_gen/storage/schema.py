@@ -13,7 +13,7 @@ from css_gen.storage.manifest import generator_version
 
 FOOTER_KEY = "css-gen"
 DEPTH_STEPS = 1000
-"""Steps of the depth image in one world unit; its greatest value, 65535, also stands for all that is farther."""
+"""Steps of the depth image in one world unit; its greatest value, 65535, also means anything farther away."""
 
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
@@ -31,12 +31,12 @@ QUERY_SCHEMA = pa.schema(_QUERY_FIELDS)
 
 
 def image_columns(configuration: Configuration) -> tuple[str, ...]:
-    """The image columns of a dataset, in the order of the file."""
+    """Return the image columns of a dataset, in the order of the file."""
     return ("image_3d", "image_2d", *({"masks": "mask", "depth": "depth"}[name] for name in configuration.extras))
 
 
 def image_schema(columns: Sequence[str]) -> pa.Schema:
-    """The schema of an image shard."""
+    """Return the schema of an image shard."""
     fields: list[tuple[str, Any]] = [
         ("image_id", pa.int64()),
         ("scene", pa.string()),
@@ -47,14 +47,14 @@ def image_schema(columns: Sequence[str]) -> pa.Schema:
 
 
 def _features(fields: Sequence[tuple[str, Any]], columns: Sequence[str]) -> str:
-    """What makes Hugging Face's datasets decode the image columns of a file that it meets without its folder's card."""
+    """Return the metadata that lets Hugging Face's datasets decode image columns without the dataset card."""
     features = {name: {"dtype": str(kind), "_type": "Value"} for name, kind in fields}
     return json.dumps({"info": {"features": features | {name: {"_type": "Image"} for name in columns}}})
 
 
 @dataclass(frozen=True)
 class Footer:
-    """What a data file of a dataset says about itself; `content` is the hash of its content."""
+    """The origin of a data file, as stored in its footer; `content` is the hash of its content."""
 
     generator_version: str
     configuration: Configuration
@@ -62,10 +62,10 @@ class Footer:
 
 
 def read_footer(metadata: pq.FileMetaData) -> Footer:
-    """The footer that was written with a data file.
+    """Read the footer of a data file.
 
     Raises:
-        ValueError: it says nothing, or not in the expected form.
+        ValueError: it is missing or not in the expected form.
     """
     values = json.loads((metadata.metadata or {}).get(FOOTER_KEY.encode(), b"null"))
     if not isinstance(values, dict) or values.keys() != {"generator_version", "configuration", "content"}:

@@ -28,14 +28,14 @@ ROW_GROUP_QUERIES = 10_000
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a file: its rows and the hash of its content."""
+    """The outcome of writing a file: its number of rows and the hash of its content."""
 
     rows: int
     content: str
 
 
 def render_pixels(configuration: Configuration, split: SplitId, image_id: int, scene: Scene) -> list[NDArray[Any]]:
-    """All images of one scene, in the order of `image_columns`."""
+    """Render all images of one scene, in the order of `image_columns`."""
     nuisance = sample_nuisance(configuration.jitter, rng=stream(configuration.seed, split, Stream.NUISANCE, image_id))
     solid = render_3d(
         scene, nuisance, size=configuration.size, view=configuration.view, with_depth="depth" in configuration.extras
@@ -102,7 +102,7 @@ def write_queries(
 
 
 def query_values(query: Query, names: str) -> list[int | str | bool]:
-    """A query's row, in the order of QUERY_SCHEMA."""
+    """Return a query's row, in the order of QUERY_SCHEMA."""
     return [
         query.index,
         query.source,
@@ -117,7 +117,7 @@ def query_values(query: Query, names: str) -> list[int | str | bool]:
 
 @contextmanager
 def _writer(file: BinaryIO, schema: pa.Schema, *, raw: Sequence[str]) -> Iterator[pq.ParquetWriter]:
-    """A Parquet writer with every option named that decides the bytes. `raw` columns are compressed already."""
+    """Open a Parquet writer; every option that decides the bytes is given. `raw` columns are compressed already."""
     columns = [path for field in schema for path in _leaves(field)]
     options: dict[str, Any] = {
         "version": "2.6",

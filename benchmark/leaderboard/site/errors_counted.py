@@ -5,11 +5,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
+import numpy as np
+
 from benchmark.scoring.recall import Outcomes
 from css_gen.dataset import QueryRow
 from css_gen.scenes.factors import Cell
-from css_gen.scenes.modification import Add, Make, Modification
-from css_gen.scenes.scene import Scene, SceneObject
+from css_gen.scenes.modification import Modification
+from css_gen.scenes.modification.rewrite import Rewrite
+from css_gen.scenes.scene import Scene
+
+_UNUSED = np.random.default_rng(0)
+"""A rewrite has one target, so it draws nothing."""
 
 
 class ErrorKind(StrEnum):
@@ -44,18 +50,19 @@ class ErrorKind(StrEnum):
 def kind_of_error(source: Scene, modification: Modification, answer: Scene) -> ErrorKind:
     """The kind of an answer that is not the query's target: the first of these that holds.
 
-    "An object stays" means that the answer holds the same object (cell, size, colour and shape). The objects that the
-    edit is *about* are those that a `remove` or `make` changes; an `add` is about none of the source's.
+    "An object stays" means that the answer holds the same object (cell, size, colour and shape). A `remove`, a `make`
+    and every other rewrite has one target, and is *about* those of the source's objects that the target does not have.
+    An `add` is about none of them.
 
     1. `IGNORED`: the answer equals the source.
     2. `COMPLETION`: the answer satisfies the modification. Only an `add` that leaves something open has such answers.
     3. `SCENE`: of the source's objects that the edit is not about, fewer than half stay.
     4. `CELL`: the answer differs from the source in one cell, and is what the modification would make of the source if
        it named that cell and no other. (So is one of several objects changed, where all were meant.)
-    5. `COLLATERAL`: the edit was made. `add`: a cell that was empty holds an object that the text describes. `remove`
-       and `make`: every cell of the objects that the edit is about is as in the target.
-    6. `OBJECT`: the edit was not made. `add`: no object is new that the text describes, its cell apart. `remove` and
-       `make`: all objects that the edit is about stay.
+    5. `COLLATERAL`: the edit was made. `add`: a cell that was empty holds an object that the text describes. A rewrite:
+       every cell in which source and target differ is as in the target.
+    6. `OBJECT`: the edit was not made. `add`: no object is new that the text describes, its cell apart. A rewrite: all
+       objects that the edit is about stay.
     7. `OTHER`: anything else.
     """
     if answer == source:
@@ -63,7 +70,8 @@ def kind_of_error(source: Scene, modification: Modification, answer: Scene) -> E
     if modification.is_target(source, answer):
         return ErrorKind.COMPLETION
     before, after = frozenset(source), frozenset(answer)
-    about = frozenset() if isinstance(modification, Add) else _about(source, modification)
+    wanted = frozenset(modification.apply(source, rng=_UNUSED) if isinstance(modification, Rewrite) else source)
+    about = before - wanted
     to_stay = before - about
     if 2 * len(to_stay & after) < len(to_stay):
         return ErrorKind.SCENE
@@ -71,15 +79,14 @@ def kind_of_error(source: Scene, modification: Modification, answer: Scene) -> E
     if len(changed_cells) == 1 and _located(modification, *changed_cells).is_target(source, answer):
         return ErrorKind.CELL
     new = after - before
-    if isinstance(modification, Add):
+    if isinstance(modification, Rewrite):
+        cells = {item.cell for item in before ^ wanted}
+        was_made = all(item.cell not in cells for item in after ^ wanted)
+        was_not_made = about <= after
+    else:
         anywhere = replace(modification.selector, cell=None)
         was_made = any(modification.selector.matches(item) and item.cell in source.empty_cells for item in new)
         was_not_made = not any(map(anywhere.matches, new))
-    else:
-        cells = {item.cell for item in about}
-        wanted = frozenset(_made(modification, about)) if isinstance(modification, Make) else frozenset()
-        was_made = wanted == {item for item in after if item.cell in cells}
-        was_not_made = about <= after
     if was_made:
         return ErrorKind.COLLATERAL
     return ErrorKind.OBJECT if was_not_made else ErrorKind.OTHER
@@ -105,19 +112,6 @@ def count_errors(
                 else ErrorKind.OTHER
             ] += 1
     return {kind: counts[kind] for kind in ErrorKind}
-
-
-def _about(source: Scene, modification: Modification) -> frozenset[SceneObject]:
-    """The objects that the edit changes: of those that the words match, not the ones that are already as wanted."""
-    matched = frozenset(filter(modification.selector.matches, source))
-    return matched - frozenset(_made(modification, matched)) if isinstance(modification, Make) else matched
-
-
-def _made(modification: Make, objects: Iterable[SceneObject]) -> list[SceneObject]:
-    return [
-        replace(item, colour=modification.new_colour or item.colour, size=modification.new_size or item.size)
-        for item in objects
-    ]
 
 
 def _located(modification: Modification, cell: Cell) -> Modification:

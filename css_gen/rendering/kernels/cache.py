@@ -51,13 +51,13 @@ def take_note() -> str | None:
 
 
 class KernelCache(_NullCache):  # type: ignore[misc]
-    """The cache of one kernel, under the interface that numba's dispatchers expect of theirs."""
+    """The cache of one kernel, with the interface that numba's dispatchers expect."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._kernel = f"{function.__module__}.{function.__qualname__}"
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled kernel for a signature, or None if it has to be compiled."""
+        """Load the compiled kernel for a signature, or None if it has to be compiled."""
         target_context.refresh()
         name = self._file_name(sig, target_context.codegen())
         for folder in folders():
@@ -87,24 +87,24 @@ class KernelCache(_NullCache):  # type: ignore[misc]
         _not_kept = True
 
     def _file_name(self, signature: Any, codegen: Any) -> str:
-        """A name for each kernel, signature and kind of CPU."""
+        """Return a name for each kernel, signature and kind of CPU."""
         key = repr((self._kernel, str(signature), codegen.magic_tuple()))
         return f"{self._kernel.rpartition('.')[2]}-{hashlib.sha256(key.encode()).hexdigest()[:24]}"
 
 
 @cache
 def folders() -> tuple[Path, ...]:
-    """Where compiled kernels may be, in order: NUMBA_CACHE_DIR, beside the kernels, the user's cache folder."""
+    """List where compiled kernels may be, in order: NUMBA_CACHE_DIR, the package, the user's cache folder."""
     if not (key := _sources_key()):
         return ()
     user = _numba.misc.appdirs.AppDirs(appname="css-bench", appauthor=False).user_cache_dir
     places = [_numba.config.CACHE_DIR, Path(__file__).parent / "__pycache__", user]
-    # Without a home folder the last one is a relative path that begins with "~".
-    return tuple(Path(place) / f"kernels-{key}" for place in places if place and Path(place).is_absolute())
+    # Where there is no home folder, the last one begins with "~" still.
+    return tuple(Path(place).absolute() / f"kernels-{key}" for place in places if place and str(place)[0] != "~")
 
 
 def _sources_key() -> str | None:
-    """A hash of all kernels' source and of what compiles them; None where there is no source to go by."""
+    """Hash the source of all kernels and the compiler's versions. Return None where there is no source."""
     sources = sorted(
         (file.name, file.read_bytes())
         for file in resources.files(__package__).iterdir()
@@ -117,7 +117,7 @@ def _sources_key() -> str | None:
 
 
 def _checked(content: bytes) -> bytes:
-    """What a file holds behind its checksum."""
+    """Verify the checksum that a file begins with, and return the rest."""
     payload = content[_DIGEST_BYTES:]
     if hashlib.sha256(payload).digest() != content[:_DIGEST_BYTES]:
         raise ValueError("damaged")

@@ -45,7 +45,7 @@ def draw(image: Any, kind: int, across: float, down: float, half: float, colour:
 
 @inlined
 def _inside(kind: int, x: float, y: float, half: float) -> bool:
-    """Whether a point is in a shape around the origin; the triangle's apex is up, its base as wide as it is high."""
+    """Return whether a point is in a shape around the origin. The triangle points up and is as wide as it is high."""
     if kind == SQUARE:
         return abs(x) < half and abs(y) < half
     if kind == DISC:

@@ -60,7 +60,7 @@ def shade_floor(
     tables: Tables, corners: Any, down: float, along: float, x: float, y: float, z: float,
     even: Any, suspects: Any, margins: Any, counts: Any, blocked: Any,
 ) -> tuple[float, float, float]:  # fmt: skip
-    """Radiance of the floor at a point of a tile, `down` and `along` from its top left corner in [0, 1].
+    """Compute the radiance of the floor at a point of a tile, `down` and `along` from its top left corner in [0, 1].
 
     Args:
         even: (4,) float64, the share of each light that the point sees, where known, else UNKNOWN.

@@ -20,7 +20,7 @@ AROUND = 1
 
 @inlined
 def look_up(grid: Any, x: float, y: float) -> tuple[float, float, float]:
-    """Bilinear value of a floor map at a point; the nearest edge outside it."""
+    """Interpolate a floor map bilinearly at a point; outside it, take the nearest edge."""
     u = (x + MAP_HALF_WIDTH) * (MAP_CELLS / (2.0 * MAP_HALF_WIDTH)) - 0.5
     v = (y + MAP_HALF_WIDTH) * (MAP_CELLS / (2.0 * MAP_HALF_WIDTH)) - 0.5
     u = min(max(u, 0.0), MAP_CELLS - 1.001)

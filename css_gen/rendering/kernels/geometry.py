@@ -1,6 +1,6 @@
-"""Rays against the three solids: entry point, face, normal, and how much of a light an object hides.
+"""Intersect rays with the three solids: entry point, face, normal, and how much of a light an object hides.
 
-A solid stands on the ground z = 0, at (x, y), turned about the vertical: a cube of half edge `h`, a sphere of radius
+A solid rests on the ground z = 0 at (x, y), rotated about the vertical: a cube of half edge `h`, a sphere of radius
 `h`, a cylinder of radius and half height `h`. Everything runs compiled, in strict floating point and without
 transcendental functions, so that every CPU gets the same bits.
 
@@ -35,7 +35,7 @@ _ONE = np.float32(1)
 def enter(
     solids: Any, index: int, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
 ) -> tuple[float, int]:
-    """Where a ray from outside first meets a solid.
+    """Find where a ray from outside first meets a solid.
 
     Returns:
         Distance in units of the direction's length (MISS if it does not), and the face.
@@ -118,7 +118,7 @@ def enter(
 def normal_at(
     solids: Any, index: int, face: int, x: float, y: float, z: float, rounding: float
 ) -> tuple[float, float, float]:
-    """Unit outward normal of a face of a solid at a point on it (or near it: coverage samples are averaged).
+    """Compute the unit outward normal of a face of a solid at a point on it or near it (coverage samples are averaged).
 
     Args:
         rounding: width of the rounded edges, as a share of the half extent; 0 for sharp ones.
@@ -154,7 +154,7 @@ def normal_at(
 
 @compiled
 def curvature_at(solids: Any, index: int, face: int, x: float, y: float, z: float, rounding: float) -> float:
-    """How fast the shaded normal turns, in radians a unit of length: what a pixel's reflection is blurred by."""
+    """Compute how fast the shaded normal turns, in radians per unit of length; it blurs a pixel's reflection."""
     kind = int(solids[index, KIND])
     half = solids[index, HALF]
     if kind == SPHERE:
@@ -168,7 +168,7 @@ def curvature_at(solids: Any, index: int, face: int, x: float, y: float, z: floa
 
 @inlined
 def _lean(position: float, half: float, rounding: float) -> float:
-    """How far a normal leans towards an edge: 0 on the flat, 1 (45 degrees) on the edge itself, with its sign."""
+    """Compute how far a normal leans towards an edge, with its sign: 0 on the flat, 1 (45 degrees) on the edge."""
     beyond = abs(position) - (1.0 - rounding) * half
     if beyond <= 0.0 or rounding <= 0.0:
         return 0.0

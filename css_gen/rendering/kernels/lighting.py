@@ -1,7 +1,7 @@
-"""How much light arrives at a point: lamps and sun with soft shadows, and the backdrop's glow.
+"""Compute how much light arrives at a point: lamps and sun with soft shadows, and the backdrop's glow.
 
-A lamp is taken at its centre for its strength (it is small beside its distance) and at LIGHT_SAMPLES points for how
-much of it is hidden.
+The strength of a lamp is taken at its centre (it is small compared with its distance); how much of it is hidden is
+taken at LIGHT_SAMPLES points.
 """
 
 from math import sqrt
@@ -32,8 +32,11 @@ BACKDROP_FACES_FLOOR = 2.8
 
 @inlined
 def direction_to(lights: Any, light: int, x: float, y: float, z: float) -> tuple[float, float, float, float, float]:
-    """Unit direction from a point to a light's centre, the strength there before the receiver's cosine, and the
-    tangent of the half angle that the light spans."""
+    """Compute the unit direction from a point to a light's centre, the strength there and the light's width.
+
+    Returns:
+        Direction (x, y, z), strength before the receiver's cosine, and the tangent of the half angle of the light.
+    """
     if lights[light, IS_SUN] > 0.0:
         scale = 1.0 / SUN_DISTANCE
         dx = lights[light, PX] * scale
@@ -54,7 +57,7 @@ def direction_to(lights: Any, light: int, x: float, y: float, z: float) -> tuple
 
 @inlined
 def reach_of(solids: Any, index: int) -> float:
-    """Radius of the ball around a solid's centre that holds it."""
+    """Compute the radius of the ball around a solid's centre that holds it."""
     kind = int(solids[index, KIND])
     return float(solids[index, HALF] * (1.0 if kind == SPHERE else (1.7320509 if kind == CUBE else 1.4142137)))
 
@@ -106,7 +109,7 @@ def visible_share(
     solids: Any, lights: Any, samples: Any, light: int, x: float, y: float, z: float,
     suspects: Any, margins: Any, counts: Any, blocked: Any,
 ) -> float:  # fmt: skip
-    """Share of a light's samples that a point sees past the suspected objects, [0, 1]."""
+    """Compute the share of a light's samples that a point sees past the suspected objects, [0, 1]."""
     ax, ay, az = x, y, z
     if lights[light, IS_SUN] > 0.0:
         ax, ay, az = 0.0, 0.0, 0.0
@@ -139,7 +142,7 @@ def visible_share(
 
 @inlined
 def glow_on(tables: Tables, nx: float, ny: float, nz: float) -> float:
-    """Irradiance from the backdrop on a surface of a given normal: a broad source, low above the horizon."""
+    """Compute the irradiance from the backdrop, a broad source low above the horizon, on a surface."""
     facing = 0.886 * (nx * tables.backdrop_towards[0] + ny * tables.backdrop_towards[1]) + 0.464 * nz
     half = 0.5 + 0.5 * facing
     return float(tables.glow * half * half)
@@ -149,7 +152,7 @@ def glow_on(tables: Tables, nx: float, ny: float, nz: float) -> float:
 def open_light(
     tables: Tables, x: float, y: float, z: float, nx: float, ny: float, nz: float
 ) -> tuple[float, float, float]:
-    """Irradiance from lamps, sun and backdrop on a surface that nothing shades."""
+    """Compute the irradiance from lamps, sun and backdrop on a surface that nothing shades."""
     red, green, blue = 0.0, 0.0, 0.0
     if tables.bounce:
         red = green = blue = glow_on(tables, nx, ny, nz)
@@ -167,7 +170,7 @@ def open_light(
 def light_on_floor(
     tables: Tables, x: float, y: float, z: float, nx: float, ny: float, nz: float
 ) -> tuple[float, float, float]:
-    """Irradiance on the floor or its backdrop, which light each other the more the steeper the backdrop is."""
+    """Compute the irradiance on floor or backdrop; they light each other the more, the steeper the backdrop is."""
     red, green, blue = open_light(tables, x, y, z, nx, ny, nz)
     if tables.bounce:
         steep = BACKDROP_FACES_FLOOR * tables.glow * sqrt(max(1.0 - nz * nz, 0.0)) / (1.0 + 0.12 * z)

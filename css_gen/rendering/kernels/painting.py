@@ -58,7 +58,7 @@ def paint_open_floor(
 
 @compiled
 def _is_open(work: Work, top: int, bottom: int, left: int, right: int) -> bool:
-    """Whether a block shows nothing but floor without shadows."""
+    """Return whether a block shows nothing but floor without shadows."""
     surface, edge = work.surface, work.edge
     covered = False
     for row in range(top, bottom):
@@ -108,7 +108,7 @@ def paint_block(
                 objects = objects_near(work.surface, row, column, work.near)
                 kinds = cover(tables, camera, work.screen, row, column, work.near, objects, work.found, work.hits)
                 if kinds > 1:
-                    # The floor that shows beside an object lies elsewhere than under the pixel's centre.
+                    # The floor that shows next to an object is not the floor under the pixel's centre.
                     seen = work.unknown
             red, green, blue = 0.0, 0.0, 0.0
             for kind in range(kinds):
@@ -131,7 +131,7 @@ def paint_block(
 def _shade(
     tables: Tables, camera: Any, work: Work, surface: int, x: float, y: float, z: float, pixel: float
 ) -> tuple[float, float, float]:
-    """Radiance of an object's face at a point. `pixel` is the distance over the image's size."""
+    """Compute the radiance of an object's face at a point. `pixel` is the distance over the image's size."""
     solids = tables.solids
     index = (surface - 1) // FACES
     face = (surface - 1) % FACES

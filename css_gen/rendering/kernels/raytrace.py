@@ -1,4 +1,4 @@
-"""Tables of a scene on its stage -> pixels, mask and depth.
+"""Render the tables of a scene on its stage into pixels, mask and depth.
 
 What makes it fast: objects are looked for only inside their bounds on the screen; a pixel whose neighbours all show
 its own surface is shaded once, and any other once a surface, weighted by the share of 16 samples that each surface

@@ -35,7 +35,7 @@ METAL_BLUR_RAYS = 8
 
 @inlined
 def fresnel(cosine: float, straight: float) -> float:
-    """Reflectance at an angle of incidence given by its cosine, `straight` at normal incidence (Schlick 1994)."""
+    """Compute the reflectance at an angle of incidence (its cosine); `straight` at normal incidence (Schlick 1994)."""
     rest = 1.0 - cosine
     square = rest * rest
     return straight + (1.0 - straight) * square * square * rest
@@ -43,7 +43,7 @@ def fresnel(cosine: float, straight: float) -> float:
 
 @inlined
 def gloss(nl: float, nv: float, nh_square: float, roughness: float, lamp: float) -> float:
-    """GGX times the receiver's cosine, for a lamp that spans `lamp` (the tangent of its half angle).
+    """Compute GGX times the receiver's cosine for a lamp that spans `lamp` (the tangent of its half angle).
 
     The lamp's width is taken as roughness more, and masking in Schlick's form: no square root is needed.
     """
@@ -59,7 +59,7 @@ def gloss(nl: float, nv: float, nh_square: float, roughness: float, lamp: float)
 def floor_hit(
     tables: Tables, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float
 ) -> tuple[float, float, float, float]:
-    """Distance to the floor or its backdrop along a ray from above, and the unit normal there."""
+    """Compute the distance to the floor or its backdrop along a ray from above, and the unit normal there."""
     distance = -oz / dz if dz < 0.0 else MISS
     profile = tables.backdrop
     if profile.shape[0] < 2:
@@ -89,7 +89,7 @@ def floor_hit(
 def reflected(
     tables: Tables, skip: int, x: float, y: float, z: float, dx: float, dy: float, dz: float
 ) -> tuple[float, float, float]:
-    """Radiance that a reflected ray sees: another object, without shadows, or the floor or backdrop, or darkness."""
+    """Compute the radiance that a reflected ray meets: an object (without shadows), floor, backdrop or darkness."""
     nearest, hit, hit_face = MISS, -1, 0
     for index in range(tables.solids.shape[0]):
         if index != skip:
@@ -128,7 +128,7 @@ def shade_object(
     vx: float, vy: float, vz: float, blur: float,
     suspects: Any, margins: Any, counts: Any, blocked: Any,
 ) -> tuple[float, float, float]:  # fmt: skip
-    """Radiance of a point on an object with unit normal n towards a viewer in unit direction v.
+    """Compute the radiance of a point on an object with unit normal n towards a viewer in unit direction v.
 
     Args:
         blur: how far the normal turns across half a pixel, in radians; it blurs a lamp's image in metal.
@@ -217,7 +217,7 @@ def shade_object(
 
 @inlined
 def _around(rx: float, ry: float, rz: float, ray: int) -> tuple[float, float, float]:
-    """One of METAL_BLUR_RAYS unit directions that spread about a mirror direction as the blurred coat does."""
+    """Return one of METAL_BLUR_RAYS unit directions that spread about a mirror direction as the blurred coat does."""
     # Two rings; the offsets are tangents for GGX of roughness 0.2, doubled from half vector to reflected ray.
     ring = 0.18 if ray % 2 == 0 else 0.45
     turn_x = (1.0, 0.70710678, 0.0, -0.70710678, -1.0, -0.70710678, 0.0, 0.70710678)[ray]

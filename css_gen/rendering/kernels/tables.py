@@ -1,4 +1,4 @@
-"""What the kernels know of a scene on its stage: solids, lights as sixteen points each, and maps of the floor."""
+"""Tables of a scene on its stage, as the kernels take them: solids, lights of sixteen points each, floor maps."""
 
 from math import sqrt
 from typing import Any, NamedTuple
@@ -75,7 +75,7 @@ def lay_frame(position: tuple[float, float, float], aim: tuple[float, float, flo
 
 @inlined
 def _spot(sample: int) -> tuple[float, float]:
-    """One of sixteen rooks in (-1, 1) x (-1, 1): an edge of any slope uncovers a light in sixteen steps."""
+    """Return one of sixteen rooks in (-1, 1) x (-1, 1): an edge of any slope uncovers a light in sixteen steps."""
     mirrored = (sample & 1) << 3 | (sample & 2) << 1 | (sample & 4) >> 1 | (sample & 8) >> 3
     return (sample + 0.5) / 8.0 - 1.0, (mirrored + 0.5) / 8.0 - 1.0
 

@@ -1,4 +1,4 @@
-"""Which surface each pixel shows: the screen, the objects' bounds on it, and coverage samples where surfaces meet."""
+"""Find the surface that each pixel shows: the screen, bounds of objects on it, coverage samples where surfaces meet."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def find_bounds(tables: Tables, camera: Any, size: int, bounds: Any) -> None:
 
 @inlined
 def ray(screen: Any, column: float, row: float) -> tuple[float, float, float]:
-    """Direction through a point of the screen, in pixels; one unit of it is one unit of depth."""
+    """Compute the direction through a point of the screen, in pixels; one unit of it is one unit of depth."""
     return (
         screen[0] + column * screen[3] + row * screen[6],
         screen[1] + column * screen[4] + row * screen[7],
@@ -66,7 +66,7 @@ def lay_screen(camera: Any, size: int, screen: Any) -> None:
 
 @compiled
 def draw_surfaces(tables: Tables, camera: Any, screen: Any, bounds: Any, surface: Any, depth: Any) -> None:
-    """The surface at each pixel's centre, FLOOR or 1 + FACES * object + face, and its depth (MISS for the floor)."""
+    """Find the surface at each pixel's centre (FLOOR, or 1 + FACES * object + face) and its depth (MISS for floor)."""
     surface[:] = FLOOR
     depth[:] = MISS
     for index in range(tables.solids.shape[0]):
@@ -123,7 +123,7 @@ def _sample(
     tables: Tables, ox: float, oy: float, oz: float, screen: Any, row: int, column: int, sample: int,
     near: Any, objects: int,
 ) -> tuple[int, float, float, float, float]:  # fmt: skip
-    """What one coverage sample of a pixel shows: the surface, its distance (MISS for the floor), and the direction."""
+    """Find what a coverage sample of a pixel shows: surface, distance (MISS for the floor) and direction."""
     # Sixteen rooks: every row and column of a 16 x 16 grid is hit once, so edges of any slope have 16 steps.
     mirrored = (sample & 1) << 3 | (sample & 2) << 1 | (sample & 4) >> 1 | (sample & 8) >> 3
     dx, dy, dz = ray(screen, column + (sample + 0.5) / COVERAGE, row + (mirrored + 0.5) / COVERAGE)
@@ -140,7 +140,7 @@ def _sample(
 def cover(
     tables: Tables, camera: Any, screen: Any, row: int, column: int, near: Any, objects: int, found: Any, hits: Any
 ) -> int:
-    """Which surfaces a pixel's coverage samples show, each with the mean of its points and its share.
+    """Find the surfaces that a pixel's coverage samples show, each with the mean of its points and its share.
 
     Args:
         near: the objects to look for: those that the pixel and its neighbours show.
@@ -151,7 +151,7 @@ def cover(
         How many surfaces; beyond MOST_SURFACES a sample joins the first, which no scene on the grid reaches.
     """
     ox, oy, oz = camera[0], camera[1], camera[2]
-    # Most pixels beside an edge are not crossed by it: the four outermost samples tell.
+    # Most pixels next to an edge are not crossed by it; the four outermost samples show that.
     crossed = False
     for sample in (0, 3, 12, 15):
         here, _, _, _, _ = _sample(tables, ox, oy, oz, screen, row, column, sample, near, objects)

@@ -5,7 +5,7 @@
     make [cell] [size] [colour] shape|object new-colour|new-size
 
 This is the grammar of CSS in Vo et al., "Composing Text and Image for Image Retrieval" (CVPR 2019). A text and a
-modification stand for each other one to one, in the flat names of the original as in the solid ones.
+modification correspond one to one, in the flat names of the original and in the solid ones.
 
 Every file in this folder is imported, and a class with `@register` is all that another modification takes. How often a
 dataset asks for each kind is in `sampling`.
@@ -33,7 +33,7 @@ KINDS = tuple(sorted(kind for each in types.values() for kind in each.kinds))
 
 
 def type_of(kind: str) -> type[Modification]:
-    """The type of modification that does one of KINDS.
+    """Return the type of modification that does one of KINDS.
 
     Raises:
         ValueError: there is no such kind.
@@ -45,7 +45,7 @@ def type_of(kind: str) -> type[Modification]:
 
 
 def parse(text: str) -> Modification:
-    """The modification that a text stands for, in flat or solid names: `parse(m.text_with(names)) == m`.
+    """Return the modification of a text, in flat or solid names: `parse(m.text_with(names)) == m`.
 
     Raises:
         ValueError: the text is not exactly what some modification's `text_with` writes.
@@ -59,7 +59,7 @@ def parse(text: str) -> Modification:
 
 
 def from_json(text: str) -> Modification:
-    """The modification that `to_json` wrote.
+    """Return the modification that `to_json` wrote.
 
     Raises:
         ValueError: the text is not a JSON object with exactly the keys that `to_json` writes, or a value is unknown.

@@ -40,7 +40,7 @@ class Add(Modification):
         if not cells:
             raise ValueError(f"'{self.text}' does not apply: {self.selector.cell or 'every cell'} is taken")
         if not pairs:
-            raise ValueError(f"'{self.text}' does not apply: none of the allowed shapes and colours is meant")
+            raise ValueError(f"'{self.text}' does not apply: no allowed combination of shape and colour fits")
         shape, colour = one_of(pairs, rng)
         return Scene((*scene.objects, SceneObject(one_of(cells, rng), one_of(sizes, rng), colour, shape)))
 
@@ -58,7 +58,7 @@ class Add(Modification):
         return self.selector.cell not in (None, *scene.empty_cells) or not scene.empty_cells
 
     def needs(self, combinations: Sequence[Combination]) -> Needs:
-        """An empty cell. Room for an object whose cell is left open is taken for granted: a reference is never full."""
+        """Require that the cell is empty, if one is named; otherwise there is room, since no reference is full."""
         del combinations
         return Needs(EVERY_OBJECT, having(self.selector.cell))
 
@@ -78,7 +78,7 @@ class Add(Modification):
     def _open(
         self, scene: Scene, combinations: Sequence[Combination]
     ) -> tuple[Sequence[Cell], Sequence[Size], Sequence[Combination]]:
-        """The cells, sizes and combinations that the new object may have."""
+        """Return the cells, sizes and combinations that the new object may have."""
         wanted = self.selector
         cells = [cell for cell in scene.empty_cells if wanted.cell in (None, cell)]
         sizes = [wanted.size] if wanted.size else list(Size)

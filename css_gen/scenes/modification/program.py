@@ -1,4 +1,4 @@
-"""What every modification can do, and the registry of their types."""
+"""The base class of modifications and the registry of their types."""
 
 import json
 import re
@@ -55,7 +55,7 @@ class Modification(ABC):
 
     @abstractmethod
     def text_with(self, names: str) -> str:
-        """The words with rectangle, circle, triangle (names is "2d") or cube, sphere, cylinder ("3d").
+        """Return the words with rectangle, circle, triangle (names is "2d") or cube, sphere, cylinder ("3d").
 
         Raises:
             ValueError: names is neither.
@@ -65,7 +65,7 @@ class Modification(ABC):
     def apply(
         self, scene: Scene, *, rng: np.random.Generator, combinations: Sequence[Combination] = COMBINATIONS
     ) -> Scene:
-        """The target: one of `targets`, drawn uniformly where several combinations out of `combinations` are right.
+        """Return the target. Where there are several, draw one uniformly whose new shape and colour are allowed.
 
         Raises:
             ValueError: the modification does not apply to this scene.
@@ -73,19 +73,19 @@ class Modification(ABC):
 
     @abstractmethod
     def targets(self, scene: Scene) -> frozenset[str]:
-        """The keys of all scenes that are right answers; none where the modification does not apply."""
+        """Return the keys of all scenes that are right answers; none where the modification does not apply."""
 
     @abstractmethod
     def is_target(self, scene: Scene, target: Scene) -> bool:
-        """Whether the target's key is in `targets(scene)`, without listing them."""
+        """Return whether the target's key is in `targets(scene)`, without listing them."""
 
     @abstractmethod
     def is_no_op(self, scene: Scene) -> bool:
-        """Whether no answer differs from the scene; also where the modification does not apply."""
+        """Return whether no answer differs from the scene; also where the modification does not apply."""
 
     @abstractmethod
     def needs(self, combinations: Sequence[Combination]) -> Needs:
-        """What a scene needs for the modification to change it into a scene of these combinations."""
+        """Return what a scene needs so that the modification changes it into a scene of these combinations."""
 
     @classmethod
     def lender(cls, scene: Scene, combinations: Sequence[Combination], *, rng: np.random.Generator) -> SceneObject:
@@ -102,18 +102,18 @@ class Modification(ABC):
         """Draw a modification of one of `kinds` with a selector that names attributes of the lender."""
 
     def to_json(self) -> str:
-        """One line of JSON: the type and every attribute, null where it is open."""
+        """Return one line of JSON: the type and every attribute, null where it is open."""
         attributes = {field.name: getattr(self.selector, field.name) for field in fields(Selector)}
         parameters = {name: getattr(self, name) for name in self.parameters}
         return json.dumps({"type": _verb(type(self))} | attributes | parameters)
 
     def with_selector(self, selector: Selector) -> Self:
-        """The same modification of other objects."""
+        """Return the same modification of other objects."""
         return replace(self, selector=selector)  # type: ignore[type-var]  # every type is a dataclass
 
     @classmethod
     def build(cls, words: dict[str, str | None]) -> Self:
-        """The modification with these attributes of selector and parameters; None leaves one open.
+        """Return the modification with these attributes of selector and parameters; None leaves one open.
 
         Raises:
             ValueError: a word is unknown, or they do not make a modification.
@@ -121,7 +121,7 @@ class Modification(ABC):
         factors = SELECTOR_FACTORS | cls.parameters
         given: dict[str, Any] = {name: factors[name](word) for name, word in words.items() if word is not None}
         parameters = {name: given.pop(name) for name in cls.parameters if name in given}
-        return cls(Selector(**given), **parameters)  # type: ignore[call-arg]  # every type is a dataclass with a selector
+        return cls(Selector(**given), **parameters)  # type: ignore[call-arg]  # they are dataclasses
 
 
 def register(cls: Type) -> Type:

@@ -15,7 +15,7 @@ class Rewrite(Modification):
 
     @abstractmethod
     def _rewrite(self, scene: Scene) -> Scene:
-        """The scene with every matching object changed; itself where nothing matches."""
+        """Return the scene with every matching object changed; itself where nothing matches."""
 
     def _applies(self, scene: Scene) -> bool:
         return any(map(self.selector.matches, scene))

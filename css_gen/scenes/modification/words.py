@@ -1,4 +1,4 @@
-"""Words of the modification texts: what a grammar is put together from, and how a selector is said."""
+"""Building blocks of the modification texts: patterns for their grammar and words for a selector."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ SHAPE_WORDS = {shape_word(shape, names): shape for names in ("2d", "3d") for sha
 
 
 def one_of_words(vocabulary: Iterable[str]) -> str:
-    """A pattern for any of these words."""
+    """Return a pattern for any of these words."""
     return "|".join(vocabulary)
 
 
@@ -25,6 +25,6 @@ PLACE = f"(?P<cell>{one_of_words(Cell)})"
 
 
 def located_noun(selector: Selector, names: str) -> str:
-    """Cell, size, colour and shape in words, such as "top-left small gray object"."""
+    """Return cell, size, colour and shape in words, such as "top-left small gray object"."""
     place = f"{selector.cell} " if selector.cell else ""
     return f"{place}{selector.noun(names)}"

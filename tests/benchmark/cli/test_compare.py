@@ -7,23 +7,28 @@ from click.testing import CliRunner, Result
 
 from benchmark.cli.main import main
 from benchmark.leaderboard.comparison import compare
+from benchmark.recipe.changes import override
+from benchmark.recipe.presets import PRESETS
 from benchmark.records.store import save_record
 from tests.benchmark.made_up import make_outcomes, make_record
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """Strong and weak differ on `quick`, which both have; `longer` has strong and another one."""
+    """Strong and weak differ on `quick`, which both have; `cpu-long` has strong and another one."""
     for composer, preset, hit_rate, seeds in (
         ("strong", "quick", 0.9, (0, 1)),
         ("weak", "quick", 0.3, (0,)),
-        ("strong", "longer", 0.9, (0,)),
-        ("third", "longer", 0.5, (0,)),
+        ("strong", "cpu-long", 0.9, (0,)),
+        ("third", "cpu-long", 0.5, (0,)),
+        ("weak", "quick, training.steps=9", 0.1, (0,)),
     ):
         for seed in seeds:
             outcomes = make_outcomes(hit_rate=hit_rate, seed=seed)
-            seen = 99_999 if preset == "longer" else 25_600
-            record = make_record(outcomes, composer=composer, preset=preset, seed=seed, queries_seen=seen)
+            seen = 99_999 if preset == "cpu-long" else 25_600
+            name, *changes = preset.split(", ")
+            recipe = override(PRESETS[name], changes)
+            record = make_record(outcomes, composer=composer, recipe=recipe, seed=seed, queries_seen=seen)
             save_record(record, outcomes, tmp_path / "records")
     return tmp_path
 
@@ -57,14 +62,38 @@ def test_swapped_it_prints_the_opposite(out: Path) -> None:
 
 
 def test_without_a_preset_it_takes_the_board_that_has_both(out: Path) -> None:
-    assert "preset longer" in " ".join(tirg_bench("compare", "strong", "third", "--out", out).stdout.split())
+    assert "preset cpu-long" in " ".join(tirg_bench("compare", "strong", "third", "--out", out).stdout.split())
+
+
+CHANGED = override(PRESETS["quick"], ["training.steps=9"])
+
+
+@pytest.mark.parametrize(
+    "recipe", ["quick, training.steps=9", "quick,  training.steps=9", CHANGED.hash[:8], CHANGED.hash]
+)
+def test_two_recipes_of_one_composer_are_compared(recipe: str, out: Path) -> None:
+    result = tirg_bench("compare", "weak@quick", f"weak@{recipe}", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    said = " ".join(result.stdout.split())
+    assert "weak with quick (seeds 0) minus weak with quick, training.steps=9 (seeds 0) on css: Recall@1" in said
+    expected = compare([make_outcomes(hit_rate=0.3)], [make_outcomes(hit_rate=0.1)], seed=0)["all"]
+    line = next(line for line in result.stdout.splitlines() if line.strip().startswith("all")).split()
+    assert line[2] == f"{expected.points:+.1f}"
+
+
+def test_two_composers_with_recipes_of_their_own_are_compared(out: Path) -> None:
+    result = tirg_bench("compare", "third@cpu-long", "weak@quick", "--out", out)
+    assert "third with cpu-long (seeds 0) minus weak with quick (seeds 0)" in " ".join(result.stdout.split())
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [
         (["strong", "wek"], 2, "unknown composer 'wek': did you mean weak?"),
-        (["strong", "strong"], 2, "name two composers"),
+        (["strong", "strong"], 2, "name two composers, or two recipes"),
+        (["weak@quick", "weak@quick"], 2, "A and B are both weak@quick"),
+        (["weak@quik", "weak@quick"], 2, "unknown recipe 'quik': did you mean quick"),
+        (["weak@quick", "weak@cpu-long"], 1, "weak has no records with recipe cpu-long on css; run it"),
         (["strong", "weak", "--dataset", "cs"], 2, "unknown dataset 'cs': did you mean css?"),
         (["strong", "weak", "--preset", "quik"], 2, "unknown preset 'quik': did you mean quick?"),
         (["strong", "third", "--preset", "quick"], 1, "the same recipe and data on css with preset quick"),
@@ -79,9 +108,9 @@ def test_what_cannot_be_compared_is_said_in_one_line(out: Path, arguments: list[
 
 
 def test_a_record_that_was_edited_is_named(out: Path) -> None:
-    path = out / "records" / "css" / "third" / "longer-s0.json"
+    (path,) = (out / "records" / "css" / "third").glob("*.json")
     path.write_text(path.read_text().replace("TIRG", "BEST"))
     result = tirg_bench("compare", "strong", "weak", "--out", out)
     assert result.exit_code == 1
-    assert "longer-s0.json: was edited" in result.stderr
+    assert f"{path.name}: was edited" in result.stderr
     assert "<0.001" in result.stdout

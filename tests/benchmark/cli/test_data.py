@@ -124,7 +124,7 @@ def fault_truncated(root: Path) -> str:
 
 def fault_outside(root: Path) -> str:
     (root / "labels" / "x_train_detect_all.txt").write_text("../../secret.jpeg\t1\tsmall red cube\n")
-    return "../../secret.jpeg: lies outside the folder"
+    return "../../secret.jpeg: is outside the folder"
 
 
 def fault_unknown_query(root: Path) -> str:

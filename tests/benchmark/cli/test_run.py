@@ -14,6 +14,7 @@ import models
 from benchmark import tasks as datasets
 from benchmark.cli.main import main
 from benchmark.errors import BenchmarkError
+from benchmark.recipe.identity import Run
 from benchmark.recipe.presets import preset_names
 from benchmark.recipe.schema import Recipe
 from benchmark.runs import grid as runner
@@ -63,12 +64,12 @@ def test_run_leaves_records_tables_and_curves(tirg_bench: TirgBench, css_root: P
     assert result.exit_code == 0, result.output
     records = sorted(Path("leaderboards/records").rglob("*.json"))
     assert [record.parent.name for record in records] == ["concat", "concat", "tirg", "tirg"]
-    assert [record.stem[-2:] for record in records] == ["s0", "s1"] * 2
+    assert sorted(record.stem.split("-")[-2] for record in records) == ["s0", "s0", "s1", "s1"]
     page = Path("leaderboards/css.md").read_text()
     assert "TIRG" in page
     assert len(Path("leaderboards/css.csv").read_text().splitlines()) >= 3
     assert "TIRG" in result.stdout
-    assert "the tables lie in leaderboards" in result.stdout
+    assert "the tables are in leaderboards" in result.stdout
     assert len(list(Path("runs/css/tirg").rglob("events.*"))) == 2
     assert len(list(Path("runs").rglob("model.safetensors"))) == 4
     again = tirg_bench(*arguments, *TINY)
@@ -80,11 +81,11 @@ def test_run_leaves_records_tables_and_curves(tirg_bench: TirgBench, css_root: P
 def test_run_all_is_every_composer_on_every_dataset(
     tirg_bench: TirgBench, places: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[runner.Run] = []
-    monkeypatch.setattr(runner, "run_all", lambda runs, _: asked.extend(runs) or ())
+    asked: list[Run] = []
+    monkeypatch.setattr(runner, "run_all", lambda planned, _: asked.extend(planned.runs) or ())
     given = [f"--data={name}={root}" for name, root in places.items()]
     assert tirg_bench("run", "--all", "--seed=5", *given).exit_code == 0
-    assert {(run.composer, run.dataset, run.seed) for run in asked} == {
+    assert {(run.composer, run.task, run.seed) for run in asked} == {
         (composer, dataset, 5) for composer in models.names() for dataset in datasets.names()
     }
 
@@ -128,7 +129,7 @@ def test_a_failure_is_on_the_final_table_and_the_code_is_1(
 ) -> None:
     real = runner.make_record
 
-    def failing(run: runner.Run, *others: object) -> object:
+    def failing(run: Run, *others: object) -> object:
         if run.composer == "film":
             raise BenchmarkError("the loss of step 2 is not finite")
         return real(run, *others)  # type: ignore[arg-type]
@@ -163,10 +164,13 @@ class Breaking(models.Composer):
 
 
 FAULTS: dict[str, tuple[Exception | float, str]] = {
-    "diverging": (math.nan, "the loss of step 3 is not finite: training of diverging on css stopped; the last checkpo"),
+    "diverging": (
+        math.nan,
+        "the loss of step 3 is not finite: training of diverging on css, seed 0 stopped; ",
+    ),
     "greedy": (
         torch.OutOfMemoryError("CUDA out of memory"),
-        "out of memory at step 3 of greedy on css: lower training",
+        "out of memory at step 3 of greedy on css, seed 0: lower training",
     ),
     "faulty": (IndexError("no such cell"), "IndexError: no such cell"),
 }
@@ -250,6 +254,19 @@ def test_list_says_what_can_be_set_and_where_data_is_absent(tirg_bench: TirgBenc
         (["run", "--composer=tirg", "--seeds=0"], 2, "'--seeds'"),
         (["run", "--composer=tirg", "--seeds=1,1"], 2, "'--seeds'"),
         (["run", "--composer=tirg", "--seeds=a"], 2, "'--seeds'"),
+        (["run", "--composer=tirg", "--seeds=²"], 2, "'²' is neither a number of seeds nor a list"),
+        (["run", "--composer=tirg", "--seeds=٣"], 2, "is neither a number of seeds nor a list"),
+        (["run", "--composer=tirg", "--seeds=1000000000"], 2, "expected at most 1,000 seeds"),
+        (["run", "--composer=tirg", "--seeds=99999999999999999999"], 2, "neither a number of seeds nor a list"),
+        (["run", "--composer=tirg", "--seeds=0,4294967296"], 2, "expected seeds of at most 4294967295"),
+        (["run", "--composer=tirg", "--seed=4294967296"], 2, "'--seed'"),
+        (["run", "--composer=tirg", "--threads=0"], 2, "'--threads'"),
+        (["run", "--composer=tirg", "--batch-size=0"], 2, "'--batch-size'"),
+        (["run", "--composer=tirg", "--validate-every=-1"], 2, "'--validate-every'"),
+        (["run", "--composer=tirg", "--set=training.repeats=5"], 2, "there is only 1 different group of 128"),
+        (["run", "--composer=tirg", "--set=training.optimiser=adam", "--data=css=x"], 2, "did you mean 'adamw'?"),
+        (["run", "--composer=mine.py"], 2, "a local file is not part of the leaderboards; name a folder"),
+        (["run", "--composer=mine.py", "--out=elsewhere"], 2, "mine.py: expected a Python file"),
         (["run", "--composer=tirg", "--seeds=2", "--seed=1"], 2, "--seed and --seeds exclude each other"),
         (["run", "--composer=tirg", "--data=css"], 2, "is not NAME=PATH"),
         (["run", "--composer=tirg", "--data=cs=x"], 2, "--data: unknown dataset 'cs': did you mean css"),

@@ -4,13 +4,14 @@ import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
 
 import benchmark
 from benchmark.cli.main import main
-from benchmark.recipe import config
+from benchmark.recipe import presets
 from benchmark.recipe.schema import Recipe
 from benchmark.submissions import sandbox
 from benchmark.submissions.sandbox import SandboxTier
@@ -26,9 +27,8 @@ def tirg_bench(tmp_path: Path, css_root: Path, tiny_config: Recipe, monkeypatch:
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
     Path("data/css").symlink_to(css_root)
-    recipe = tiny_config.model_copy(update={"preset": "tiny"})
-    monkeypatch.setattr(config, "_PRESETS", {**config._PRESETS, "tiny": recipe})
-    monkeypatch.setattr(config, "default_preset", lambda device: "tiny")  # noqa: ARG005
+    monkeypatch.setattr(presets, "PRESETS", {**presets.PRESETS, "tiny": tiny_config})
+    monkeypatch.setattr(presets, "default_preset", lambda device: "tiny")  # noqa: ARG005
     monkeypatch.setattr(sandbox, "best_tier", lambda: SandboxTier.PROCESS)
 
     def run(*arguments: object) -> Result:
@@ -51,7 +51,7 @@ def test_new_writes_a_short_composer_that_passes(tirg_bench: TirgBench) -> None:
     assert "keeps the contract; next: tirg-bench submit 'Gated-Residual 2.py'" in checked.stdout
     again = tirg_bench("new", "Gated-Residual 2.py")
     assert again.exit_code == 2
-    assert "is there already" in again.stderr
+    assert "already exists" in again.stderr
 
 
 @pytest.mark.parametrize("name", ["composer.txt", "7up.py", "___.py"])
@@ -74,7 +74,7 @@ def test_check_says_what_fails(tirg_bench: TirgBench) -> None:
     assert result.exit_code == 1
     assert "FAILS  a row depends on its own query alone" in result.stdout
     assert "expected the same output for a query whatever else is in its batch" in result.stdout
-    assert "mine.py: 1 of the contract's points does not hold" in result.stderr
+    assert "mine.py: does not keep 1 of the contract's points" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,8 @@ def test_check_says_what_fails(tirg_bench: TirgBench) -> None:
             "mine.py cannot be written to",
         ),
         (["submit", "mine.py", "--author=A", "--url=https://x.org", "--dataset=mit-states"], 2, "there is no folder"),
-        (["new", "tirg.py"], 2, "tirg.py: tirg is a composer of ours; choose another name"),
+        (["submit", "mine.py", "--author=A", "--url=https://x.org", "--compile"], 2, "submitted code may not start"),
+        (["new", "tirg.py"], 2, "tirg.py: models/ has a composer called tirg; choose another name"),
         (["check", "absent.py"], 2, "there is no such file"),
         (["check", "mine.py:Yours"], 1, "mine.py: no composer Yours is defined in it; its composers: Mine"),
         (["check", "--sandbox=bubblewrap", "mine.py"], 2, "bwrap is not installed"),
@@ -111,6 +112,22 @@ def test_bad_input_ends_in_one_line(arguments: list[str], code: int, expected: s
     assert not Path("leaderboards/records/css").exists()
 
 
+def test_rows_that_are_left_out_are_a_failure(tirg_bench: TirgBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with `run`: the tables are written, and the exit code says that they are not complete."""
+    damaged = Path("leaderboards/records/css/tirg/tiny-00000000-s0-00000000.json")
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("{}")
+    Path("mine.py").write_text(source())
+    entry = SimpleNamespace(card=SimpleNamespace(name="mine"))
+    monkeypatch.setattr("benchmark.submissions.submit.check_first", lambda request, hear: entry)  # noqa: ARG005
+    monkeypatch.setattr("benchmark.submissions.submit.submit", lambda request, entry: [])  # noqa: ARG005
+    submitted = tirg_bench("submit", "mine.py", "--author=A", "--url=https://x.org", "--dataset=css")
+    assert f"left out: {damaged}" in submitted.stderr
+    assert submitted.exit_code == 1, submitted.output
+    damaged.unlink()
+    assert tirg_bench("submit", "mine.py", "--author=A", "--url=https://x.org", "--dataset=css").exit_code == 0
+
+
 def five_steps() -> list[str]:
     """The commands of CONTRIBUTING's section, in its order."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
@@ -120,18 +137,19 @@ def five_steps() -> list[str]:
 
 
 def test_the_five_steps_of_contributing_work(tirg_bench: TirgBench) -> None:
-    commands = [command.replace("*", "tiny-s0") for command in five_steps()]
+    commands = five_steps()
     assert {shlex.split(command)[1] for command in commands} == {"new", "check", "submit", "compare", "verify"}
     ran = tirg_bench("run", "--composer=tirg", "--composer=text_only", "--dataset=css", "--preset=tiny")
     assert ran.exit_code == 0, ran.output
     said = {}
     for command in commands:
-        result = tirg_bench(*shlex.split(command)[1:])
+        words = [path for word in shlex.split(command)[1:] for path in sorted(Path().glob(word)) or [word]]
+        result = tirg_bench(*words)
         assert result.exit_code == 0, f"{command}\n{result.output}"
         said[shlex.split(command)[1]] = result.stdout
     row = re.search(r"css, tiny: My composer is (\d) of 3: R@1 \S+, R@5 \S+, R@10 \S+, R@50 \S+, group", said["submit"])
     assert row, said["submit"]
-    neighbours = re.findall(r"  [+-][\d.]+ to (.+) \((\d)\), 95% interval \S+ to \S+, p \S+", said["submit"])
+    neighbours = re.findall(r"  [+-][\d.]+ compared with (.+) \((\d)\), 95% interval \S+ to \S+, p \S+", said["submit"])
     place = int(row[1])
     assert [int(number) for _, number in neighbours] == [each for each in (place - 1, place + 1) if 1 <= each <= 3]
     assert ": re-scored" in said["verify"]

@@ -10,9 +10,11 @@ from click.testing import CliRunner, Result
 
 from benchmark.cli.main import main
 from benchmark.leaderboard.statistics import seed_spread
+from benchmark.recipe.presets import PRESETS
 from benchmark.records.outcomes_file import encode
-from benchmark.records.schema import configuration_hash, sha256
+from benchmark.records.schema import sha256
 from benchmark.records.store import RunRecord, StoredFile, load_outcomes, load_record, read_stored, save_record
+from benchmark.records.tier import Tier
 from benchmark.verification.retraining import _others_on_the_board
 from tests.benchmark.made_up import make_outcomes, make_record
 from tests.benchmark.tiny import TINY
@@ -56,7 +58,9 @@ def the_model(composer: str = "tirg") -> Path:
 
 def rewritten(record: RunRecord, path: Path, **changes: object) -> None:
     """Store a changed record with a checksum that fits."""
-    save_record(record.model_copy(update=changes), load_outcomes(path, record), Path("leaderboards/records"))
+    save_record(
+        record.model_copy(update=changes), load_outcomes(path, record), Path("leaderboards/records"), replace=True
+    )
 
 
 def test_a_sound_run_is_scored_again(verify: Verify) -> None:
@@ -73,10 +77,10 @@ def test_without_checkpoint_or_dataset_it_stays_self_reported(verify: Verify, tm
     the_model("concat").unlink()
     result = verify()
     assert result.exit_code == 0
-    assert f"{the_record('concat')}: self-reported: no checkpoint at hand" in result.stdout
+    assert f"{the_record('concat')}: self-reported: no checkpoint (runs" in result.stdout
     elsewhere = verify(f"--data=css={tmp_path / 'nowhere'}", the_record())
     assert elsewhere.exit_code == 0
-    assert "self-reported: the dataset is not at hand" in elsewhere.stdout
+    assert "self-reported: there is no dataset in" in elsewhere.stdout
 
 
 def test_quick_scores_nothing_again(verify: Verify) -> None:
@@ -109,7 +113,7 @@ def invent_the_ranks() -> None:
     """Every query answered: numbers, ranks and hashes agree, only the checkpoint does not."""
     from dataclasses import replace
 
-    from benchmark.scoring.recall import metrics_of
+    from benchmark.scoring.metrics import metrics_of
 
     path = the_record()
     record = load_record(path)
@@ -117,7 +121,7 @@ def invent_the_ranks() -> None:
     invented = replace(outcomes, ranks=outcomes.ranks * 0 + 1)
     ranks = StoredFile(path=record.ranks.path, sha256=sha256(encode(invented)))
     changed = record.model_copy(update={"metrics": metrics_of(invented), "ranks": ranks})
-    save_record(changed, invented, Path("leaderboards/records"))
+    save_record(changed, invented, Path("leaderboards/records"), replace=True)
     assert CliRunner().invoke(main, ["leaderboard"]).exit_code == 0
 
 
@@ -125,7 +129,7 @@ def sort_the_ranks() -> None:
     """The same Recall, by other queries."""
     from dataclasses import replace
 
-    from benchmark.scoring.recall import metrics_of
+    from benchmark.scoring.metrics import metrics_of
 
     path = the_record()
     record = load_record(path)
@@ -133,7 +137,7 @@ def sort_the_ranks() -> None:
     sorted_ranks = replace(outcomes, ranks=np.sort(outcomes.ranks))
     ranks = StoredFile(path=record.ranks.path, sha256=sha256(encode(sorted_ranks)))
     changed = record.model_copy(update={"metrics": metrics_of(sorted_ranks), "ranks": ranks})
-    save_record(changed, sorted_ranks, Path("leaderboards/records"))
+    save_record(changed, sorted_ranks, Path("leaderboards/records"), replace=True)
     assert CliRunner().invoke(main, ["leaderboard"]).exit_code == 0
 
 
@@ -212,20 +216,20 @@ def test_an_invented_result_is_not_trained_again(verify: Verify) -> None:
 def test_what_was_found_stands_on_the_tables_until_the_record_changes(verify: Verify) -> None:
     def row(title: str) -> str:
         lines = Path("leaderboards/css.md").read_text().splitlines()
-        return next(line for line in lines if line.startswith(f"| {title} ") and "min" not in line and " s |" in line)
+        return next(line for line in lines if line.startswith(f"| {title} ") and any(tier in line for tier in Tier))
 
     assert "self-reported" in row("TIRG")
     assert verify("--note").exit_code == 0
     assert "re-scored" in row("TIRG")
     assert "re-scored" in row("Concat")
     result = verify("--note", "--retrain", the_record())
-    assert "1 noted beside their records" in result.stdout
+    assert "wrote 1 verification note; tables in leaderboards updated" in result.stdout
     assert "retrained" in row("TIRG")
     assert "re-scored" in row("Concat")
     assert verify("--quick").exit_code == 0
     weaker = verify("--note", the_record())
     assert weaker.exit_code == 0
-    assert "noted" not in weaker.stdout
+    assert "wrote" not in weaker.stdout
     assert "retrained" in row("TIRG")
     rewritten(load_record(the_record()), the_record(), created=load_record(the_record()).created.replace(year=2020))
     assert CliRunner().invoke(main, ["leaderboard"]).exit_code == 0
@@ -235,7 +239,7 @@ def test_what_was_found_stands_on_the_tables_until_the_record_changes(verify: Ve
 def test_a_note_is_for_records_of_these_leaderboards(verify: Verify) -> None:
     result = verify("--note", "--out=elsewhere", the_record())
     assert result.exit_code == 2
-    assert "--note writes tables anew, and this record is none of elsewhere/records; say --out" in result.stderr
+    assert "--note updates the tables, and this record is not in elsewhere/records; name its folder" in result.stderr
 
 
 def test_siblings_of_a_forged_record_do_not_widen_its_spread(tmp_path: Path) -> None:
@@ -245,8 +249,9 @@ def test_siblings_of_a_forged_record_do_not_widen_its_spread(tmp_path: Path) -> 
             outcomes = make_outcomes(hit_rate=rate, seed=seed)
             save_record(make_record(outcomes, composer=composer, seed=seed), outcomes, tmp_path / "records")
     outcomes = make_outcomes(hit_rate=0.2)
-    save_record(make_record(outcomes, composer="film", preset="long"), outcomes, tmp_path / "records")
-    forged = read_stored(tmp_path / "records/css/forged/quick-s0.json")
+    save_record(make_record(outcomes, composer="film", recipe=PRESETS["cpu-long"]), outcomes, tmp_path / "records")
+    (path,) = (tmp_path / "records/css/forged").glob("*-s0-*.json")
+    forged = read_stored(path)
     others = _others_on_the_board(forged)
     assert sorted(map(len, others)) == [1, 3]
     spread = seed_spread(others)
@@ -260,16 +265,28 @@ def test_a_damaged_note_is_named(verify: Verify) -> None:
     note.write_text(note.read_text().replace("re-scored", "beyond doubt"))
     result = verify("--quick")
     assert result.exit_code == 1
-    assert f"{note}: is no result of `tirg-bench verify`; remove it" in result.stderr
+    assert f"{note}: not a valid `tirg-bench verify` result; delete it" in result.stderr
 
 
 def test_a_recipe_of_another_version_is_not_trained(verify: Verify) -> None:
-    record = load_record(the_record())
-    configuration = {**record.configuration, "recipe_version": 0}
-    wanted = configuration_hash(
-        configuration, protocol="css", composer="tirg", dataset_fingerprint=record.dataset.fingerprint
-    )
-    rewritten(record, the_record(), configuration=configuration, configuration_hash=wanted)
-    result = verify("--retrain", the_record())
+    path = the_record()
+    record, outcomes = load_record(path), load_outcomes(path, load_record(path))
+    other = record.model_copy(update={"configuration": {**record.configuration, "recipe_version": 1}})
+    other = other.model_copy(update={"ranks": other.ranks.model_copy(update={"path": f"{other.place.name}.parquet"})})
+    moved = save_record(other, outcomes, Path("leaderboards/records"))
+    result = verify("--retrain", moved)
     assert result.exit_code == 0
-    assert "self-reported: its recipe is of version 0, this is version 1" in result.stdout
+    assert "self-reported: its recipe is of version 1, this is version 2" in result.stdout
+
+
+def test_a_validation_record_is_scored_on_the_part_that_it_was_scored_on(verify: Verify, css_root: Path) -> None:
+    chosen = ["run", "--composer=concat", "--dataset=css", f"--data=css={css_root}", *TINY]
+    chosen += ["--set=evaluation.split=validation", "--set=evaluation.held_out=0.3"]
+    assert CliRunner().invoke(main, chosen).exit_code == 0
+    (path,) = Path("runs/records/css/concat").glob("*.json")
+    result = verify(path)
+    assert result.exit_code == 0, result.output
+    assert f"{path}: re-scored" in result.stdout
+    again = verify("--retrain", path)
+    assert again.exit_code == 0, again.output
+    assert f"{path}: retrained" in again.stdout

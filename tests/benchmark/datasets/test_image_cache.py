@@ -1,6 +1,7 @@
 """The cache of decoded images: right rows, nothing twice, nothing half."""
 
 import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -222,7 +223,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path, paths: list[str], monkey
     def full(*_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(image_cache.os, "posix_fallocate", full, raising=False)
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     with pytest.raises(BenchmarkError, match=r"decoded images cannot be kept here .*No space left.*make room"):
         cached_greys(tmp_path, paths)
     assert not the_files(tmp_path, ".partial"), "nothing is left that takes room"

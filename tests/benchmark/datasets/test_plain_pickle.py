@@ -131,7 +131,7 @@ def test_files_that_are_too_large_are_not_read(tmp_path: Path) -> None:
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.npy"
     path.write_bytes(content)
-    with pytest.raises(BenchmarkError, match="no pickled array"):
+    with pytest.raises(BenchmarkError, match="not a pickled array"):
         load_plain(path)
 
 

@@ -18,6 +18,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.leaderboard import files as leaderboard
 from benchmark.leaderboard.boards import ALL, Board
 from benchmark.leaderboard.files import build, load_records, print_table, write_leaderboards
+from benchmark.recipe.changes import override
+from benchmark.recipe.presets import PRESETS
 from benchmark.records.store import Tier, save_record
 from benchmark.scoring.recall import KS
 from tests.benchmark.made_up import make_outcomes, make_record
@@ -123,8 +125,8 @@ def test_only_rows_of_changed_files_are_computed_again(root: Path) -> None:
 
 
 def test_runs_that_do_not_compare_share_no_table(root: Path) -> None:
-    save(root, preset="standard", configuration={"steps": 6_000}, queries_seen=10**6)
-    save(root, seed=7, configuration={"steps": 201})
+    save(root, recipe=PRESETS["standard"], queries_seen=10**6)
+    save(root, seed=7, recipe=override(PRESETS["quick"], ["training.steps=201"]))
     save(root, seed=8, fingerprint="fedcba9876543210", queries=480)
     save(root, protocol="css-2d3d")
     boards = boards_of(root)
@@ -132,7 +134,7 @@ def test_runs_that_do_not_compare_share_no_table(root: Path) -> None:
         ("css", "standard", 1),
         ("css", "quick", 3),
         ("css", "quick", 1),
-        ("css", "quick", 1),
+        ("css", "quick, training.steps=201", 1),
         ("css-2d3d", "quick", 1),
     ]
     assert len({(board.recipe, board.dataset.fingerprint) for board in boards}) == 4
@@ -162,7 +164,7 @@ def test_the_page_says_what_the_records_say(root: Path) -> None:
         ]
     assert [line[-1] for line in ranking[1:]] == ["73.7 V", "65.6 M", "0.1 M", ""]
     assert ranking[-1] == ["", "*chance*", "0.5", "", "", "2.5", "5", "25", "", ""]
-    assert cost[1] == ["TIRG", "2019", "1.52 M", "0.14 M", "252", "3 min 05 s", "self-reported", "Some CPU"]
+    assert cost[1] == ["TIRG", "2019", "1.52 M", "0.14 M", "252", "3 min 05 s", "self-reported", "Some CPU", ""]
     slices = tasks.get("css").slices
     assert kind[0][1:] == list(slices["kind"].values)
     assert combination[0][1:] == list(slices["combination"].values)
@@ -227,7 +229,7 @@ def test_csv_holds_every_slice_to_the_last_digit(root: Path) -> None:
 
 
 def test_an_edited_record_is_named_and_left_out(root: Path) -> None:
-    path = root / "records" / "css" / "film" / "quick-s1.json"
+    (path,) = (root / "records" / "css" / "film").glob("*-s1-*.json")
     values = json.loads(path.read_text())
     values["metrics"]["scores"]["recall@1"] = 99.9
     path.write_text(json.dumps(values))
@@ -335,7 +337,7 @@ def test_the_terminal_shows_rows_chance_and_failures_within_80_columns(root: Pat
 
 
 def test_the_terminal_has_a_table_for_every_board(root: Path) -> None:
-    save(root, preset="standard", configuration={"steps": 6_000}, queries_seen=10**6)
+    save(root, recipe=PRESETS["standard"], queries_seen=10**6)
     save(root, protocol="css-2d3d")
     text = shown(print_table(boards_of(root)), width=80)
     for title in ("css, preset standard", "css, preset quick", "css-2d3d, preset quick"):

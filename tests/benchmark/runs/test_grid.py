@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 from dataclasses import replace
@@ -299,3 +300,26 @@ def test_a_full_disk_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Checkpoint, "write", full)
     (finished,) = runs(bench)
     assert finished.failure == "runs/model.safetensors: No space left on device"
+
+
+def test_more_pixels_than_were_rendered_are_worth_a_warning(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(SilentRuns, "message", lambda _, text: said.append(text))
+    plan(["tirg"], ["css"], [0], replace(bench, base=override(bench.base, ["data.image_size=32"])))
+    assert not any("rendered with" in text for text in said)
+    larger = replace(bench, base=override(bench.base, ["data.image_size=64", "training.steps=1"]))
+    (finished,) = runs(larger)
+    assert finished.record is not None, finished.failure
+    assert f"css: data.image_size is 64, but {bench.places['css']} was rendered with 32 pixels" in "".join(said)
+
+
+def test_a_folder_without_locks_is_used_with_a_note(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    said: list[str] = []
+    monkeypatch.setattr(SilentRuns, "message", lambda _, text: said.append(text))
+    monkeypatch.setattr("filelock.FileLock.acquire", none)
+    (finished,) = runs(bench)
+    assert finished.record is not None, finished.failure
+    assert any("has no locks" in text for text in said)

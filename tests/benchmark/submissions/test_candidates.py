@@ -27,6 +27,15 @@ def test_a_file_and_a_class_in_it(tmp_path: Path) -> None:
     assert sandboxed_run.check(by_name, tier=tier, limits=QUICK, hear=hear).card.name == "mine"
 
 
+def test_a_base_of_the_composer_may_be_in_the_same_file(tmp_path: Path) -> None:
+    base = "class Base(Composer):\n    def half(self, image):\n        return image / 2\n"
+    (tmp_path / "mine.py").write_text(source(before=base).replace("class Mine(Composer)", "class Mine(Base)"))
+    loaded = sandboxed_run.check(
+        candidates.find(str(tmp_path / "mine.py")), tier=SandboxTier.PROCESS, limits=QUICK, hear=lambda found: None  # noqa: ARG005
+    )  # fmt: skip
+    assert loaded.card.name == "mine"
+
+
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
     """Install a package with one composer as `pip install -e` would, into a folder that Python searches."""
@@ -82,7 +91,7 @@ def test_what_is_no_candidate(named: str, expected: str, tmp_path: Path, monkeyp
 
 def test_an_installed_composer_whose_file_is_gone(installed: Callable[[str], Path]) -> None:
     (installed(source()) / "their_package" / "composer.py").unlink()
-    with pytest.raises(UsageError, match=r"theirs: its module their_package\.composer is not to be found"):
+    with pytest.raises(UsageError, match=r"theirs: its module their_package\.composer cannot be found"):
         candidates.find("theirs")
 
 

@@ -109,7 +109,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
                     pass
             """
         ),
-        "wrote into the channel that is not its own",
+        "wrote into the channel that is reserved for messages",
     ),
     "an error": (source(in_forward="raise ValueError('I am\\x1b[31m red')"), "line 19: ValueError: I am [31m red"),
 }

@@ -114,11 +114,11 @@ HOSTILE = {
     "another shape": (f"{LATE} composed = composed[:, :, :1]", "it answered with (16, 128, 1, 2) features"),
     "depends on the batch": (
         f"{LATE} composed = composed - 5 * composed.mean(0)",
-        "its output depends on the batch or on what it saw before",
+        "in another batch: its output depends on the batch or on what it saw before",
     ),
     "keeps state": (
         f"self.asked = getattr(self, 'asked', 0) + 1\n{LATE} composed = composed + self.asked * torch.randn(1)",
-        "its output depends on the batch or on what it saw before",
+        "in another batch: its output depends on the batch or on what it saw before",
     ),
     "overflows": (
         "if image.shape[-2:] == (2, 2) and not self.training: composed = composed * 0 + 3e38",
@@ -147,19 +147,25 @@ def test_what_goes_wrong_later_leaves_the_leaderboards_alone(name: str, submit: 
     assert published(bench.leaderboards) == []
 
 
+HUNTING = """
+import gc
+from benchmark.datasets.splits import Split
+found = [each for each in gc.get_objects() if isinstance(each, Split)]
+self.found = getattr(self, 'found', []) + found
+if {when} and self.found:
+    {then}
+"""
+"""Looks in memory for splits of the dataset, in every call, and keeps what it finds."""
+
+
 @pytest.mark.slow
 def test_what_it_remembers_of_targets_is_of_no_use(submit: Submit) -> None:
-    """It looks for the training split in memory and keeps its labels and images; its answers come from another process,
-    which never had them."""
-    hunting = """
-    import gc
-    if self.training and not hasattr(self, 'found'):
-        from benchmark.datasets.splits import Split
-        self.found = [each for each in gc.get_objects() if isinstance(each, Split)]
-    if not self.training and getattr(self, 'found', None):
-        composed = composed + len(self.found[0].labels)
-    """
-    (path,) = submit(source(in_forward=hunting))
+    """It finds the training split in the process that trains; its answers come from another, which never had one."""
+    proof = "raise ValueError(f'found {len(self.found[0].labels)} labels')"
+    with pytest.raises(SubmissionError, match=r"ValueError: found \d+ labels"):
+        submit(source(in_forward=HUNTING.format(when="self.training", then=proof)))
+    noise = "composed = composed + torch.randn(image.shape, generator=torch.Generator().manual_seed(0))"
+    (path,) = submit(source(name="hunting", in_forward=HUNTING.format(when="not self.training", then=noise)))
     (plain,) = submit(source(name="plain"))
     np.testing.assert_array_equal(read_stored(path).outcomes.ranks, read_stored(plain).outcomes.ranks)
 

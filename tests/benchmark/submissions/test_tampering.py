@@ -14,7 +14,7 @@ from torchvision.models.resnet import BasicBlock, ResNet
 from benchmark.recipe.schema import Recipe
 from benchmark.submissions import child
 from benchmark.submissions.tampering import changed, snapshot
-from benchmark.training import optimisers
+from benchmark.training import losses, optimisers
 from benchmark.training.model import new_network
 from models import image_encoders
 from models.network import Network
@@ -71,6 +71,17 @@ CHANGES: dict[str, tuple[Any, str, str]] = {
     "a property": (Recipe, "hash", "benchmark.recipe.schema.Recipe.hash"),
     "a constant of ours": (child, "_USED", "benchmark.submissions.child._USED"),
 }
+
+
+def test_a_replaced_part_of_a_registry_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = snapshot()
+    for registry, part in ((losses.registry._losses, "sample_similarity"), (optimisers.registry._optimisers, "muon")):
+        with monkeypatch.context() as patch:
+            patch.setitem(registry._parts, part, other)
+            assert [name.rpartition("[")[2] for name in changed(before)] == [f"{part!r}]"]
+        with monkeypatch.context() as patch:
+            patch.setitem(registry._parts, "further", other)
+            assert changed(before) == []
 
 
 @pytest.mark.parametrize("name", CHANGES)

@@ -162,8 +162,8 @@ def test_the_order_of_files_and_lines_changes_no_split(root: Path) -> None:
     [
         ("women/x.jpeg 0.5 no tabs", "expected file, detection score and caption"),
         ("women/x.jpeg\t0.5\t ", "expected file, detection score and caption"),
-        ("../outside.jpeg\t0.5\ta red cube", "lies outside the folder"),
-        ("/etc/passwd\t0.5\ta red cube", "lies outside the folder"),
+        ("../outside.jpeg\t0.5\ta red cube", "is outside the folder"),
+        ("/etc/passwd\t0.5\ta red cube", "is outside the folder"),
         ("women/gone.jpeg\t0.5\ta red cube", "is missing"),
     ],
 )
@@ -242,6 +242,12 @@ def test_label_files_that_are_no_text_are_named(root: Path) -> None:
     (root / "labels" / "a_test_detect_all.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BenchmarkError, match=r"a_test_detect_all.txt: not UTF-8 text"):
         opened(root)
+
+
+def test_hidden_files_are_never_data(root: Path) -> None:
+    before = opened(root).fingerprint
+    (root / "labels" / "._a_test_detect_all.txt").write_bytes(b"\xff\xfe of a file manager")
+    assert opened(root).fingerprint == before
 
 
 def test_marks_become_words() -> None:

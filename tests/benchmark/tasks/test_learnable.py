@@ -25,7 +25,7 @@ def test_tirg_beats_image_only_and_text_only(tmp_path: Path, protocol: str) -> N
     folder_name, make = MAKERS[protocol]
     bench = Bench(
         base=override(preset("quick"), ("training.steps=150", "training.sources=32", "evaluation.held_out=0")),
-        runtime=Runtime(),
+        runtime=Runtime(validate_every=0),
         reporter=SilentRuns(),
         places={folder_name: make(tmp_path / "data")},
         leaderboards=tmp_path / "leaderboards",

@@ -149,6 +149,25 @@ def test_a_folder_that_is_no_state_is_named(root: Path, folder: str, said: str) 
     assert set(dataset.skipped) == {f"images/{folder}"}
 
 
+def test_underscores_for_the_spaces_of_folder_names_are_the_same_data(root: Path) -> None:
+    (root / "images" / "red candy").rename(root / "images" / "red cotton candy")
+    before = opened(root)
+    asked = (before.test.queries.texts, before.train.texts, before.test.labels.tolist(), before.fingerprint)
+    for folder in list((root / "images").iterdir()):
+        folder.rename(folder.with_name(folder.name.replace(" ", "_")))
+    after = opened(root)
+    assert (after.test.queries.texts, after.train.texts, after.test.labels.tolist(), after.fingerprint) == asked
+    assert "adj" not in after.train.texts
+
+
+def test_hidden_files_are_never_data(root: Path) -> None:
+    before = opened(root).fingerprint
+    (root / "images" / ".red candy").mkdir()
+    shutil.copy(root / "images" / "red candy" / "0.jpg", root / "images" / ".red candy" / "0.jpg")
+    (root / "images" / "red candy" / "._0.jpg").write_text("of a file manager")
+    assert opened(root).fingerprint == before
+
+
 def test_a_broken_image_is_refused_by_name_or_skipped(root: Path) -> None:
     (root / "images" / "red candy" / "1.jpg").write_text("no image")
     with pytest.raises(BenchmarkError, match=r"images/red candy/1.jpg.*not an image"):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.training.samplers import Batch, PairSampler, noise_seed
+from benchmark.training.samplers import Batch, PairSampler
 
 SOURCES = st.lists(st.integers(0, 6), min_size=8, max_size=60)
 
@@ -63,9 +63,3 @@ def test_seeds_and_epochs_have_orders_of_their_own() -> None:
 def test_too_few_queries_for_a_batch_name_the_option() -> None:
     with pytest.raises(ValueError, match=r"needs 5 groups of 3 .* give 2: lower training\.sources"):
         sampler([0, 0, 0, 1], groups=5)
-
-
-def test_noise_seeds_differ_and_fit_a_generator() -> None:
-    seeds = {noise_seed(seed, step) for seed in range(20) for step in range(50)}
-    assert len(seeds) == 1000
-    assert max(seeds) < 2**63

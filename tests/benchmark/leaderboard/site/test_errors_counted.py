@@ -1,6 +1,6 @@
 """Every wrong answer is of one kind, and of the one that a slow walk over cells and all possible objects finds."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -11,9 +11,40 @@ from hypothesis import strategies as st
 import css_gen.dataset
 from benchmark.leaderboard.site.errors_counted import ErrorKind, count_errors, kind_of_error
 from css_gen.scenes.factors import Cell, Colour, Shape, Size
+from css_gen.scenes.matching import Needs
 from css_gen.scenes.modification import Add, Make, Modification, Remove, Selector, parse
+from css_gen.scenes.modification.rewrite import Rewrite
 from css_gen.scenes.scene import Scene, SceneObject
 from tests.benchmark.made_up_site import random_answers
+
+OTHER_SIZE = {Size.SMALL: Size.LARGE, Size.LARGE: Size.SMALL}
+
+
+@dataclass(frozen=True)
+class Resize(Rewrite):
+    """A kind of modification that these pages have never heard of: every matching object gets its other size."""
+
+    selector: Selector
+
+    kinds = ("resize",)
+
+    def text_with(self, names: str) -> str:
+        raise NotImplementedError
+
+    def needs(self, combinations: object) -> Needs:
+        raise NotImplementedError
+
+    @classmethod
+    def draw(cls, *given: object, **drawn: object) -> "Resize":
+        raise NotImplementedError
+
+    def _rewrite(self, scene: Scene) -> Scene:
+        return Scene(tuple(resized(item) if self.selector.matches(item) else item for item in scene))
+
+
+def resized(item: SceneObject) -> SceneObject:
+    return replace(item, size=OTHER_SIZE[item.size])
+
 
 OBJECTS = [SceneObject(*factors) for factors in product(Cell, Size, Colour, Shape)]
 
@@ -34,6 +65,8 @@ def right_answers(source: Scene, modification: Modification) -> list[Scene]:
 
 def after(item: SceneObject, modification: Modification) -> list[SceneObject | None]:
     """What an object would be if the modification meant it."""
+    if isinstance(modification, Resize):
+        return [resized(item)]
     if not isinstance(modification, Make):
         return [None]
     return [replace(item, colour=modification.new_colour or item.colour, size=modification.new_size or item.size)]
@@ -82,6 +115,7 @@ def questions(draw: st.DrawFn) -> tuple[Scene, Modification, Scene]:
         st.sampled_from(
             [
                 Remove(selector),
+                Resize(selector),
                 Make(selector, new_colour=Colour.BLUE),
                 Make(selector, new_size=Size.LARGE),
                 Add(replace(selector, cell=draw(st.sampled_from([None, *source.empty_cells])))),

@@ -1,0 +1,71 @@
+"""One file of decoded images, uint8 (N, size, size, 3), in NumPy's format: made, checked and mapped into memory."""
+
+import errno
+import json
+import os
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from benchmark.datasets.splits import Pixels
+
+_AT_ONCE = 256
+
+
+def mapped(path: Path) -> Pixels:
+    """The images of a whole file; what is written to them does not reach the file."""
+    return cast(Pixels, np.load(path, mmap_mode="c"))
+
+
+def is_whole(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether a file holds images of that shape, all of them: one that was cut short does not."""
+    try:
+        found = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return False
+    return bool(found.shape == shape and found.dtype == np.uint8)
+
+
+def new_file(path: Path, shape: tuple[int, ...]) -> np.memmap[tuple[int, ...], np.dtype[np.uint8]]:
+    """A new file of black images, mapped to be written to.
+
+    Its room on the disk is taken at once: writing to a mapped file on a full disk would end the process.
+
+    Raises:
+        OSError: the disk is full, or the file cannot be made.
+    """
+    pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    path.unlink()
+                    raise
+    return pixels
+
+
+def without_rows(whole: Path, broken: Iterable[str], names: Sequence[str]) -> Path:
+    """A file of the images that are not broken, made once; `whole` itself if all are.
+
+    Args:
+        names: of the images, in the order of the file.
+    """
+    out = set(broken)
+    rows = [row for row, name in enumerate(names) if name not in out]
+    digest = sha256(json.dumps(sorted(out)).encode()).hexdigest()[:12]
+    path = whole.with_name(f"{whole.stem}-without-{digest}.npy")
+    pixels = np.load(whole, mmap_mode="r")
+    shape = (len(rows), *pixels.shape[1:])
+    if rows and not is_whole(path, shape):
+        temporary = path.with_suffix(".npy.partial")
+        copy = new_file(temporary, shape)
+        for start in range(0, len(rows), _AT_ONCE):
+            copy[start : start + _AT_ONCE] = pixels[rows[start : start + _AT_ONCE]]
+        copy.flush()
+        temporary.replace(path)
+    return path if rows else whole

@@ -1,0 +1,20 @@
+"""Errors of the machine, which say nothing about a submission or a record."""
+
+import errno
+
+from benchmark.device import is_out_of_memory
+from benchmark.submissions.sandbox import LimitError
+
+_NUMBERS = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE}
+
+
+def is_of_the_machine(error: BaseException) -> bool:
+    """Tell whether time, memory or disk space ran out, or a disk failed; also as the cause of another error."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, LimitError) or is_out_of_memory(found):
+            return True
+        if isinstance(found, OSError) and found.errno in _NUMBERS:
+            return True
+        found = found.__cause__
+    return False

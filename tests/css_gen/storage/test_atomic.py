@@ -1,0 +1,54 @@
+"""Files appear whole or not at all, also on file systems that offer less than Linux's own."""
+
+import errno
+import os
+import stat
+
+import pytest
+
+from css_gen.storage.atomic import write_atomically
+
+LOST = ("EIO", "ENOSPC", "EDQUOT")
+
+
+def refuse_fsync(monkeypatch, code: int, *, of_folders: bool) -> None:
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode) == of_folders:
+            raise OSError(code, os.strerror(code))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+@pytest.mark.parametrize("of_folders", [True, False], ids=["folders", "files"])
+@pytest.mark.parametrize("name", ["EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EACCES", "EPERM", "EISDIR", "EBADF"])
+def test_a_file_system_without_fsync(monkeypatch, tmp_path, name, of_folders):
+    refuse_fsync(monkeypatch, getattr(errno, name), of_folders=of_folders)
+    write_atomically(tmp_path / "file", b"new")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"new"}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_data_that_did_not_reach_the_disk(monkeypatch, tmp_path, name):
+    (tmp_path / "file").write_bytes(b"old")
+    refuse_fsync(monkeypatch, getattr(errno, name), of_folders=False)
+    with pytest.raises(OSError, match=r"\[Errno") as caught:
+        write_atomically(tmp_path / "file", b"new")
+    assert caught.value.errno == getattr(errno, name)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"old"}
+
+
+def test_folders_that_cannot_be_opened(monkeypatch, tmp_path):
+    """As on Windows."""
+    real = os.open
+
+    def refuse(path, flags, *rest):
+        if os.path.isdir(path):  # noqa: PTH112
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", refuse)
+    write_atomically(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
