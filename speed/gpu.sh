@@ -127,7 +127,8 @@ step_of() { # PRESET, then options of profile_step.py
 speed() { # beside google/tirg's step, in one run
     render 128
     step "$PYTHON" speed/train.py --device "$DEVICE" --data "$work/css-128" --seconds "${SECONDS_EACH:-30}" \
-        --count "${COUNT:-10000}" --out "$landing/speed/results/train-$DEVICE.json" --standard
+        --queries "${COUNT:-18012}" --images "${COUNT:-19012}" --standard \
+        --out "$landing/speed/results/train-$DEVICE.json"
 }
 
 tune() { # TIRG on the held-out part of the training split, one --set (or several, joined by commas) an ARGUMENT

@@ -1,7 +1,7 @@
-"""Read a dataset that css-gen rendered: queries, labels and decoded images of its splits."""
+"""Read a dataset that css-gen rendered: queries, labels, every right answer, and decoded images of its splits."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -15,10 +15,13 @@ from PIL import Image
 import css_gen.dataset
 from benchmark.datasets.folder_images import BrokenImage
 from benchmark.datasets.image_cache import ImageSource, cached
+from benchmark.datasets.relevance import Relevance
 from benchmark.datasets.splits import Pixels, Queries, Split
 from benchmark.errors import BenchmarkError
 from css_gen.errors import DatasetError
 from css_gen.progress import Reporter
+from css_gen.scenes.modification import Modification
+from css_gen.scenes.scene import Scene
 
 
 class Css:
@@ -28,17 +31,26 @@ class Css:
         root: a folder that css-gen rendered.
         source_view: "3d", or "2d" for 2D-to-3D retrieval.
         image_size: width and height that images are reduced to.
+        spatial: whether composers get the map (B, C, H, W) or the pooled vector (B, C).
         reporter: told about the decoding, which happens once per image size.
 
     Raises:
         BenchmarkError: the folder is missing, damaged or of another version. Also raised on first use of a split.
     """
 
-    spatial = True
     skipped: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, name: str, root: Path, *, source_view: str, image_size: int, reporter: Reporter) -> None:
-        self.name = name
+    def __init__(
+        self,
+        name: str,
+        root: Path,
+        *,
+        source_view: str,
+        image_size: int,
+        reporter: Reporter,
+        spatial: bool = True,
+    ) -> None:
+        self.name, self.spatial = name, spatial
         self._source_view, self._image_size, self._reporter = source_view, image_size, reporter
         try:
             self._dataset = css_gen.dataset.open(root)
@@ -64,8 +76,10 @@ class Css:
     def _split(self, name: str) -> Split:
         split = self._dataset.split(name)
         try:
-            queries = _queries(split)
-            labels = np.unique(np.array(split.keys), return_inverse=True)[1].astype(np.int64)
+            keys, labels = np.unique(np.array(split.keys), return_inverse=True)
+            scenes = [split.scene(image) for image in range(len(split))]
+            relevant = _relevant(split, scenes, keys.tolist())
+            queries = _queries(split, scenes, relevant)
         except (DatasetError, OSError, ValueError, KeyError) as error:
             raise BenchmarkError(
                 f"{self._dataset.root}: the {name} split cannot be read ({error}); "
@@ -75,7 +89,9 @@ class Css:
         sources = gallery
         if self._source_view == "2d":
             sources = self._pixels(split, "2d", split.counts.references)
-        return Split(sources=sources, gallery=gallery, labels=labels, queries=queries)
+        return Split(
+            sources=sources, gallery=gallery, labels=labels.astype(np.int64), queries=queries, relevant=relevant
+        )
 
     def _pixels(self, split: css_gen.dataset.Split, view: str, count: int) -> Pixels:
         """The first `count` images of a split in one view: uint8 (count, size, size, 3), mapped into memory."""
@@ -113,10 +129,23 @@ def reduced(png: bytes, size: int) -> Pixels:
     return np.asarray(small)
 
 
-def _queries(split: css_gen.dataset.Split) -> Queries:
+def _relevant(split: css_gen.dataset.Split, scenes: Sequence[Scene], keys: Sequence[str]) -> Relevance:
+    """The labels of all the split's scenes that satisfy each query.
+
+    Args:
+        scenes: of every image.
+        keys: of the different scenes, in the order of their labels.
+    """
+    label_of = {key: label for label, key in enumerate(keys)}
+    return Relevance.of_sets(
+        [label_of[key] for key in row.modification.targets(scenes[row.source_id]) if key in label_of]
+        for row in split.queries
+    )
+
+
+def _queries(split: css_gen.dataset.Split, scenes: Sequence[Scene], relevant: Relevance) -> Queries:
     rows = split.queries
     sources = np.array([row.source_id for row in rows], dtype=np.int64)
-    objects = {source: str(len(split.scene(source).objects)) for source in np.unique(sources).tolist()}
     return Queries(
         ids=tuple(str(row.query_id) for row in rows),
         sources=sources,
@@ -124,8 +153,29 @@ def _queries(split: css_gen.dataset.Split) -> Queries:
         source_images=sources,
         texts=tuple(row.text for row in rows),
         attributes={
+            "selection": np.array([selection(row.modification) for row in rows]),
+            "changed": np.array([changed(scenes[row.source_id], scenes[row.target_id]) for row in rows]),
             "kind": np.array([row.kind for row in rows]),
+            "answers": np.where(relevant.counts > 1, "2+", "1"),
             "combination": np.array(["novel" if row.novel else "seen" for row in rows]),
-            "objects": np.array([objects[source] for source in sources.tolist()]),
+            "objects": np.array([str(len(scenes[row.source_id])) for row in rows]),
         },
     )
+
+
+def selection(modification: Modification) -> str:
+    """By what the words say which object is meant: "cell", "content", both, or nothing, which means every object.
+
+    For an `add` it is the new object that they describe.
+    """
+    wanted = modification.selector
+    content = any(factor is not None for factor in (wanted.size, wanted.colour, wanted.shape))
+    if wanted.cell is None:
+        return "content" if content else "everything"
+    return "cell and content" if content else "cell"
+
+
+def changed(source: Scene, target: Scene) -> str:
+    """How many objects of the source the target no longer has as they were: 0 for an `add`; three or more are "3+"."""
+    count = len({*source} - {*target})
+    return str(count) if count < 3 else "3+"

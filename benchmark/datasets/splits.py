@@ -8,6 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.datasets.relevance import Relevance
+
 Pixels = NDArray[np.uint8]
 """(N, H, W, 3), usually memory-mapped."""
 
@@ -74,6 +76,8 @@ class Split:
         sources: images that queries start from; the same object as `gallery` where they are the same images.
         gallery: images that are ranked.
         labels: (gallery images,) images of equal number are equally relevant.
+        relevant: which labels answer each query, the target's among them. None where no more is known than that the
+            target's label does.
         galleries: (gallery images,) where a query is ranked among a part of the images alone: the number of the part
             that an image is in; the part of a query is its target's. None where every image is ranked for every query.
         further_texts: what batches may name besides the texts of `queries`, where training pairs are drawn on the fly.
@@ -91,6 +95,7 @@ class Split:
     parts: Mapping[str, Rows] = field(default_factory=dict)
     drawn_pairs: DrawnPairs | None = None
     files: tuple[str, ...] = ()
+    relevant: Relevance | None = None
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
@@ -148,8 +153,13 @@ def hold_out(split: Split, share: float) -> tuple[Split, Split | None]:
     if kept == len(sources):
         return split, None
     is_kept = queries.sources < sources[kept]
-    parts = (queries.rows(np.flatnonzero(is_kept)), queries.rows(np.flatnonzero(~is_kept)))
-    return replace(split, queries=parts[0]), replace(split, queries=parts[1])
+    training, held_out = (_with_queries(split, np.flatnonzero(chosen)) for chosen in (is_kept, ~is_kept))
+    return training, held_out
+
+
+def _with_queries(split: Split, rows: Rows) -> Split:
+    relevant = None if split.relevant is None else split.relevant.rows(rows)
+    return replace(split, queries=split.queries.rows(rows), relevant=relevant)
 
 
 def with_own_images(split: Split) -> Split:

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Literal
 
 from benchmark.leaderboard.boards import ALL, Board, Row, Score
-from benchmark.scoring.recall import KS
+from benchmark.scoring.recall import KS, MAP_KS
 from benchmark.tasks import Task
 
 Place = Literal["ranking", "cost", "terminal", "site"]
@@ -82,7 +82,8 @@ def columns(task: Task | None) -> tuple[Column, ...]:
             sort=lambda row: found.low if (found := row.scores[ALL].interval) else -1,
         ),
         Column(heading="Group", on=("ranking", "site"), text=lambda row: row.group, kind="text"),
-        *(_recall(k) for k in KS[1:]),
+        *(_recall(k, everywhere=k < KS[-1] or not is_rendered) for k in KS[1:]),
+        *(_of_exact_answers() if is_rendered else ()),
         *(_macro(task.averaged_over, k) for k in KS if task is not None and task.averaged_over),
         Column(
             heading="Seeds",
@@ -204,14 +205,47 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def _recall(k: int) -> Column:
+def _recall(k: int, *, everywhere: bool = True) -> Column:
+    """Recall@K: `everywhere`, or on the site alone."""
     return Column(
         heading=f"R@{k}",
-        on=("ranking", "terminal", "site"),
-        text=lambda row: mean(row.scores[ALL], k),
+        on=("ranking", "terminal", "site") if everywhere else ("site",),
+        text=lambda row: mean(row.scores[ALL], k, with_deviation=k == 1),
         short=lambda row: mean(row.scores[ALL], k, with_deviation=k == 1).replace(" ", ""),
         chance=lambda score: chance(score, k),
         sort=lambda row: row.scores[ALL].mean[k],
+    )
+
+
+def _of_exact_answers() -> tuple[Column, ...]:
+    """What is known where the scenes are: how well all right answers are found, and the paper's Recall."""
+    return (
+        *(
+            _score(f"mAP@{k}", f"map@{k}", "over all right images", on=("ranking", "site") if k == 10 else ("site",))
+            for k in MAP_KS
+        ),
+        _score(
+            "Drawn",
+            "drawn_recall@1",
+            "R@1 as the paper has it: of all right scenes the one that was drawn counts",
+            on=("ranking", "terminal", "site"),
+        ),
+        _score(
+            "Ceiling",
+            "ceiling",
+            "the most that Drawn can be: a model that knows all right scenes, but not which was drawn",
+            on=("ranking", "site"),
+        ),
+    )
+
+
+def _score(heading: str, name: str, hint: str, *, on: tuple[Place, ...]) -> Column:
+    return Column(
+        heading=heading,
+        on=on,
+        text=lambda row: f"{row.scores[ALL].scores[name]:.1f}",
+        hint=hint,
+        sort=lambda row: row.scores[ALL].scores[name],
     )
 
 
@@ -246,7 +280,12 @@ def _of_slice(k: int) -> dict[str, Callable[[Score], Cell]]:
         f"recall_{k}_low": lambda score: score.intervals[k].low if k in score.intervals else None,
         f"recall_{k}_high": lambda score: score.intervals[k].high if k in score.intervals else None,
         f"recall_{k}_chance": lambda score: score.chance.get(k),
+        f"drawn_recall_{k}": _named(f"drawn_recall@{k}"),
     }
+
+
+def _named(score: str) -> Callable[[Score], Cell]:
+    return lambda found: found.scores.get(score)
 
 
 BOARD_CSV: Mapping[str, Callable[[Board], Cell]] = {
@@ -261,5 +300,7 @@ BOARD_CSV: Mapping[str, Callable[[Board], Cell]] = {
 SLICE_CSV: Mapping[str, Callable[[Score], Cell]] = {
     "queries": lambda score: score.queries,
     **{name: value for k in KS for name, value in _of_slice(k).items()},
+    **{f"map_{k}": _named(f"map@{k}") for k in MAP_KS},
+    "ceiling": _named("ceiling"),
 }
 """What a line of the CSV file says of its slice, by the names of columns."""

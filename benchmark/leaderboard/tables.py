@@ -121,11 +121,14 @@ def _parts_table(board: Board) -> str:
 
 
 def _slice_tables(board: Board) -> list[tuple[str, str]]:
-    """(heading, table) for each attribute: Recall@1, or for the one that the task averages over, every Recall."""
+    """(heading, table) for each attribute on the page: Recall@1, or for the one that is averaged over, every Recall."""
     task = tasks.find(board.protocol)
     found = []
     for name in board.slices:
-        heading = task.slices[name].heading if task and name in task.slices else name
+        about = task.slices.get(name) if task else None
+        if about and not about.on_tables:
+            continue
+        heading = about.heading if about else name
         for k in KS if task and task.averaged_over == name else (1,):
             found.append((f"R@{k} by {_plain(heading)}", _slice_table(board, name, k)))
     return found
@@ -144,6 +147,9 @@ def _slice_table(board: Board, attribute: str, k: int) -> str:
         lines.append([_plain(row.composer.title), *cells])
     first = [board.rows[0].scores[name] for name in names]
     lines.append(["*chance*", *(chance(score, k) for score in first)])
+    task = tasks.find(board.protocol)
+    if task is not None and task.is_rendered:
+        lines.append(["*ceiling of Drawn*", *(f"{score.scores['ceiling']:.1f}" for score in first)])
     lines.append(["*queries*", *(f"{score.queries:,}" for score in first)])
     return _table(["Composer", *map(_plain, values)], lines, left=(0,))
 

@@ -1,8 +1,9 @@
 """Which code a run was made with: hashes of the sources that its result depends on; a changed table ages no row.
 
-Every run of a task depends on the shared sources: encoders and network, datasets, training, scoring, the recipe's
-schema, and the file of the task itself. The composer's own file has a hash of its own. Other tasks, other composers,
-presets (their recipes are hashed), records, tables and commands do not count.
+Every run of a task depends on the shared sources: encoders and network, datasets, training, scoring, css_gen's scenes
+(which say what is a right answer), the recipe's schema, and the file of the task itself. The composer's own file has a
+hash of its own. Other tasks, other composers, presets (their recipes are hashed), records, tables and commands do not
+count.
 """
 
 import ast
@@ -13,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+import css_gen
 import models
 from benchmark import tasks as datasets
 from models.base import Composer
@@ -32,6 +34,7 @@ def code_version(task: str) -> str:
     root = _BENCHMARK
     files = [root / name for name in _FILES]
     files += [file for folder in _FOLDERS for file in (root / folder).rglob("*.py")]
+    files += (_folder(css_gen) / "scenes").rglob("*.py")
     composers = _folder(models) / "composers"
     files += [file for file in _folder(models).rglob("*.py") if not file.is_relative_to(composers)]
     files += _task_files(task)

@@ -1,7 +1,9 @@
 """The outcome of every query, as a Parquet file that any tool reads: some 30 kB for 10,000 queries.
 
-Row i is query i of the dataset. Columns: rank, relevant, candidates, top1, source, as in `recall.Outcomes`, one of
-ranks for every part of the meaning, such as "rank of the noun", and one of words for every attribute.
+Row i is query i of the dataset. Columns: rank, relevant, relevant_labels, candidates, top1, source, as in
+`recall.Outcomes`; drawn_rank, null where it is the rank; further_hits, a list of the places, from 1, of the other
+relevant images among the first `DEPTH`; one of ranks for every part of the meaning, such as "rank of the noun", and one
+of words for every attribute.
 """
 
 from typing import Any
@@ -10,10 +12,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.scoring.recall import Outcomes, Words
+from benchmark.scoring.recall import DEPTH, Mask, Outcomes, Words
 
 _PART = "rank of the "
-_COLUMNS = {"rank": "ranks", "relevant": "relevant", "candidates": "candidates", "top1": "top1", "source": "sources"}
+_DRAWN, _HITS = "drawn_rank", "further_hits"
+_COLUMNS = {
+    "rank": "ranks",
+    "relevant": "relevant",
+    "relevant_labels": "relevant_labels",
+    "candidates": "candidates",
+    "top1": "top1",
+    "source": "sources",
+}
 
 
 def encode(outcomes: Outcomes) -> bytes:
@@ -22,11 +32,16 @@ def encode(outcomes: Outcomes) -> bytes:
     Raises:
         ValueError: an attribute has the name of another column.
     """
-    if taken := sorted(outcomes.attributes.keys() & _COLUMNS.keys()):
+    if taken := sorted(outcomes.attributes.keys() & {*_COLUMNS, _DRAWN, _HITS}):
         raise ValueError(f"an attribute cannot be called {taken[0]!r}: the table has such a column")
     columns: dict[str, Any] = {}
     for name, field in _COLUMNS.items():
         columns[name] = pa.array(getattr(outcomes, field), pa.int32())
+    columns[_DRAWN] = pa.array(outcomes.drawn_ranks, pa.int32(), mask=outcomes.drawn_ranks == outcomes.ranks)
+    further = outcomes.hits & (outcomes.hits.cumsum(1) > 1)
+    ends = [0, *further.sum(1).cumsum().tolist()]
+    places = pa.array(1 + further.nonzero()[1], pa.int32())
+    columns[_HITS] = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), places)
     for name, ranks in outcomes.part_ranks.items():
         columns[_PART + name] = pa.array(ranks, pa.int32())
     for name, words in outcomes.attributes.items():
@@ -48,7 +63,11 @@ def decode(content: bytes, queries: int) -> Outcomes:
             raise ValueError(f"it has {file.metadata.num_rows} rows")
         table = file.read()
         numbers = {field: table.column(name).to_numpy() for name, field in _COLUMNS.items()}
-        names = [name for name in table.column_names if name not in _COLUMNS]
+        if not pa.types.is_integer(table.column(_DRAWN).type):
+            raise ValueError("its numbers are not whole")
+        drawn_ranks = table.column(_DRAWN).fill_null(0).to_numpy()
+        further = _mask(table.column(_HITS), queries)
+        names = [name for name in table.column_names if name not in (*_COLUMNS, _DRAWN, _HITS)]
         parts = {name.removeprefix(_PART): table.column(name).to_numpy() for name in names if name.startswith(_PART)}
     except (pa.ArrowException, KeyError, OSError) as error:
         raise ValueError(f"it is damaged: {error}") from None
@@ -61,4 +80,24 @@ def decode(content: bytes, queries: int) -> Outcomes:
             if len(words) != queries:
                 raise ValueError(f"its column {name} is not made of words")
             attributes[name] = np.array(words, dtype=np.str_)
-    return Outcomes(**numbers, attributes=attributes, part_ranks=parts)
+    ranks = numbers["ranks"]
+    return Outcomes(
+        **numbers,
+        drawn_ranks=np.where(drawn_ranks == 0, ranks, drawn_ranks),
+        hits=further | (ranks[:, None] == 1 + np.arange(DEPTH)),
+        attributes=attributes,
+        part_ranks=parts,
+    )
+
+
+def _mask(places: pa.ChunkedArray, queries: int) -> Mask:
+    """The mask (queries, DEPTH) of places from 1. Raises ValueError if they are not such lists."""
+    if places.type != pa.list_(pa.int32()) or places.null_count:
+        raise ValueError("its further_hits are not lists of places")
+    lists = places.combine_chunks()
+    flat = lists.flatten().to_numpy(zero_copy_only=False)
+    if flat.dtype.kind != "i" or ((flat < 1) | (flat > DEPTH)).any():
+        raise ValueError(f"its further_hits are not at places from 1 to {DEPTH}")
+    hits = np.zeros((queries, DEPTH), dtype=np.bool_)
+    hits[np.repeat(np.arange(queries), lists.value_lengths().to_numpy(zero_copy_only=False)), flat - 1] = True
+    return hits

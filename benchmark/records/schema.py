@@ -13,7 +13,7 @@ from benchmark.recipe.schema import hash_of
 from benchmark.records.environment import Environment
 from benchmark.scoring.metrics import Metrics
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 3
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$")]
 # No control characters, and no start that a spreadsheet would take for a formula.
@@ -121,7 +121,7 @@ class RunRecord(_Part):
         ranks: its path is relative to the record.
     """
 
-    format_version: Literal[2]
+    format_version: Literal[3]
     protocol: Name
     composer: ComposerCard
     preset: Line

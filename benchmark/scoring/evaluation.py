@@ -9,10 +9,11 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from benchmark.datasets.image_store import ImageStore
+from benchmark.datasets.relevance import Relevance
 from benchmark.datasets.splits import Pixels, Rows, Split
 from benchmark.device import memory_advice
 from benchmark.scoring.ranking import Ranking, rank_targets
-from benchmark.scoring.recall import Integers, Outcomes
+from benchmark.scoring.recall import DEPTH, Integers, Outcomes
 from models.base import TextFeatures
 from models.network import Network, take_rows
 
@@ -53,24 +54,29 @@ def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
     if split.galleries is not None:
         galleries = torch.from_numpy(split.galleries[queries.targets]), torch.from_numpy(split.galleries)
 
-    def ranked(labels: Rows, top_k: int) -> Ranking:
+    def ranked(labels: Rows, top_k: int, relevant: Relevance | None = None) -> Ranking:
         excluded, wanted, there = (
             torch.from_numpy(rows) for rows in (queries.source_images, labels[queries.targets], labels)
         )
-        return rank_targets(query, gallery, excluded, wanted, there, top_k=top_k, galleries=galleries)
+        return rank_targets(
+            query, gallery, excluded, wanted, there, top_k=top_k, relevant=relevant, galleries=galleries
+        )
 
-    ranking = ranked(split.labels, _SHOWN)
+    ranking = ranked(split.labels, DEPTH, split.relevant)
     part_ranks = {name: ranked(labels, 0).ranks.numpy() for name, labels in split.parts.items()}
     outcomes = Outcomes(
         ranks=ranking.ranks.numpy(),
+        drawn_ranks=ranking.drawn_ranks.numpy(),
         relevant=ranking.relevant.numpy(),
+        relevant_labels=ranking.relevant_labels.numpy(),
         candidates=ranking.candidates.numpy(),
+        hits=ranking.hits.numpy(),
         sources=queries.sources,
         top1=ranking.top[:, 0].numpy(),
         attributes=queries.attributes,
         part_ranks=part_ranks,
     )
-    return Evaluation(outcomes, ranking.top.numpy())
+    return Evaluation(outcomes, ranking.top[:, :_SHOWN].numpy())
 
 
 @torch.inference_mode()

@@ -9,7 +9,18 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from benchmark.scoring.recall import KS, Mask, Outcomes, Recall, Words, chance_recall, recall_at_k
+from benchmark.scoring.recall import (
+    KS,
+    MAP_KS,
+    Mask,
+    Outcomes,
+    Recall,
+    Words,
+    chance_recall,
+    map_at_k,
+    recall_at_k,
+)
+from css_gen.scenes.ceiling import expected_recall_at_1
 
 Scores = dict[str, float]
 """By name, such as "recall@10"."""
@@ -30,13 +41,29 @@ def _recall(outcomes: Outcomes) -> Scores:
 
 
 @metric
+def _drawn_recall(outcomes: Outcomes) -> Scores:
+    """Where the drawn target's label alone is right, as in the paper, and the most that its Recall@1 can be."""
+    found = {f"drawn_recall@{k}": value for k, value in recall_at_k(outcomes.drawn_ranks).items()}
+    return found | {"ceiling": expected_recall_at_1(outcomes.relevant_labels.tolist())}
+
+
+@metric
+def _map(outcomes: Outcomes) -> Scores:
+    """In percent; see `map_at_k`."""
+    return {f"map@{k}": value for k, value in map_at_k(outcomes.hits, outcomes.relevant).items()}
+
+
+@metric
 def _chance(outcomes: Outcomes) -> Scores:
     """Recall of a random order of the gallery, in percent; see `chance_recall`."""
     found = chance_recall(outcomes.relevant, outcomes.candidates)
     return {f"chance@{k}": value for k, value in found.items()}
 
 
-_REQUIRED = frozenset(f"{name}@{k}" for name in ("recall", "chance") for k in KS)
+_REQUIRED = frozenset(
+    {"ceiling", *(f"{name}@{k}" for name in ("recall", "drawn_recall", "chance") for k in KS)}
+    | {f"map@{k}" for k in MAP_KS}
+)
 
 
 class SliceMetrics(BaseModel):

@@ -1,8 +1,9 @@
-"""The rank of each query's best relevant image in the gallery.
+"""The rank of each query's best relevant image in the gallery, and which of its first images are relevant.
 
 The gallery is every image of the split, or of the part of it that the query is ranked among. The query's own source
-image is excluded, nothing else is. An image is relevant if its label equals the target's. The rank of a query is the
-place of its best relevant image, from 1.
+image is excluded, nothing else is. An image is relevant if its label answers the query (`Relevance`). The rank of a
+query is the place of its best relevant image, from 1; its drawn rank that of the best image with the target's label,
+which the paper counts alone.
 
 Tie rule: ties neither help nor harm. Images of equal similarity are ordered by one fixed shuffle of the gallery, which
 does not depend on labels and starts at another image for each query. So a model whose embeddings have collapsed scores
@@ -10,13 +11,15 @@ chance. (Counting ties for the query would give it 100, against it 0.) The image
 order, because the last bits of a matrix product can depend on the column.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from benchmark.datasets.relevance import Relevance
+from benchmark.scoring.answers import Answers, Found, first_of_label, require_targets
 from benchmark.scoring.recall import NO_RANK
 
 _SHUFFLE_SEED = 20190615
@@ -25,19 +28,25 @@ _SIMILARITIES_AT_ONCE = {"cpu": 2**22, "cuda": 2**27}
 
 
 class Ranking(NamedTuple):
-    """What `rank_targets` finds for each of Q queries; int64 on the CPU.
+    """What `rank_targets` finds for each of Q queries; on the CPU, int64 but for `hits`.
 
     Attributes:
         ranks: (Q,), 1 to the number of candidates, or `NO_RANK` where no candidate is relevant.
+        drawn_ranks: (Q,), likewise, where the images with the target's label alone count.
         relevant: (Q,), how many candidates are relevant.
+        relevant_labels: (Q,), how many different labels they have.
         candidates: (Q,), the size of the query's gallery without its own source image.
         top: (Q, top_k), gallery indices, best first; -1 where the gallery has run out.
+        hits: (Q, top_k), bool, which of `top` are relevant.
     """
 
     ranks: Tensor
+    drawn_ranks: Tensor
     relevant: Tensor
+    relevant_labels: Tensor
     candidates: Tensor
     top: Tensor
+    hits: Tensor
 
 
 @torch.no_grad()
@@ -49,12 +58,14 @@ def rank_targets(
     gallery_labels: Tensor,
     *,
     top_k: int,
+    relevant: Relevance | None = None,
     galleries: tuple[Tensor, Tensor] | None = None,
     batch_size: int | None = None,
 ) -> Ranking:
     """Rank the gallery for every query by dot product, in float32 even under autocast or TF32.
 
-    Memory beyond input and output depends on the gallery alone. The same input gives the same ranks on one machine.
+    Memory beyond input and output depends on the gallery and on the answers of the queries compared at once. The same
+    input gives the same ranks on one machine.
 
     Args:
         query_embeddings: (Q, D), floating point. Cosine similarity is the caller's: normalise before.
@@ -63,17 +74,20 @@ def rank_targets(
         query_labels: (Q,), integers; the label of the query's target.
         gallery_labels: (G,), integers.
         top_k: how many of the best images to return for each query, 0 or more.
+        relevant: the labels that answer each query, its target's among them; None where the target's does alone.
         galleries: where a query is ranked among a part of the images alone: the number of each query's part (Q,) and of
             each image's (G,), integers.
         batch_size: queries compared at once; by default as many as keep a batch near 16 MiB on a CPU, 512 MiB on a GPU.
 
     Raises:
-        ValueError: shapes do not fit, the gallery is empty, a source index is out of range, or an embedding is not
-            finite (the message names its row).
+        ValueError: shapes do not fit, the gallery is empty, a source index is out of range, a query's target is not
+            relevant to it, or an embedding is not finite (the message names its row).
     """
     _check(
         query_embeddings, gallery_embeddings, source_index, query_labels, gallery_labels, top_k, galleries, batch_size
     )
+    answers = Relevance.of_targets(query_labels.cpu().numpy()) if relevant is None else relevant
+    require_targets(answers, query_labels)
     device = query_embeddings.device
     images, queries = len(gallery_embeddings), len(query_embeddings)
     generator = torch.Generator().manual_seed(_SHUFFLE_SEED)
@@ -84,60 +98,94 @@ def rank_targets(
 
     source = source_index.to(device)
     source_place = torch.where(source >= 0, place_of_image[source.clamp_min(0)], -1)
-    labels = gallery_labels.to(device)[shuffle]
-    wanted = query_labels.to(device)
+    drawn = query_labels.to(device)
     query_part = image_part = None
     if galleries is not None:
         query_part, image_part = galleries[0].to(device), galleries[1].to(device)[shuffle]
     gallery = gallery_embeddings.float()[shuffle].T
-    by_label = _ByLabel(labels)
+    right = Answers(answers, gallery_labels.to(device)[shuffle])
 
     kept = min(top_k, images)
-    ranks = torch.empty(queries, dtype=torch.int64)
-    relevant = torch.empty(queries, dtype=torch.int64)
-    candidates = torch.full((queries,), images, dtype=torch.int64)
+    counts = {name: torch.zeros(queries, dtype=torch.int64) for name in Ranking._fields[:5]}
     top = torch.full((queries, top_k), -1, dtype=torch.int64)
+    hits = torch.zeros((queries, top_k), dtype=torch.bool)
     if batch_size is None:
         batch_size = max(1, _SIMILARITIES_AT_ONCE.get(device.type, 2**22) // images)
     for start in range(0, queries, batch_size):
-        rows = slice(start, start + batch_size)
+        rows = slice(start, min(start + batch_size, queries))
         with _exact_float32(device):
             similarity = query_embeddings[rows].float() @ gallery
         excluded = source_place[rows]
         has_source = (excluded >= 0).nonzero().squeeze(1)
         similarity[has_source, excluded[has_source]] = -torch.inf
-        places, is_member = by_label.places(wanted[rows])
-        is_relevant = is_member & (places != excluded[:, None])
+        found = right.images(rows)
+        is_there = found.place != excluded[found.query]
         if query_part is None or image_part is None:
-            candidates[rows] -= (excluded >= 0).long().cpu()
+            candidates = images - (excluded >= 0).long()
         else:
             similarity.masked_fill_(image_part != query_part[rows, None], -torch.inf)
-            candidates[rows] = (similarity > -torch.inf).sum(1).cpu()
-            is_relevant &= image_part[places] == query_part[rows, None]
-        relevant[rows] = is_relevant.sum(1).cpu()
-        ranks[rows] = _ranks(similarity, places, is_relevant, first_place[rows]).cpu()
+            candidates = (similarity > -torch.inf).sum(1)
+            is_there &= image_part[found.place] == query_part[rows][found.query]
+        found = Found(*(part[is_there] for part in found))
+        of_drawn = found.label == drawn[rows][found.query]
+        ranks = _ranks(similarity, found.query, found.place, first_place[rows])
+        counted = {
+            "ranks": ranks,
+            "drawn_ranks": _drawn_ranks(similarity, found, of_drawn, first_place[rows], ranks),
+            "relevant": torch.bincount(found.query, minlength=len(ranks)),
+            "relevant_labels": torch.bincount(found.query[first_of_label(found)], minlength=len(ranks)),
+            "candidates": candidates,
+        }
+        for name, values in counted.items():
+            counts[name][rows] = values.cpu()
         if kept:
             best_places = _top(similarity, kept, first_place[rows])
             gone = similarity.gather(1, best_places) == -torch.inf
             top[rows, :kept] = shuffle[best_places].masked_fill(gone, -1).cpu()
-    return Ranking(ranks, relevant, candidates, top)
+            is_right = torch.zeros_like(similarity, dtype=torch.bool)
+            is_right[found.query, found.place] = True
+            hits[rows, :kept] = is_right.gather(1, best_places).cpu()
+    return Ranking(**counts, top=top, hits=hits)
 
 
-def _ranks(similarity: Tensor, places: Tensor, is_relevant: Tensor, first_place: Tensor) -> Tensor:
-    """Ranks (R,) from similarities (R, G) and the relevant images' places (R, C), valid where `is_relevant`."""
-    if places.shape[1] == 0:
-        return torch.full_like(first_place, NO_RANK)
-    of_relevant = similarity.gather(1, places).masked_fill(~is_relevant, -torch.inf)
-    best = of_relevant.amax(1, keepdim=True)
-    ranks = 1 + (similarity > best).sum(1)
-    tied = (similarity == best).sum(1)
-    for row in _pieces((tied > 1).nonzero().squeeze(1)):
-        images = similarity.shape[1]
-        turns = (places[row] - first_place[row, None]) % images
-        earliest = turns.masked_fill(of_relevant[row] < best[row], images).amin(1, keepdim=True)
+def _drawn_ranks(similarity: Tensor, found: Found, of_drawn: Tensor, first_place: Tensor, ranks: Tensor) -> Tensor:
+    """Ranks (R,) of the best images `of_drawn`; most are `ranks`, because all that is relevant is of that label."""
+    has_more = torch.zeros_like(ranks, dtype=torch.bool)
+    has_more[found.query[~of_drawn]] = True
+    drawn_ranks = ranks.clone()
+    for row in _pieces(has_more.nonzero().squeeze(1)):
+        place_among = torch.full_like(ranks, -1)
+        place_among[row] = torch.arange(len(row), device=row.device)
+        query = place_among[found.query]
+        is_here = of_drawn & (query >= 0)
+        drawn_ranks[row] = _ranks(similarity[row], query[is_here], found.place[is_here], first_place[row])
+    return drawn_ranks
+
+
+def _ranks(similarity: Tensor, query: Tensor, place: Tensor, first_place: Tensor) -> Tensor:
+    """Ranks (R,) of each row's best image among those that are relevant: row `query[i]` has one at `place[i]`."""
+    images = similarity.shape[1]
+    of_relevant = similarity[query, place]
+    best = similarity.new_full((len(similarity),), -torch.inf).scatter_reduce(0, query, of_relevant, "amax")
+    ranks = 1 + _count(torch.gt, similarity, best)
+    is_best = of_relevant == best[query]
+    turns = (place[is_best] - first_place[query[is_best]]) % images
+    earliest = torch.full_like(first_place, images).scatter_reduce(0, query[is_best], turns, "amin")
+    tied = _count(torch.eq, similarity, best)
+    for row in _pieces(((tied > 1) & (earliest < images)).nonzero().squeeze(1)):
         turn_of_image = (torch.arange(images, device=similarity.device) - first_place[row, None]) % images
-        ranks[row] += ((similarity[row] == best[row]) & (turn_of_image < earliest)).sum(1)
-    return ranks.where(is_relevant.any(1), NO_RANK)
+        is_before = (similarity[row] == best[row, None]) & (turn_of_image < earliest[row, None])
+        ranks[row] += is_before.sum(1)
+    return ranks.where(earliest < images, NO_RANK)
+
+
+def _count(compares: Callable[..., Tensor], similarity: Tensor, value: Tensor) -> Tensor:
+    """How many similarities of each row compare so with the row's value (R,).
+
+    Summed as float32, which takes a third of the time of sums of bool, and is exact up to 2**24 images.
+    """
+    wide = torch.float64 if similarity.shape[1] > 2**24 else torch.float32
+    return compares(similarity, value[:, None], out=torch.empty_like(similarity)).sum(1, dtype=wide).long()
 
 
 def _top(similarity: Tensor, kept: int, first_place: Tensor) -> Tensor:
@@ -156,22 +204,6 @@ def _top(similarity: Tensor, kept: int, first_place: Tensor) -> Tensor:
 def _pieces(rows: Tensor) -> tuple[Tensor, ...]:
     """Rows with ties need eight-byte places for the whole gallery: an eighth of a batch at a time bounds the memory."""
     return torch.split(rows, max(1, len(rows) // 8)) if len(rows) else ()
-
-
-class _ByLabel:
-    """The places of each label's images in the shuffled gallery."""
-
-    def __init__(self, labels: Tensor) -> None:
-        self._labels, self._places = labels.sort(stable=True)
-
-    def places(self, wanted: Tensor) -> tuple[Tensor, Tensor]:
-        """Places (R, C) of the images with the wanted labels (R,), and a mask (R, C) of those that are real."""
-        first = torch.searchsorted(self._labels, wanted)
-        count = torch.searchsorted(self._labels, wanted, right=True) - first
-        widest = int(count.max()) if len(count) else 0
-        steps = torch.arange(widest, device=wanted.device)
-        real = steps < count[:, None]
-        return self._places[(first[:, None] + steps).clamp_max(len(self._places) - 1)], real
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What became of each query of a run, and Recall@K from it, beside that of a random order of the gallery.
 
 Recall@K is the share of queries, in percent, with at least one relevant image among the first K (a hit rate: the
-definition of the field, though a query may have several relevant images).
+definition of the field, though a query may have several relevant images). mAP@K counts all of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,14 @@ import numpy.typing as npt
 from pydantic import Field
 
 KS = (1, 5, 10, 50)
+MAP_KS = (5, 10, 50)
+DEPTH = max(*KS, *MAP_KS)
+"""How many of a query's first images are looked at for more than the first relevant one."""
+
 NO_RANK = 2**31 - 1
 """The rank of a query without a relevant image: beyond any K, so never a hit."""
 
-_NUMBERS = ("ranks", "relevant", "candidates", "top1", "sources")
+_NUMBERS = ("ranks", "drawn_ranks", "relevant", "relevant_labels", "candidates", "top1", "sources")
 
 Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.str_]
@@ -33,19 +37,24 @@ class Outcomes:
     Scores need nothing else, so any two runs on one dataset can be compared query by query.
 
     Attributes:
-        ranks, relevant, candidates: (Q,), as `ranking.rank_targets` returns them.
+        ranks, drawn_ranks, relevant, relevant_labels, candidates: (Q,), as `ranking.rank_targets` returns them.
+        hits: (Q, DEPTH), bool: whether the image at each place, from 1, is relevant.
         top1: (Q,), the gallery index of the image ranked first, -1 if there is none: `Ranking.top[:, 0]`.
         sources: (Q,), integers; queries of equal number share their source scene and count as one cluster.
         attributes: columns of Q words that results are sliced by, such as "kind".
         part_ranks: for a part of the meaning, such as "noun", the rank of the first image that agrees in this part.
 
     Raises:
-        ValueError: lengths differ, or a rank is neither `NO_RANK` nor from 1 to the number of candidates.
+        ValueError: lengths differ, a rank is neither `NO_RANK` nor from 1 to the number of candidates, or numbers
+            contradict each other.
     """
 
     ranks: Integers
+    drawn_ranks: Integers
     relevant: Integers
+    relevant_labels: Integers
     candidates: Integers
+    hits: Mask
     top1: Integers
     sources: Integers
     attributes: Mapping[str, Words] = field(default_factory=dict)
@@ -54,6 +63,7 @@ class Outcomes:
     def __post_init__(self) -> None:
         for name in _NUMBERS:
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.int64))
+        object.__setattr__(self, "hits", np.asarray(self.hits, dtype=np.bool_))
         words = {name: np.asarray(column, dtype=np.str_) for name, column in self.attributes.items()}
         object.__setattr__(self, "attributes", MappingProxyType(words))
         parts = {name: np.asarray(column, dtype=np.int64) for name, column in self.part_ranks.items()}
@@ -70,9 +80,27 @@ class Outcomes:
                 f"query {row} cannot have rank {self.ranks[row]}, with {self.relevant[row]} relevant images "
                 f"among {self.candidates[row]} candidates"
             )
+        self._check_answers()
         for name, column in parts.items():
             if ((column < 1) | (column > self.ranks)).any():
                 raise ValueError(f"the {name}'s rank is above the whole answer's, or no rank, in a query")
+
+    def _check_answers(self) -> None:
+        """Raises ValueError where the answers' numbers contradict each other."""
+        if self.hits.shape != (len(self), DEPTH):
+            raise ValueError(f"hits has shape {self.hits.shape}, expected {(len(self), DEPTH)}")
+        hits = self.hits.sum(1)
+        first = np.where(self.hits.any(1), 1 + self.hits.argmax(1), NO_RANK)
+        possible = {
+            "hits": (first == np.where(self.ranks <= DEPTH, self.ranks, NO_RANK)) & (hits <= self.relevant),
+            "drawn rank": (self.drawn_ranks >= self.ranks)
+            & ((self.drawn_ranks <= self.candidates) | (self.drawn_ranks == NO_RANK)),
+            "relevant labels": (self.relevant_labels <= self.relevant)
+            & ((self.relevant_labels > 0) == (self.relevant > 0)),
+        }
+        for name, fits in possible.items():
+            if not fits.all():
+                raise ValueError(f"query {int(np.flatnonzero(~fits)[0])}: its {name} contradict its other numbers")
 
     def __len__(self) -> int:
         return len(self.ranks)
@@ -80,7 +108,7 @@ class Outcomes:
     def rows(self, chosen: Mask | Integers) -> "Outcomes":
         """Of these queries alone."""
         return Outcomes(
-            **{name: getattr(self, name)[chosen] for name in _NUMBERS},
+            **{name: getattr(self, name)[chosen] for name in (*_NUMBERS, "hits")},
             attributes={name: column[chosen] for name, column in self.attributes.items()},
             part_ranks={name: column[chosen] for name, column in self.part_ranks.items()},
         )
@@ -104,6 +132,32 @@ def recall_at_k(ranks: npt.ArrayLike, ks: Sequence[int] = KS) -> dict[int, float
         raise ValueError("Recall@K of no queries is not defined")
     answered = places[places != NO_RANK]
     return {k: 100.0 * int((answered <= k).sum()) / len(places) for k in ks}
+
+
+def map_at_k(hits: Mask, relevant: npt.ArrayLike, ks: Sequence[int] = MAP_KS) -> dict[int, float]:
+    """mAP@K in percent for each K, as CIRCO defines it (Baldrati et al., ICCV 2023, equation 4).
+
+    The average precision of a query with c relevant images is the sum of the precisions of its first 1, 2, ... K
+    images, of those numbers that end in a relevant one, over min(K, c); that of a query without any is 0.
+
+    >>> map_at_k(np.array([[True, False, True, False, False]]), [2], ks=(5,))  # (1/1 + 2/3) / 2
+    {5: 83.33333333333333}
+
+    Args:
+        hits: (Q, depth), whether the image at each place is relevant.
+        relevant: (Q,), relevant images of each query.
+        ks: numbers of images looked at, at most `depth`.
+
+    Raises:
+        ValueError: there are no queries, or a K is beyond the depth.
+    """
+    counts = np.asarray(relevant)
+    if not len(hits):
+        raise ValueError("mAP@K of no queries is not defined")
+    if max(ks) > hits.shape[1]:
+        raise ValueError(f"mAP@{max(ks)} needs as many places, there are {hits.shape[1]}")
+    precision = np.where(hits, hits.cumsum(1) / np.arange(1, hits.shape[1] + 1), 0.0)
+    return {k: 100.0 * fsum(precision[:, :k].sum(1) / np.clip(counts, 1, k)) / len(hits) for k in ks}
 
 
 def chance_recall(relevant: npt.ArrayLike, candidates: npt.ArrayLike, ks: Sequence[int] = KS) -> dict[int, float]:

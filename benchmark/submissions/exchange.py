@@ -5,6 +5,8 @@ A training folder has nothing of the test split. Questions are features of query
 
 import json
 import stat
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from benchmark.datasets.relevance import Relevance
 from benchmark.datasets.splits import Queries, Rows, Split
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
@@ -24,6 +27,7 @@ from models.base import TextFeatures
 
 TRAINING, ASKED, ANSWERED = "training", "asked", "answered"
 STATE, MODEL = "training.safetensors", "model.safetensors"
+_OF_BATCHES = tuple(field.name for field in fields(Batch))
 _LARGEST_ANSWER = 2 * 2**30
 LARGEST_MODEL = 4 * 2**30
 
@@ -51,15 +55,15 @@ def require_file(path: Path, most: int) -> None:
 class RecordedBatches:
     """A sampler's batches, recorded step by step, all of one size."""
 
-    def __init__(self, sources: Rows, group: Rows, texts: Rows, targets: Rows) -> None:
-        self._parts = (sources, group, texts, targets)
+    def __init__(self, parts: Mapping[str, Rows]) -> None:
+        self._parts = parts
 
     def batch(self, step: int) -> Batch:
-        return Batch(*(part[step] for part in self._parts))
+        return Batch(**{name: part[step] for name, part in self._parts.items()})
 
 
 def write_training(folder: Path, training: Split, sampler: Sampler, identity: Run) -> None:
-    """Write what training needs, and nothing else: images, texts, labels, batches, recipe.
+    """Write what training needs, and nothing else: images, texts, labels, right answers, batches, recipe.
 
     Raises:
         OSError: the folder cannot be written.
@@ -68,10 +72,12 @@ def write_training(folder: Path, training: Split, sampler: Sampler, identity: Ru
     arrays: dict[str, NDArray[Any]] = {"gallery": training.gallery, "labels": training.labels}
     if training.sources is not training.gallery:
         arrays["sources"] = training.sources
+    if training.relevant is not None:
+        arrays |= {"relevant-indptr": training.relevant.indptr, "relevant-labels": training.relevant.labels}
     for name, array in arrays.items():
         _save_array(folder / f"{name}.npy", array)
     batches = [sampler.batch(step) for step in range(identity.recipe.training.steps)]
-    for name in ("sources", "group", "texts", "targets"):
+    for name in _OF_BATCHES:
         _save_array(folder / f"batch-{name}.npy", np.stack([getattr(batch, name) for batch in batches]))
     write_atomically(folder / "texts.json", json.dumps(training.texts).encode())
     write_atomically(folder / "identity.json", json.dumps(identity.to_json()).encode())
@@ -80,7 +86,8 @@ def write_training(folder: Path, training: Split, sampler: Sampler, identity: Ru
 def read_training(folder: Path) -> tuple[Split, RecordedBatches, Run]:
     """Read what `write_training` wrote. The split has no queries: the batches have all that training needs."""
     gallery = np.load(folder / "gallery.npy", mmap_mode="r")
-    own_sources = folder / "sources.npy"
+    own_sources, indptr = folder / "sources.npy", folder / "relevant-indptr.npy"
+    relevant = Relevance(np.load(indptr), np.load(folder / "relevant-labels.npy")) if indptr.exists() else None
     nothing = np.zeros(0, dtype=np.int64)
     split = Split(
         sources=np.load(own_sources, mmap_mode="r") if own_sources.exists() else gallery,
@@ -88,10 +95,11 @@ def read_training(folder: Path) -> tuple[Split, RecordedBatches, Run]:
         labels=np.load(folder / "labels.npy"),
         queries=Queries((), nothing, nothing, nothing, (), {}),
         further_texts=tuple(json.loads((folder / "texts.json").read_text())),
+        relevant=relevant,
     )
-    parts = (np.load(folder / f"batch-{name}.npy") for name in ("sources", "group", "texts", "targets"))
+    parts = {name: np.load(folder / f"batch-{name}.npy") for name in _OF_BATCHES}
     identity = Run.from_json(json.loads((folder / "identity.json").read_text()))
-    return split, RecordedBatches(*parts), identity
+    return split, RecordedBatches(parts), identity
 
 
 def write_question(folder: Path, number: int, image: Tensor, text: TextFeatures) -> None:

@@ -37,10 +37,12 @@ class Slice:
         heading: completes "R@1 by ...".
         values: those that come first, in this order; others follow in natural order. Values that no query has are
             not shown.
+        on_tables: whether the Markdown page shows it; the CSV file and the site show every slice.
     """
 
     heading: str
     values: tuple[str, ...] = ()
+    on_tables: bool = True
 
 
 @dataclass(frozen=True)

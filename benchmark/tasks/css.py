@@ -1,4 +1,4 @@
-"""CSS: scenes of simple objects; find the scene that the text makes of another. Two tasks on one rendered dataset."""
+"""CSS: scenes of simple objects; find the scene that the text makes of another. Three tasks on one rendered dataset."""
 
 import os
 from pathlib import Path
@@ -17,9 +17,12 @@ _IMAGES = 20_000
 """How many images to render where there is no dataset: as in README."""
 
 SLICES = {
+    "selection": Slice("what the text selects by", ("cell", "content", "cell and content", "everything")),
+    "changed": Slice("number of objects that the text changes", ("0", "1", "2", "3+")),
     "kind": Slice("kind of modification", KINDS_ASKED),
-    "combination": Slice("shape-colour combination, seen in training or novel", ("seen", "novel")),
-    "objects": Slice("number of objects in the source scene"),
+    "answers": Slice("number of right scenes in the gallery", ("1", "2+"), on_tables=False),
+    "combination": Slice("shape-colour combination, seen in training or novel", ("seen", "novel"), on_tables=False),
+    "objects": Slice("number of objects in the source scene", on_tables=False),
 }
 CHECK = "css-gen verify {path}"
 
@@ -40,9 +43,9 @@ def render_css(root: Path, reporter: Reporter) -> None:
         raise BenchmarkError(f"{root}: cannot be written ({error.strerror}); what is finished is kept") from None
 
 
-def _opener(name: str, source_view: str) -> Opener:
+def _opener(name: str, source_view: str, *, spatial: bool = True) -> Opener:
     def opened(root: Path, /, *, image_size: int, reporter: Reporter, skip_broken: bool) -> Css:  # noqa: ARG001
-        return Css(name, root, source_view=source_view, image_size=image_size, reporter=reporter)
+        return Css(name, root, source_view=source_view, image_size=image_size, reporter=reporter, spatial=spatial)
 
     return opened
 
@@ -94,6 +97,25 @@ register(
         slices=SLICES,
         published=PUBLISHED_3D,
         later=LATER_3D,
+    )
+)
+
+register(
+    Task(
+        name="css-pooled",
+        title="CSS with pooled features: 3D query, 3D gallery",
+        about="CSS, from a 3D image to a 3D image, on pooled image features",
+        folder="css",
+        features="pooled",
+        css_texts=True,
+        images="rendered",
+        source_view="3d",
+        open=_opener("css-pooled", "3d", spatial=False),
+        make=render_css,
+        check_command=CHECK,
+        slices=SLICES,
+        # The paper's ablation: TIRG at the last linear layer.
+        published=published_rows((1,), ("tirg", "ResNet-18", "T", 71.2)),
     )
 )
 

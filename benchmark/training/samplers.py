@@ -22,12 +22,14 @@ class Batch:
         group: (B,) into `sources`: whose modification a query is.
         texts: (B,) into the training texts.
         targets: (B,) into the gallery images.
+        queries: (B,) into the split's queries; -1 for pairs that were drawn on the fly.
     """
 
     sources: Rows
     group: Rows
     texts: Rows
     targets: Rows
+    queries: Rows
 
 
 class Sampler(Protocol):
@@ -107,6 +109,7 @@ class PairSampler:
             group=np.repeat(np.arange(self._groups), self._modifications),
             texts=self._texts[flat],
             targets=self._targets[flat],
+            queries=flat,
         )
 
     def _deal(self, epoch: int) -> Rows:
@@ -157,7 +160,7 @@ class DrawnSampler:
         drawn = [self._draw(source, rng) for source in np.repeat(sources, self._modifications).tolist()]
         texts, targets = np.array(drawn, dtype=np.int64).T
         group = np.repeat(np.arange(self._groups), self._modifications)
-        return Batch(sources=sources, group=group, texts=texts, targets=targets)
+        return Batch(sources=sources, group=group, texts=texts, targets=targets, queries=np.full_like(targets, -1))
 
     def _deal(self, epoch: int) -> Rows:
         return self._rng(_ORDER, epoch).permutation(self._sources)

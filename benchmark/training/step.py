@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from benchmark.datasets.image_store import ImageStore
+from benchmark.datasets.relevance import RelevanceLookup
 from benchmark.datasets.splits import Split
 from benchmark.device import keep_freed_memory, memory_advice
 from benchmark.recipe.identity import Run
@@ -27,7 +28,7 @@ class Session:
     dropout, augmentation and the loss's draws all come from (seed, step), each by a stream of its own.
 
     Args:
-        split: the training images, texts and labels.
+        split: the training images, texts, labels and right answers.
         identity: the run's; holds its recipe and seed.
         compiled: whether torch.compile makes the network's code.
     """
@@ -57,6 +58,7 @@ class Session:
         self._gallery = ImageStore(split.gallery, device)
         self._sources = self._gallery if split.sources is split.gallery else ImageStore(split.sources, device)
         self._labels = torch.from_numpy(split.labels).to(device)
+        self._is_relevant = None if split.relevant is None else RelevanceLookup(split.relevant, device)
         self._ids, self._mask = (part.to(device) for part in network.text_encoder.tokenize(split.texts))
 
     def step(self, step: int) -> Tensor:
@@ -82,21 +84,20 @@ class Session:
             for purpose in (Purpose.AUGMENTATION, Purpose.LOSS)
         )
         batch = self._sampler.batch(step)
-        sources, group, texts, targets = (
+        sources, group, texts, targets, queries = (
             torch.from_numpy(rows).to(device, non_blocking=True)
-            for rows in (batch.sources, batch.group, batch.texts, batch.targets)
+            for rows in (batch.sources, batch.group, batch.texts, batch.targets, batch.queries)
         )
         augment = partial(
             ImageStore.augmented, shift=config.shift, brightness=config.brightness, generator=augmentation
         )
         images = torch.cat([augment(self._sources, sources), augment(self._gallery, targets)])
-        labels = self._labels.index_select(0, targets)
         with self._accelerator.autocast():
             query, target = self._model(
                 images, group, self._ids.index_select(0, texts), self._mask.index_select(0, texts)
             )
         loss = batch_loss(
-            query, target, positive_mask=labels[:, None] == labels[None, :], generator=draws, config=config
+            query, target, positive_mask=self._positives(queries, targets), generator=draws, config=config
         )
         for parameters in self.optimiser.param_groups:
             parameters["lr"] = self.learning_rate(step) * parameters["factor"]
@@ -104,3 +105,9 @@ class Session:
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         return loss.detach()
+
+    def _positives(self, queries: Tensor, targets: Tensor) -> Tensor:
+        """bool (B, B), true where target j answers query i: it has a relevant label, as that of the query's own is."""
+        labels = self._labels.index_select(0, targets)
+        positives = labels[:, None] == labels[None, :]
+        return positives if self._is_relevant is None else positives | self._is_relevant(queries, labels)

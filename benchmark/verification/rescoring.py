@@ -1,6 +1,7 @@
 """Score the checkpoint of a record again, and compare."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +15,8 @@ from benchmark.recipe.runtime import Runtime
 from benchmark.records.store import RunRecord, StoredRecord
 from benchmark.runs.single_run import parts_of, threads
 from benchmark.scoring.evaluation import Evaluation, evaluate
-from benchmark.scoring.recall import KS, recall_at_k
+from benchmark.scoring.metrics import metrics_of
+from benchmark.scoring.recall import KS, MAP_KS, Integers
 from benchmark.submissions.exchange import MODEL
 from benchmark.submissions.sandboxed_run import Box, answer
 from benchmark.training.checkpoint import Checkpoint
@@ -54,15 +56,29 @@ def rescore(stored: StoredRecord, resources: Resources) -> float:
             found = _of_ours(checkpoint, scored, resources.runtime)
         else:
             found = _of_submission(Path(kept.path), checkpoint.run, scored, resources.box_of(stored))
-    recall = recall_at_k(found.outcomes.ranks)
+    again = metrics_of(found.outcomes)
+    _require_recall(path, "R", record.metrics.recall, again.recall)
+    _require_flips(path, found.outcomes.ranks, stored.outcomes.ranks)
+    said, computed = ({k: metrics.scores[f"drawn_recall@{k}"] for k in KS} for metrics in (record.metrics, again))
+    _require_recall(path, "drawn R", said, computed)
+    _require_flips(path, found.outcomes.drawn_ranks, stored.outcomes.drawn_ranks)
+    said, computed = ({k: metrics.scores[f"map@{k}"] for k in MAP_KS} for metrics in (record.metrics, again))
+    _require_recall(path, "mAP", said, computed)
+    return again.recall[1]
+
+
+def _require_recall(path: Path, name: str, said: Mapping[int, float], computed: Mapping[int, float]) -> None:
+    for k, value in computed.items():
+        if abs(value - said[k]) > TOLERANCE:
+            raise BenchmarkError(f"{path}: says {name}@{k} {said[k]:.2f}, its checkpoint gives {value:.2f}")
+
+
+def _require_flips(path: Path, found: Integers, stored: Integers) -> None:
+    """Raises BenchmarkError unless nearly the same queries are hits, whose ranks (Q,) these are."""
     for k in KS:
-        said = record.metrics.recall[k]
-        if abs(recall[k] - said) > TOLERANCE:
-            raise BenchmarkError(f"{path}: says R@{k} {said:.2f}, its checkpoint gives {recall[k]:.2f}")
-        flipped = 100 * ((found.outcomes.ranks <= k) != (stored.outcomes.ranks <= k)).mean()
+        flipped = 100 * ((found <= k) != (stored <= k)).mean()
         if flipped > FLIPS:
             raise BenchmarkError(f"{path}: {flipped:.1f}% of its queries are hits at {k} only here or only there")
-    return recall[1]
 
 
 def _of_ours(checkpoint: Checkpoint, split: Split, runtime: Runtime) -> Evaluation:

@@ -1,6 +1,7 @@
 """Compute the ceiling of Recall@1: where a text has several valid answers, only the one that was drawn counts."""
 
 from collections.abc import Iterable, Set
+from math import fsum
 
 from css_gen.scenes.modification import Modification
 from css_gen.scenes.scene import Scene
@@ -18,12 +19,24 @@ def best_recall_at_1(queries: Iterable[tuple[Scene, Modification]], gallery: Set
     Raises:
         ValueError: there are no queries, or one has no right answer in the gallery.
     """
-    shares = []
+    counts = []
     for source, modification in queries:
-        answers = len(modification.targets(source) & gallery)
-        if not answers:
+        counts.append(len(modification.targets(source) & gallery))
+        if not counts[-1]:
             raise ValueError(f"'{modification.text}' has no right answer in the gallery")
-        shares.append(1 / answers)
+    return expected_recall_at_1(counts)
+
+
+def expected_recall_at_1(answers: Iterable[int]) -> float:
+    """That of queries with so many right scenes in the gallery, in percent; a query without any is never a hit.
+
+    >>> expected_recall_at_1([1, 2, 4, 1])
+    68.75
+
+    Raises:
+        ValueError: there are no queries.
+    """
+    shares = [1 / count if count else 0.0 for count in answers]
     if not shares:
         raise ValueError("there are no queries")
-    return 100 * sum(shares) / len(shares)
+    return 100 * fsum(shares) / len(shares)

@@ -1,8 +1,11 @@
 """Made-up runs: outcomes and records that are valid and cheap."""
 
 import datetime
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmark.recipe.identity import Run
 from benchmark.recipe.label import label
@@ -13,11 +16,28 @@ from benchmark.records.environment import Environment
 from benchmark.records.making import FinishedRun, new_record
 from benchmark.records.store import ComposerCard, CurvePoint, DatasetCard, Example, RunRecord, StoredFile
 from benchmark.scoring.evaluation import Evaluation
-from benchmark.scoring.recall import Outcomes
+from benchmark.scoring.recall import DEPTH, Mask, Outcomes
 from benchmark.tasks.css import SLICES
 from benchmark.training.loop import Trained
 
 GALLERY = 200
+
+
+def answered(*, ranks: npt.ArrayLike, **others: Any) -> Outcomes:
+    """Outcomes where the drawn target's label alone is right, and further images of it come late."""
+    places = np.asarray(ranks)
+    alone = {"drawn_ranks": places, "relevant_labels": np.asarray(others["relevant"]) > 0, "hits": first_hits(places)}
+    return Outcomes(**{"ranks": places, **alone, **others})
+
+
+def with_ranks(outcomes: Outcomes, ranks: npt.NDArray[np.int64]) -> Outcomes:
+    """The same queries with other ranks of the drawn targets, which alone are right."""
+    return replace(outcomes, ranks=ranks, drawn_ranks=ranks, hits=first_hits(ranks))
+
+
+def first_hits(ranks: npt.NDArray[np.int64]) -> Mask:
+    """(Q, DEPTH), true at the rank."""
+    return np.asarray(ranks)[:, None] == 1 + np.arange(DEPTH)
 
 
 def make_outcomes(*, hit_rate: float = 0.6, seed: int = 0, queries: int = 240, sources: int = 24) -> Outcomes:
@@ -25,13 +45,16 @@ def make_outcomes(*, hit_rate: float = 0.6, seed: int = 0, queries: int = 240, s
     rng = np.random.default_rng(seed)
     hits = rng.random(queries) < hit_rate
     rows = np.arange(queries)
-    return Outcomes(
+    return answered(
         ranks=np.where(hits, 1, rng.integers(2, GALLERY, queries)),
         relevant=np.ones(queries, dtype=np.int64),
         candidates=np.full(queries, GALLERY - 1),
         top1=rng.integers(0, GALLERY, queries),
         sources=rows % sources,
         attributes={
+            "selection": np.where(rows % 24 == 0, "everything", "content"),
+            "changed": np.array(SLICES["changed"].values)[rows % 4],
+            "answers": np.full(queries, "1"),
             "kind": np.array(SLICES["kind"].values)[rows % 4],
             "combination": np.where(rows % 24 == 0, "novel", "seen"),
             "objects": (1 + rows % 8).astype(np.str_),

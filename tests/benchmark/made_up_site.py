@@ -8,7 +8,7 @@ import numpy as np
 import css_gen.dataset
 from benchmark.records.examples import examples_of
 from benchmark.records.store import CurvePoint, save_record
-from benchmark.scoring.recall import Outcomes
+from benchmark.scoring.recall import DEPTH, Outcomes
 from tests.benchmark.made_up import make_record
 
 _TOP = 8
@@ -58,20 +58,28 @@ def random_answers(css_root: Path, *, seed: int) -> tuple[Outcomes, np.ndarray[A
     split = css_gen.dataset.open(css_root).split("test")
     keys = np.array(split.keys)
     rng = np.random.default_rng(seed)
-    tops, ranks, relevant = [], [], []
+    tops, ranks, drawn_ranks, right, labels = [], [], [], [], []
     for number, query in enumerate(split.queries):
         order = rng.permutation(len(split))
         order = order[order != query.source_id]
         if number % 2:
             order = np.concatenate([[query.target_id], order[order != query.target_id]])
-        hits = keys[order] == keys[query.target_id]
+        answers = query.modification.targets(split.scene(query.source_id))
+        right.append([key in answers for key in keys[order].tolist()])
         tops.append(order[:_TOP])
-        ranks.append(1 + int(hits.argmax()))
-        relevant.append(int(hits.sum()))
+        ranks.append(1 + right[-1].index(True))
+        drawn_ranks.append(1 + int((keys[order] == keys[query.target_id]).argmax()))
+        labels.append(len(answers & set(keys[order].tolist())))
     top = np.array(tops)
+    hits = np.zeros((len(tops), DEPTH), dtype=np.bool_)
+    for row, found in enumerate(right):
+        hits[row, : len(found)] = found[:DEPTH]
     outcomes = Outcomes(
         ranks=np.array(ranks),
-        relevant=np.array(relevant),
+        drawn_ranks=np.array(drawn_ranks),
+        relevant=np.array([sum(found) for found in right]),
+        relevant_labels=np.array(labels),
+        hits=hits,
         candidates=np.full(len(tops), len(split) - 1),
         top1=top[:, 0],
         sources=np.array([query.source_id for query in split.queries]),

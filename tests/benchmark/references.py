@@ -69,3 +69,13 @@ def chance(relevant: int, candidates: int, k: int) -> float:
     """The share of all orders of the candidates that have a relevant image among the first K."""
     orders = list(permutations([True] * relevant + [False] * (candidates - relevant)))
     return sum(any(order[:k]) for order in orders) / len(orders)
+
+
+def average_precision(right: Sequence[bool], relevant: int, k: int) -> float:
+    """CIRCO's: 1 / min(K, relevant) * sum over k of P@k * rel(k), over places from 1; right[0] is the first place's."""
+    total = 0.0
+    for place in range(1, k + 1):
+        rel = 1 if right[place - 1] else 0
+        precision = len([here for here in right[:place] if here]) / place
+        total += precision * rel
+    return total / min(k, relevant) if relevant else 0.0

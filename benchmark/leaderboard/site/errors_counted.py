@@ -95,7 +95,7 @@ def kind_of_error(source: Scene, modification: Modification, answer: Scene) -> E
 def count_errors(
     scenes: Sequence[Scene], queries: Sequence[QueryRow], runs: Iterable[Outcomes]
 ) -> dict[ErrorKind, int]:
-    """How many wrong answers of all runs are of each kind; every kind is there.
+    """How many first images of all runs, that are not of the drawn target's scene, are of each kind; all are there.
 
     Args:
         scenes: of every image of the gallery.
@@ -103,7 +103,7 @@ def count_errors(
     """
     counts: Counter[ErrorKind] = Counter()
     for outcomes in runs:
-        for query, first, rank in zip(queries, outcomes.top1.tolist(), outcomes.ranks.tolist(), strict=True):
+        for query, first, rank in zip(queries, outcomes.top1.tolist(), outcomes.drawn_ranks.tolist(), strict=True):
             if rank == 1:
                 continue
             counts[

@@ -37,8 +37,8 @@ class Shown:
 
     Attributes:
         source, target: what it starts from, and the answer that was drawn for it.
-        top: the images ranked first, best first; "right" is marked what the score counts, "fits" what satisfies the
-            text but is not the drawn target's scene.
+        top: the images ranked first, best first; "right" is marked what shows the drawn target's scene, "fits" what
+            else satisfies the text. Recall counts both.
         rank: of the first right answer; None where the score knows of none.
         error: what is wrong with the first image; None if nothing is.
     """
@@ -90,7 +90,7 @@ def _shown(example: Example, run: StoredRecord, rendered: Rendered, thumbnails: 
             return "right"
         return "fits" if query.modification.is_target(source, rendered.scenes[image]) else ""
 
-    first_is_wrong = bool(example.top) and mark(example.top[0]) != "right"
+    first_is_wrong = bool(example.top) and not mark(example.top[0])
     rank = int(run.outcomes.ranks[example.query])
     return Shown(
         query=query,

@@ -155,6 +155,7 @@ def _environment() -> Environment:
         "published_sources": SOURCES,
         "title_of_protocol": _title_of_protocol,
         "headings": _headings(),
+        "is_rendered": _is_rendered,
         "script": Markup(script),
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
@@ -169,6 +170,11 @@ def _text(environment: Environment, name: str) -> str:
 def _title_of_protocol(protocol: str) -> str:
     task = datasets.find(protocol)
     return task.about if task else protocol
+
+
+def _is_rendered(protocol: str) -> bool:
+    task = datasets.find(protocol)
+    return task is not None and task.is_rendered
 
 
 def _headings() -> dict[str, str]:

@@ -60,9 +60,9 @@ def test_both_run_end_to_end_and_write_their_leaderboards(tmp_path: Path) -> Non
 def test_what_is_in_data_is_run_without_being_named(data: Path) -> None:
     from benchmark import tasks as datasets
 
-    assert set(datasets.present_or_made({})) == {"css", "css-2d3d", "fashion200k", "mit-states"}
+    assert set(datasets.present_or_made({})) == {"css", "css-2d3d", "css-pooled", "fashion200k", "mit-states"}
     shutil.rmtree(data / "mitstates")
-    assert set(datasets.present_or_made({})) == {"css", "css-2d3d", "fashion200k"}
+    assert set(datasets.present_or_made({})) == {"css", "css-2d3d", "css-pooled", "fashion200k"}
     assert "mit-states" in datasets.present_or_made({"mitstates": Path("elsewhere")})
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from benchmark.records.outcomes_file import encode
 from benchmark.records.schema import sha256
 from benchmark.records.store import RunRecord, StoredFile, load_outcomes, load_record, read_stored, save_record
 from benchmark.records.tier import Tier
+from benchmark.scoring.metrics import metrics_of
+from benchmark.scoring.recall import Outcomes
 from benchmark.verification.retraining import _others_on_the_board
-from tests.benchmark.made_up import make_outcomes, make_record
+from tests.benchmark.made_up import make_outcomes, make_record, with_ranks
 from tests.benchmark.tiny import TINY
 
 Verify = Callable[..., Result]
@@ -109,36 +112,29 @@ def swap_checkpoints_and_say_so() -> None:
     rewritten(record, the_record(), checkpoint=other)
 
 
-def invent_the_ranks() -> None:
-    """Every query answered: numbers, ranks and hashes agree, only the checkpoint does not."""
-    from dataclasses import replace
-
-    from benchmark.scoring.metrics import metrics_of
-
+def forge(change: Callable[[Outcomes], Outcomes]) -> None:
+    """Other outcomes under a record whose numbers and hashes agree with them."""
     path = the_record()
     record = load_record(path)
-    outcomes = load_outcomes(path, record)
-    invented = replace(outcomes, ranks=outcomes.ranks * 0 + 1)
-    ranks = StoredFile(path=record.ranks.path, sha256=sha256(encode(invented)))
-    changed = record.model_copy(update={"metrics": metrics_of(invented), "ranks": ranks})
-    save_record(changed, invented, Path("leaderboards/records"), replace=True)
+    changed = change(load_outcomes(path, record))
+    ranks = StoredFile(path=record.ranks.path, sha256=sha256(encode(changed)))
+    forged = record.model_copy(update={"metrics": metrics_of(changed), "ranks": ranks})
+    save_record(forged, changed, Path("leaderboards/records"), replace=True)
     assert CliRunner().invoke(main, ["leaderboard"]).exit_code == 0
+
+
+def invent_the_ranks() -> None:
+    """Every query answered: numbers, ranks and hashes agree, only the checkpoint does not."""
+    forge(lambda outcomes: with_ranks(outcomes, outcomes.ranks * 0 + 1))
 
 
 def sort_the_ranks() -> None:
     """The same Recall, by other queries."""
-    from dataclasses import replace
+    forge(lambda outcomes: with_ranks(outcomes, np.sort(outcomes.ranks)))
 
-    from benchmark.scoring.metrics import metrics_of
 
-    path = the_record()
-    record = load_record(path)
-    outcomes = load_outcomes(path, record)
-    sorted_ranks = replace(outcomes, ranks=np.sort(outcomes.ranks))
-    ranks = StoredFile(path=record.ranks.path, sha256=sha256(encode(sorted_ranks)))
-    changed = record.model_copy(update={"metrics": metrics_of(sorted_ranks), "ranks": ranks})
-    save_record(changed, sorted_ranks, Path("leaderboards/records"), replace=True)
-    assert CliRunner().invoke(main, ["leaderboard"]).exit_code == 0
+def invent_the_drawn_ranks() -> None:
+    forge(lambda outcomes: replace(outcomes, drawn_ranks=outcomes.candidates))
 
 
 def edit_table() -> None:
@@ -166,6 +162,7 @@ def remove_table() -> None:
         (swap_checkpoints_and_say_so, "is of another run (another composer)"),
         (invent_the_ranks, "says R@1 100.00, its checkpoint gives"),
         (sort_the_ranks, "of its queries are hits at"),
+        (invent_the_drawn_ranks, "says drawn R@"),
         (edit_table, "css.md: is not the table of the records"),
         (edit_csv, "css.csv: is not the table of the records"),
         (remove_table, "css.md: is missing"),

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from benchmark.leaderboard import comparison
 from benchmark.leaderboard.comparison import ALL, compare, different_pairs, group_letters, holm, pairwise
 from benchmark.scoring.recall import Outcomes
-from tests.benchmark.made_up import make_outcomes
+from tests.benchmark.made_up import answered, make_outcomes
 
 
 def outcomes(hits: np.ndarray, sources: np.ndarray) -> Outcomes:
     count = len(hits)
-    return Outcomes(
+    return answered(
         ranks=np.where(hits, 1, 2),
         relevant=np.ones(count, dtype=int),
         candidates=np.full(count, 9),

@@ -5,9 +5,11 @@ import io
 import json
 import statistics
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from filelock import FileLock, Timeout
 from rich.console import Console, RenderableType
@@ -22,7 +24,7 @@ from benchmark.recipe.changes import override
 from benchmark.recipe.presets import PRESETS
 from benchmark.records.store import Tier, save_record
 from benchmark.scoring.recall import KS
-from tests.benchmark.made_up import make_outcomes, make_record
+from tests.benchmark.made_up import first_hits, make_outcomes, make_record
 
 
 def save(root: Path, *, hit_rate: float = 0.6, seed: int = 0, noise: int = 0, queries: int = 240, **about: Any) -> Path:
@@ -146,12 +148,15 @@ def test_runs_that_do_not_compare_share_no_table(root: Path) -> None:
 
 def test_the_page_says_what_the_records_say(root: Path) -> None:
     (board,) = boards_of(root)
-    ranking, cost, parts, kind, combination, objects, later = tables(page(root))
+    ranking, cost, parts, selection, changed, kind, later = tables(page(root))
     assert later[0] == ["Method", "Image encoder", "R@1", "R@5", "R@10", "R@50", "Source"]
     assert later[1] == ["LGLI", "ResNet-18", "93.3", "-", "-", "-", "V"]
     assert parts[0] == ["Composer", "noun R@1", "noun R@5", "noun R@10", "noun R@50"]
     assert {tuple(line[1:]) for line in parts[1:]} == {("100.0",) * 4}
-    assert ranking[0] == ["#", "Composer", "R@1", "95% interval", "Group", "R@5", "R@10", "R@50", "Seeds", "Original"]
+    assert ranking[0] == [
+        "#", "Composer", "R@1", "95% interval", "Group",
+        "R@5", "R@10", "mAP@10", "Drawn", "Ceiling", "Seeds", "Original",
+    ]  # fmt: skip
     for line, row in zip(ranking[1:], board.rows, strict=False):
         score = row.scores[ALL]
         assert score.interval is not None
@@ -163,20 +168,20 @@ def test_the_page_says_what_the_records_say(root: Path) -> None:
             row.group,
         ]
     assert [line[-1] for line in ranking[1:]] == ["73.7 V", "65.6 M", "0.1 M", ""]
-    assert ranking[-1] == ["", "*chance*", "0.5", "", "", "2.5", "5", "25", "", ""]
+    assert ranking[-1] == ["", "*chance*", "0.5", "", "", "2.5", "5", "", "", "", "", ""]
     assert cost[1] == ["TIRG", "2019", "1.52 M", "0.14 M", "252", "3 min 05 s", "self-reported", "Some CPU", ""]
     slices = tasks.get("css").slices
     assert kind[0][1:] == list(slices["kind"].values)
-    assert combination[0][1:] == list(slices["combination"].values)
+    assert changed[0][1:] == list(slices["changed"].values)
     assert kind[-1] == ["*queries*", "60", "60", "60", "60"]
-    assert objects[0][1:] == ["1", "2", "3", "4", "5", "6", "7", "8"], "what no query has is not shown"
-    assert objects[-1] == ["*queries*", *["30"] * 8]
+    assert kind[-2] == ["*ceiling of Drawn*", *["100.0"] * 4]
+    assert selection[0][1:] == ["content", "everything"], "what no query has is not shown"
 
 
 def test_small_slices_show_no_interval(root: Path) -> None:
-    *_, combination, _, _ = tables(page(root))
-    assert combination[-1] == ["*queries*", "230", "10"]
-    for line in combination[1:-2]:
+    *_, selection, _, _, _ = tables(page(root))
+    assert selection[-1] == ["*queries*", "230", "10"]
+    for line in selection[1:-3]:
         assert "[" in line[1]
         assert "[" not in line[2]
 
@@ -192,6 +197,61 @@ def test_tables_read_well_raw(root: Path) -> None:
         assert len(lines[0]) <= 120
     assert "\n\n\n" not in text
     assert text.endswith("\n")
+
+
+def test_the_page_shows_the_slices_that_matter_most_and_the_csv_file_all(root: Path) -> None:
+    (board,) = boards_of(root)
+    assert list(board.slices) == ["selection", "changed", "kind", "answers", "combination", "objects"]
+    text = page(root)
+    slices = tasks.get("css").slices
+    shown_on_page = [name for name in board.slices if f"### R@1 by {slices[name].heading}" in text]
+    assert shown_on_page == ["selection", "changed", "kind"]
+    in_csv = (root / "css.csv").read_text()
+    assert all(f",{name}=" in in_csv for name in board.slices)
+
+
+def save_open(root: Path, *, composer: str, exact: float, drawn: float) -> None:
+    """A run where the first half of the queries, its adds among them, have two right scenes."""
+    outcomes = make_outcomes()
+    rows = np.arange(len(outcomes))
+    is_open = rows < len(rows) // 2
+    ranks = np.where(rows % 10 < 10 * exact, 1, 3)
+    drawn_ranks = np.where(is_open & (rows % 10 >= 10 * drawn), ranks + 1, ranks)
+    hits = first_hits(ranks) | (is_open[:, None] & first_hits(ranks + 1))
+    changed = replace(
+        outcomes, ranks=ranks, drawn_ranks=drawn_ranks, hits=hits,
+        relevant=1 + is_open, relevant_labels=1 + is_open,
+        attributes={**outcomes.attributes, "answers": np.where(is_open, "2+", "1")},
+    )  # fmt: skip
+    save_record(make_record(changed, composer=composer, title=composer), changed, root / "records")
+
+
+def test_rows_are_ranked_by_exact_recall_and_show_the_drawn_one_below_its_ceiling(tmp_path: Path) -> None:
+    save_open(tmp_path, composer="lucky", exact=0.6, drawn=0.6)
+    save_open(tmp_path, composer="right", exact=0.7, drawn=0.2)
+    ranking = tables(page(tmp_path))[0]
+    place = {name: ranking[0].index(name) for name in ("Composer", "R@1", "mAP@10", "Drawn", "Ceiling")}
+    shown_rows = [[line[place[name]] for name in place] for line in ranking[1:3]]
+    # A query answered at 1 (or 3), the open ones at 2 (or 4), too: 1 or (1 + 2/2) / 2; 1/3 or (1/3 + 2/4) / 2.
+    maps = [100 * (share + (1 - share) * (1 / 3 + (1 / 3 + 2 / 4) / 2) / 2) for share in (0.7, 0.6)]
+    assert shown_rows == [
+        ["right", "70.0", f"{maps[0]:.1f}", "45.0", "75.0"],
+        ["lucky", "60.0", f"{maps[1]:.1f}", "60.0", "75.0"],
+    ]
+    with (tmp_path / "css.csv").open(newline="") as file:
+        lines = {(line["composer"], line["slice"]): line for line in csv.DictReader(file)}
+    assert float(lines["right", "answers=2+"]["ceiling"]) == 50
+    assert float(lines["right", "answers=1"]["ceiling"]) == 100
+    assert float(lines["right", "answers=2+"]["drawn_recall_1"]) == 20
+    assert float(lines["right", "all"]["map_10"]) == pytest.approx(maps[0])
+
+
+def test_tasks_without_scenes_speak_of_no_draw(tmp_path: Path) -> None:
+    save(tmp_path, protocol="mit-states")
+    text = page(tmp_path, "mit-states")
+    assert "Drawn" not in text
+    assert "Ceiling" not in text
+    assert tables(text)[0][0][5:8] == ["R@5", "R@10", "R@50"]
 
 
 def test_one_seed_has_no_deviation_and_still_an_interval(tmp_path: Path) -> None:

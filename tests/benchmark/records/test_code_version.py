@@ -45,6 +45,7 @@ def test_a_new_task_composer_table_preset_or_command_ages_nothing(copy: Path, be
         copy / "benchmark/recipe/presets.py",
         copy / "benchmark/records/store.py",
         copy / "benchmark/cli/run.py",
+        copy / "css_gen/render.py",
     ]
     texts = {path: path.read_text() if path.exists() else None for path in edited}
     for path, text in texts.items():
@@ -55,7 +56,14 @@ def test_a_new_task_composer_table_preset_or_command_ages_nothing(copy: Path, be
 
 
 @pytest.mark.parametrize(
-    "edited", ["models/network.py", "benchmark/training/loop.py", "benchmark/tasks/css.py", "models/composers/tirg.py"]
+    "edited",
+    [
+        "models/network.py",
+        "benchmark/training/loop.py",
+        "benchmark/tasks/css.py",
+        "css_gen/scenes/modification/add.py",
+        "models/composers/tirg.py",
+    ],
 )
 def test_code_that_a_result_depends_on_ages_it(edited: str, copy: Path, before: list[str]) -> None:
     text = (copy / edited).read_text()

@@ -29,8 +29,9 @@ from benchmark.records.store import (
     save_record,
     validate_record,
 )
-from benchmark.scoring.recall import NO_RANK, Outcomes, recall_at_k
-from tests.benchmark.made_up import make_outcomes, make_record
+from benchmark.scoring.metrics import metrics_of
+from benchmark.scoring.recall import DEPTH, NO_RANK, Outcomes, recall_at_k
+from tests.benchmark.made_up import answered, make_outcomes, make_record
 
 STEM = f"quick-{PRESETS['quick'].hash[:8]}-s0-01234567"
 SEED_1 = f"quick-{PRESETS['quick'].hash[:8]}-s1-01234567"
@@ -111,7 +112,7 @@ def test_scores_are_computed_from_the_outcomes() -> None:
 
 
 def test_unanswered_queries_are_counted_and_never_hit(tmp_path: Path) -> None:
-    outcomes = Outcomes(
+    outcomes = answered(
         ranks=np.array([1, NO_RANK]),
         relevant=np.array([1, 0]),
         candidates=np.array([9, 9]),
@@ -125,16 +126,39 @@ def test_unanswered_queries_are_counted_and_never_hit(tmp_path: Path) -> None:
     assert stored.outcomes.ranks.tolist() == [1, NO_RANK]
 
 
+def test_what_became_of_every_relevant_image_is_kept() -> None:
+    """Query 0 has its drawn target fourth and answers at 2, 4 and 50; query 1 at 1; query 2 none; query 3 beyond 50."""
+    hits = np.zeros((4, DEPTH), dtype=bool)
+    hits[0, [1, 3, 49]] = hits[1, 0] = True
+    outcomes = Outcomes(
+        ranks=np.array([2, 1, NO_RANK, 70]),
+        drawn_ranks=np.array([4, NO_RANK, NO_RANK, 71]),
+        relevant=np.array([4, 1, 0, 2]),
+        relevant_labels=np.array([3, 1, 0, 2]),
+        candidates=np.full(4, 80),
+        hits=hits,
+        top1=np.arange(4),
+        sources=np.arange(4),
+    )
+    again = decode(encode(outcomes), 4)
+    for name in ("ranks", "drawn_ranks", "relevant", "relevant_labels", "candidates", "hits", "top1", "sources"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(outcomes, name))
+    assert metrics_of(again) == metrics_of(outcomes)
+
+
 def test_ten_thousand_queries_take_less_than_100_kb(tmp_path: Path) -> None:
     outcomes = make_outcomes(queries=9_500, sources=500, hit_rate=0.5)
     path = save_record(make_record(outcomes), outcomes, tmp_path)
     assert path.with_suffix(".parquet").stat().st_size < 100_000
-    assert pq.read_table(path.with_suffix(".parquet")).column_names[:5] == [
+    assert pq.read_table(path.with_suffix(".parquet")).column_names[:8] == [
         "rank",
         "relevant",
+        "relevant_labels",
         "candidates",
         "top1",
         "source",
+        "drawn_rank",
+        "further_hits",
     ]
 
 
@@ -174,8 +198,8 @@ def test_every_edited_value_is_noticed(stored: Path) -> None:
         (("seed",), -1, "seed: "),
         (("seed",), "0", "seed: "),
         (("training", "final_loss"), None, "training.final_loss"),
-        (("format_version",), 3, "format version 3 is newer than 2; update css-bench"),
-        (("format_version",), 1, "format_version"),
+        (("format_version",), 4, "format version 4 is newer than 3; update css-bench"),
+        (("format_version",), 2, "format_version"),
         (("fame",), 1, "fame: Extra inputs are not permitted"),
         (("ranks", "sha256"), "0" * 64, f"is not the file that {STEM}.json was made from"),
         (("ranks", "path"), f"../{STEM}.parquet", "ranks.path is not"),
@@ -197,7 +221,7 @@ def test_mending_the_checksum_alone_changes_nothing(stored: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"7", b"null", b"\xff\xfe", b"{}", b'{"format_version": 2}', b"[" * 100_000]
+    "content", [b"", b"{", b"[]", b"7", b"null", b"\xff\xfe", b"{}", b'{"format_version": 3}', b"[" * 100_000]
 )
 def test_a_foreign_file_is_named(stored: Path, content: bytes) -> None:
     stored.write_bytes(content)
@@ -245,17 +269,33 @@ def test_a_forger_who_also_replaces_the_ranks_still_needs_a_table_of_outcomes(st
 
 
 @pytest.mark.parametrize(
-    ("column", "words"), [("rank", ["one", "two"]), ("rank", [0, 1]), ("kind", [None, "add"]), ("kind", [1, 2])]
+    ("column", "words"),
+    [
+        ("rank", ["one", "two"]),
+        ("rank", [0, 1]),
+        ("drawn_rank", ["one", "two"]),
+        ("drawn_rank", [-1, 1]),
+        ("further_hits", pa.array([[0], []], pa.list_(pa.int32()))),
+        ("further_hits", pa.array([[51], []], pa.list_(pa.int32()))),
+        ("further_hits", pa.array([[2, 3], []], pa.list_(pa.int32()))),
+        ("further_hits", pa.array([None, []], pa.list_(pa.int32()))),
+        ("further_hits", pa.array([[None], []], pa.list_(pa.int32()))),
+        ("further_hits", [2, 3]),
+        ("kind", [None, "add"]),
+        ("kind", [1, 2]),
+    ],
 )
 def test_a_table_of_other_things_is_no_outcomes(column: str, words: list[Any]) -> None:
-    columns: dict[str, Any] = {name: [1, 1] for name in ("rank", "relevant", "candidates", "top1", "source")}
-    columns |= {"kind": ["add", "add"]}
+    numbers = ("rank", "relevant", "relevant_labels", "candidates", "top1", "source", "drawn_rank")
+    columns: dict[str, Any] = {name: [1, 1] for name in numbers}
+    columns |= {"kind": ["add", "add"], "further_hits": pa.array([[], []], pa.list_(pa.int32()))}
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns), sink)
     assert len(decode(bytes(sink.getvalue()), 2)) == 2
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table(columns | {column: words}), sink)
-    with pytest.raises(ValueError, match=r"not whole|not made of words|cannot have rank 0"):
+    said = "not whole|not made of words|cannot have rank 0|its drawn rank contra|its hits contra|further_hits are not"
+    with pytest.raises(ValueError, match=said):
         decode(bytes(sink.getvalue()), 2)
 
 

@@ -15,13 +15,13 @@ from benchmark.scoring.metrics import Scores, mean_over_values, metric, metrics_
 from benchmark.scoring.recall import NO_RANK, Outcomes, chance_recall, recall_at_k
 from benchmark.tasks.css import SLICES
 from tests.benchmark import references
-from tests.benchmark.made_up import make_outcomes, make_record
+from tests.benchmark.made_up import answered, make_outcomes, make_record
 
 
 def test_every_slice_is_scored_alone() -> None:
     outcomes = make_outcomes()
     metrics = metrics_of(outcomes)
-    assert set(metrics.slices) == {"kind", "combination", "objects"}
+    assert set(metrics.slices) == {"selection", "changed", "kind", "answers", "combination", "objects"}
     assert metrics.recall == recall_at_k(outcomes.ranks)
     for attribute, values in metrics.slices.items():
         assert set(values) == set(outcomes.attributes[attribute].tolist())
@@ -56,7 +56,7 @@ ranked = st.lists(
 @given(queries=ranked, k=st.sampled_from([1, 5, 10, 50]))
 def test_the_mean_over_values_counts_each_value_alike(queries: list[tuple[int, str]], k: int) -> None:
     ranks, categories = map(list, zip(*queries, strict=True))
-    outcomes = Outcomes(
+    outcomes = answered(
         ranks=np.array(ranks),
         relevant=np.array([rank != NO_RANK for rank in ranks]),
         candidates=np.full(len(ranks), 60),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmark.datasets.relevance import Relevance
 from benchmark.scoring.ranking import Ranking, rank_targets
 from benchmark.scoring.recall import KS, NO_RANK, chance_recall, recall_at_k
 from tests.benchmark.references import is_hit, rank_bounds
@@ -29,6 +30,7 @@ def rank(
     labels: Sequence[int],
     *,
     top_k: int = 0,
+    relevant: Sequence[set[int]] | None = None,
     galleries: tuple[Sequence[int], Sequence[int]] | None = None,
     batch_size: int | None = None,
 ) -> Ranking:
@@ -40,6 +42,7 @@ def rank(
         torch.as_tensor(wanted, dtype=torch.int64),
         torch.as_tensor(labels, dtype=torch.int64),
         top_k=top_k,
+        relevant=None if relevant is None else Relevance.of_sets(relevant),
         galleries=None if galleries is None else (torch.as_tensor(galleries[0]).long(), torch.as_tensor(galleries[1])),
         batch_size=batch_size,
     )
@@ -90,6 +93,55 @@ def test_equals_a_walk_through_the_gallery(
         assert similarity == sorted(similarity, reverse=True)
         for k in range(1, len(gallery) + 3):
             assert is_hit(ranked, label, labels, k) == (place <= k)
+
+
+@settings(deadline=None)
+@given(problem=problems(), batch_size=st.integers(1, 7), in_parts=st.booleans(), data=st.data())
+def test_every_relevant_image_counts_as_in_a_walk_through_the_gallery(
+    problem: tuple[list[list[int]], list[list[int]], list[int], list[int], list[int]],
+    batch_size: int,
+    in_parts: bool,
+    data: st.DataObject,
+) -> None:
+    """Several labels answer a query, some of which no image has; ties, sources among the answers, parts."""
+    queries, gallery, sources, wanted, labels = problem
+    more = st.sets(st.integers(0, 8), max_size=5)
+    relevant = [data.draw(more) | {label} for label in wanted]
+    part = st.integers(0, 1)
+    of_query = data.draw(st.lists(part, min_size=len(queries), max_size=len(queries)))
+    of_image = data.draw(st.lists(part, min_size=len(gallery), max_size=len(gallery)))
+    options: dict[str, Any] = {
+        "top_k": len(gallery) + 1, "relevant": relevant, "galleries": (of_query, of_image) if in_parts else None,
+    }  # fmt: skip
+    ranking = rank(queries, gallery, sources, wanted, labels, **options, batch_size=batch_size)
+    whole = rank(queries, gallery, sources, wanted, labels, **options)
+    assert all(torch.equal(part, other) for part, other in zip(ranking, whole, strict=True)), "batches change nothing"
+    alone = rank(queries, gallery, sources, wanted, labels, **options | {"relevant": None})
+    assert torch.equal(ranking.top, alone.top), "what is relevant orders nothing"
+    assert torch.equal(ranking.drawn_ranks, alone.ranks)
+    assert torch.equal(alone.drawn_ranks, alone.ranks)
+    for row, (source, answers) in enumerate(zip(sources, relevant, strict=True)):
+        there = [i for i in range(len(gallery)) if i != source and (not in_parts or of_image[i] == of_query[row])]
+        right = [image for image in there if labels[image] in answers]
+        ranked = [image for image in ranking.top[row].tolist() if image >= 0]
+        assert sorted(ranked) == there
+        assert ranking.candidates[row] == len(there)
+        assert ranking.relevant[row] == len(right)
+        assert ranking.relevant_labels[row] == len({labels[image] for image in right})
+        places = [place for place, image in enumerate(ranked, start=1) if image in right]
+        assert ranking.ranks[row] == (places[0] if places else NO_RANK)
+        assert [place for place, hit in enumerate(ranking.hits[row].tolist(), start=1) if hit] == places
+        drawn = [place for place, image in enumerate(ranked, start=1) if labels[image] == wanted[row]]
+        assert ranking.drawn_ranks[row] == (drawn[0] if drawn else NO_RANK)
+
+
+def test_a_target_that_does_not_answer_its_query_is_refused() -> None:
+    for relevant, message in (
+        ([{3}, {0, 2}], "the target of query 1 is not relevant to it"),
+        ([{3}], "relevant is of 1 queries, expected 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            rank([[1.0], [1.0]], [[1.0]], sources=[-1, -1], wanted=[3, 1], labels=[3], relevant=relevant)
 
 
 @settings(deadline=None)
@@ -190,7 +242,7 @@ def test_negative_similarities_are_ranked_like_others() -> None:
 
 def test_no_queries() -> None:
     ranking = rank([], [[1.0, 2.0]], sources=[], wanted=[], labels=[0], top_k=4)
-    assert [tuple(part.shape) for part in ranking] == [(0,), (0,), (0,), (0, 4)]
+    assert [tuple(part.shape) for part in ranking] == [(0,)] * 5 + [(0, 4)] * 2
 
 
 def test_a_gallery_of_one() -> None:
@@ -282,8 +334,12 @@ def test_memory_does_not_depend_on_the_number_of_queries(ties: bool) -> None:
         if ties:
             query, gallery = query.sign(), gallery.sign()
         sources, labels = torch.arange(queries) % images, torch.arange(images) % 300
+        answers = Relevance.of_sets([{0, *range(10 + query % 7)} for query in range(queries)])
         with LargestTensor() as noted:
-            rank_targets(query, gallery, sources, torch.zeros_like(sources), labels, top_k=1, batch_size=rows)
+            rank_targets(
+                query, gallery, sources, torch.zeros_like(sources), labels,
+                top_k=1, relevant=answers, batch_size=rows,
+            )  # fmt: skip
         largest.append(noted.bytes)
     assert largest[0] == largest[1]
     assert largest[0] >= images * rows * 4

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark.leaderboard.statistics import Interval, mean_and_deviation, recall_intervals, seed_spread
-from benchmark.scoring.recall import KS, NO_RANK, Outcomes, chance_recall, recall_at_k
+from benchmark.scoring.recall import DEPTH, KS, MAP_KS, NO_RANK, chance_recall, map_at_k, recall_at_k
+from tests.benchmark import references
+from tests.benchmark.made_up import answered, first_hits
 from tests.benchmark.references import chance
 
 
@@ -60,6 +62,30 @@ def test_chance_refuses_more_answers_than_candidates() -> None:
         chance_recall([3], [2])
 
 
+ranked = st.lists(st.booleans(), min_size=DEPTH, max_size=DEPTH)
+
+
+@settings(deadline=None)
+@given(answers=st.lists(st.tuples(ranked, st.integers(0, 60)), min_size=1, max_size=6))
+def test_map_is_circos_definition_in_a_loop(answers: list[tuple[list[bool], int]]) -> None:
+    """Some relevant images come later than the last place that is looked at."""
+    hits = np.array([found for found, _ in answers])
+    relevant = [sum(found) + later for found, later in answers]
+    found = map_at_k(hits, relevant)
+    assert found.keys() == set(MAP_KS)
+    for k, value in found.items():
+        slow = [references.average_precision(row, count, k) for (row, _), count in zip(answers, relevant, strict=True)]
+        assert value == pytest.approx(100 * sum(slow) / len(slow))
+
+
+def test_map_of_a_query_without_answers_is_zero_and_of_no_queries_undefined() -> None:
+    assert map_at_k(np.zeros((1, 5), dtype=bool), [0], ks=(5,)) == {5: 0}
+    with pytest.raises(ValueError, match="of no queries"):
+        map_at_k(np.zeros((0, 5), dtype=bool), [], ks=(5,))
+    with pytest.raises(ValueError, match="mAP@6 needs as many places, there are 5"):
+        map_at_k(np.zeros((1, 5), dtype=bool), [0], ks=(6,))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -70,13 +96,20 @@ def test_chance_refuses_more_answers_than_candidates() -> None:
         ({"relevant": [1, 0]}, "query 1 cannot have rank 2, with 0 relevant images"),
         ({"sources": [1]}, r"sources has shape \(1,\), expected one value for each of 2 queries"),
         ({"attributes": {"kind": ["add"]}}, r"kind has shape \(1,\)"),
+        ({"drawn_ranks": [1, 1]}, "query 1: its drawn rank contradict"),
+        ({"drawn_ranks": [1, 6]}, "query 1: its drawn rank contradict"),
+        ({"relevant_labels": [2, 1]}, "query 0: its relevant labels contradict"),
+        ({"relevant_labels": [1, 0]}, "query 1: its relevant labels contradict"),
+        ({"hits": first_hits(np.array([1, 1]))}, "query 1: its hits contradict"),
+        ({"hits": first_hits(np.array([1, 2])) | first_hits(np.array([3, 2]))}, "query 0: its hits contradict"),
+        ({"hits": [[True]]}, r"hits has shape \(1, 1\), expected \(2, 50\)"),
     ],
 )
 def test_impossible_outcomes_are_refused(change: dict[str, Any], message: str) -> None:
     possible: dict[str, Any] = {"relevant": [1, 1], "candidates": [5, 5], "top1": [0, 0], "sources": [0, 1]}
-    Outcomes(**{"ranks": [1, 2], **possible})
+    answered(**{"ranks": [1, 2], **possible})
     with pytest.raises(ValueError, match=message):
-        Outcomes(**{"ranks": [1, 2], **possible, **change})
+        answered(**{"ranks": [1, 2], **possible, **change})
 
 
 def test_mean_and_unbiased_deviation() -> None:

@@ -181,5 +181,5 @@ def test_every_wrong_answer_is_counted_once(css_root: Path) -> None:
     runs = [random_answers(css_root, seed=seed)[0] for seed in range(2)]
     counts = count_errors([split.scene(row) for row in range(len(split))], split.queries, runs)
     assert list(counts) == list(ErrorKind)
-    assert sum(counts.values()) == sum(int((run.ranks > 1).sum()) for run in runs)
+    assert sum(counts.values()) == sum(int((run.drawn_ranks > 1).sum()) for run in runs)
     assert counts[ErrorKind.SCENE] > 0

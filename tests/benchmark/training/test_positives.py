@@ -1,0 +1,88 @@
+"""What a step's loss may push apart: never a query and a target that answers it."""
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import css_gen.dataset
+from benchmark.datasets.relevance import Relevance
+from benchmark.datasets.splits import Split, hold_out
+from benchmark.device import make_accelerator
+from benchmark.recipe.changes import override
+from benchmark.recipe.identity import Run
+from benchmark.recipe.schema import Recipe
+from benchmark.runs.single_run import new_network
+from benchmark.submissions.exchange import read_training, write_training
+from benchmark.tasks.css import Css
+from benchmark.training import step as module
+from benchmark.training.samplers import Sampler, make_sampler
+from benchmark.training.step import Session
+from tests.css_gen.scenes.reading import fits
+
+
+@pytest.fixture
+def masks(monkeypatch: pytest.MonkeyPatch) -> list[list[list[bool]]]:
+    """What the loss was told, step by step."""
+    seen: list[list[list[bool]]] = []
+    real = module.batch_loss
+
+    def noting(*arguments: Any, positive_mask: torch.Tensor, **options: Any) -> torch.Tensor:
+        seen.append(positive_mask.tolist())
+        return real(*arguments, positive_mask=positive_mask, **options)
+
+    monkeypatch.setattr(module, "batch_loss", noting)
+    return seen
+
+
+def take_steps(split: Split, sampler: Sampler, planned: Run, steps: int) -> None:
+    session = Session(new_network(planned, split), split, sampler, planned, make_accelerator("cpu", "fp32"))
+    for step in range(steps):
+        session.step(step)
+
+
+def test_no_target_that_answers_a_query_is_its_negative(
+    css: Css, css_root: Path, tiny_config: Recipe, masks: list[list[list[bool]]], tmp_path: Path
+) -> None:
+    """Every query of the training part meets every other: against the text read word by word, here and in a child."""
+    stored = css_gen.dataset.open(css_root).split("train")
+    split, _ = hold_out(css.train, 0.25)
+    sources = len(np.unique(split.queries.sources))
+    config = override(tiny_config, [f"training.sources={sources}", "training.modifications=30", "training.steps=2"])
+    planned = Run("css", "tirg", config, 0, css.fingerprint, True)
+    sampler = make_sampler(split, groups=sources, modifications=30, seed=0)
+    take_steps(split, sampler, planned, 2)
+    another_scene = 0
+    for step, mask in enumerate(masks):
+        batch = sampler.batch(step)
+        assert [split.queries.texts[row] for row in batch.queries] == [split.texts[row] for row in batch.texts]
+        assert split.queries.sources[batch.queries].tolist() == batch.sources[batch.group].tolist()
+        scenes = {image: stored.scene(image) for image in {*batch.sources.tolist(), *batch.targets.tolist()}}
+        own = [scenes[image] for image in batch.targets.tolist()]
+        for query, target in product(range(len(own)), repeat=2):
+            text = split.queries.texts[batch.queries[query]]
+            expected = fits(text, scenes[int(batch.sources[batch.group[query]])], own[target])
+            assert mask[query][target] == expected
+            another_scene += expected and own[query] != own[target]
+    assert another_scene, "some answer is of another scene than the drawn target"
+    write_training(tmp_path, split, sampler, planned)
+    take_steps(*read_training(tmp_path), 2)
+    assert masks[2:] == masks[:2]
+
+
+def test_where_no_more_is_known_equal_labels_are_positives(
+    css: Css, tiny_config: Recipe, masks: list[list[list[bool]]]
+) -> None:
+    split = replace(css.train, relevant=None)
+    sampler = make_sampler(split, groups=2, modifications=3, seed=0)
+    planned = Run("css", "tirg", tiny_config, 0, css.fingerprint, True)
+    take_steps(split, sampler, planned, 1)
+    labels = split.labels[sampler.batch(0).targets].tolist()
+    assert masks[0] == [[one == other for other in labels] for one in labels]
+    everything = Relevance.of_sets([set(split.labels.tolist())] * len(split.queries))
+    take_steps(replace(split, relevant=everything), sampler, planned, 1)
+    assert np.all(masks[1])
