@@ -1,4 +1,4 @@
-"""What became of every query, as a Parquet file that any tool reads: some 30 kB for 10,000 queries.
+"""The outcome of every query, as a Parquet file that any tool reads: some 30 kB for 10,000 queries.
 
 Row i is query i of the dataset. Columns: rank, relevant, candidates, top1, source, as in `recall.Outcomes`, one of
 ranks for every part of the meaning, such as "rank of the noun", and one of words for every attribute.
@@ -40,7 +40,7 @@ def decode(content: bytes, queries: int) -> Outcomes:
     """The outcomes of that many queries.
 
     Raises:
-        ValueError: the content is no such table, or has another number of rows.
+        ValueError: the content is not such a table, or has another number of rows.
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(content))

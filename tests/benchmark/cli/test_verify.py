@@ -113,7 +113,7 @@ def invent_the_ranks() -> None:
     """Every query answered: numbers, ranks and hashes agree, only the checkpoint does not."""
     from dataclasses import replace
 
-    from benchmark.scoring.recall import metrics_of
+    from benchmark.scoring.metrics import metrics_of
 
     path = the_record()
     record = load_record(path)
@@ -129,7 +129,7 @@ def sort_the_ranks() -> None:
     """The same Recall, by other queries."""
     from dataclasses import replace
 
-    from benchmark.scoring.recall import metrics_of
+    from benchmark.scoring.metrics import metrics_of
 
     path = the_record()
     record = load_record(path)

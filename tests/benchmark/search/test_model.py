@@ -13,8 +13,10 @@ from PIL import Image
 import benchmark
 import css_gen.dataset
 from benchmark.errors import BenchmarkError, UsageError
+from benchmark.recipe.identity import Run
+from benchmark.recipe.runtime import Runtime
 from benchmark.recipe.schema import Recipe
-from benchmark.runs.single_run import Bench, Run, make_record
+from benchmark.runs.single_run import Bench, make_record
 from benchmark.search import model as module
 from benchmark.tasks.css import Css
 from benchmark.training.progress import SilentRuns
@@ -28,9 +30,9 @@ def trained(
     """A folder with the dataset in `data/css` and a model of it, and the Recall@K of the run's record."""
     root = tmp_path_factory.mktemp("model")
     bench = Bench(
-        config=tiny_config, device="cpu", reporter=SilentRuns(), leaderboards=root / "boards", runs=root / "runs"
+        base=tiny_config, runtime=Runtime(), reporter=SilentRuns(), leaderboards=root / "boards", runs=root / "runs"
     )
-    record = make_record(Run("tirg", "css", 0), css, bench, "css")
+    record = make_record(Run("css", "tirg", tiny_config, 0, css.fingerprint, True), css, bench, "css")
     (path,) = root.rglob("model.safetensors")
     shutil.copy(path, root / "model.safetensors")
     (root / "data").mkdir()

@@ -16,12 +16,12 @@ from benchmark.submissions.sandboxed_run import Box
 from benchmark.training.progress import RunReporter
 
 
-class NotAtHandError(Exception):
+class UnavailableError(Exception):
     """A record cannot be checked further here, and why; nothing is wrong with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class AtHand:
+class Resources:
     """Attributes:
     places: folders of datasets by name, for those that are not in `data/`.
     runtime: of scoring and training again.
@@ -43,35 +43,35 @@ class AtHand:
         """The data that a record was made on.
 
         Raises:
-            NotAtHandError: it is absent, or there is other data in its place.
+            UnavailableError: it is absent, or there is other data in its place.
         """
         record = stored.record
         protocol = record.protocol
         try:
             place = datasets.locate(protocol, self.places)
             if not place.exists():
-                raise NotAtHandError(f"there is no dataset in {place}")
+                raise UnavailableError(f"there is no dataset in {place}")
             if (protocol, image_size) not in self._opened:
                 opened = datasets.get(protocol).open(
                     place, image_size=image_size, reporter=self.reporter, skip_broken=True
                 )
                 self._opened[protocol, image_size] = opened
         except UsageError as error:
-            raise NotAtHandError(str(error)) from None
+            raise UnavailableError(str(error)) from None
         dataset = self._opened[protocol, image_size]
         if dataset.fingerprint != record.dataset.fingerprint:
             other = f"{dataset.fingerprint[:8]}, not {record.dataset.fingerprint[:8]}"
-            raise NotAtHandError(f"the dataset in {datasets.locate(protocol, self.places)} is {other}")
+            raise UnavailableError(f"the dataset in {datasets.locate(protocol, self.places)} is {other}")
         return dataset
 
     def box_of(self, stored: StoredRecord) -> Box:
         """A submission's code, as it is kept beside its records, and its sandbox.
 
         Raises:
-            NotAtHandError: no code is to be run here.
+            UnavailableError: no code is to be run here.
         """
         if self.tier is None:
-            raise NotAtHandError("submitted code is not run here")
+            raise UnavailableError("submitted code is not run here")
         name = stored.record.composer.name
         file = submitted_source(stored.path, name)
         return Box(
@@ -91,7 +91,7 @@ def run_of(stored: StoredRecord, *, spatial: bool) -> Run:
         spatial: as the task's dataset says.
 
     Raises:
-        NotAtHandError: this version of the code trains with other recipes.
+        UnavailableError: this version of the code trains with other recipes.
     """
     record = stored.record
     identity = record.identity
@@ -101,8 +101,8 @@ def run_of(stored: StoredRecord, *, spatial: bool) -> Run:
 
 
 def recipe_of(stored: StoredRecord) -> Recipe:
-    """The recipe that a record was made with. Raises NotAtHandError if this version of the code has other recipes."""
+    """The recipe that a record was made with. Raises UnavailableError if this version of the code has other recipes."""
     try:
         return Recipe.from_content(stored.record.configuration)
     except ValueError as error:
-        raise NotAtHandError(f"{error}".partition("\n")[0]) from None
+        raise UnavailableError(f"{error}".partition("\n")[0]) from None
