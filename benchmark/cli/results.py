@@ -1,4 +1,4 @@
-"""What commands print in the end: the boards, and what went wrong."""
+"""Print the boards and what went wrong."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -58,7 +58,7 @@ def verify(
     from benchmark.device import choose_device
     from benchmark.leaderboard.files import load_records, stale_tables, write_leaderboards
     from benchmark.training.progress import RunTerminal
-    from benchmark.verification import AtHand, Verified, verify_records
+    from benchmark.verification import Resources, Verified, verify_records
 
     given = by_name(places)
     root = out / "records"
@@ -78,7 +78,7 @@ def verify(
     if quick:
         found = [Verified(run, run.tier) for run in stored]
     else:
-        hand = AtHand(
+        resources = Resources(
             places=given,
             runtime=make_runtime(
                 device=choose_device(device), threads=threads, batch_size=batch_size, validate_every=0, compiled=False
@@ -92,7 +92,7 @@ def verify(
         found = []
         noted = 0
         try:
-            for each in verify_records(stored, hand, train_again=retrain):
+            for each in verify_records(stored, resources, train_again=retrain):
                 if each.tier is None:
                     problems.append(each.note)
                     continue

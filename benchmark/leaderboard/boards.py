@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from benchmark import tasks
+from benchmark.leaderboard.comparison import ALL as ALL
 from benchmark.leaderboard.comparison import different_pairs, group_letters
 from benchmark.leaderboard.provenance import Origin, notes_on, origin_of
 from benchmark.leaderboard.statistics import Interval, mean_and_deviation, recall_intervals
@@ -18,9 +19,6 @@ from benchmark.runs.recipes import label_on
 from benchmark.scoring.metrics import SliceMetrics, slice_masks
 from benchmark.scoring.recall import KS
 from benchmark.tasks import Published
-
-ALL = "all"
-"""Name of the slice that contains every query."""
 
 SIGNIFICANT = 0.05
 _INTERVAL_SEED = 0
@@ -64,7 +62,7 @@ class Row:
         device: the names of all devices that its runs were made on.
         published: what the paper reports for this composer, on its own data.
         tier: the weakest of its records'.
-        author: who submitted it; "" for a composer of ours.
+        author: who submitted it; "" for a composer in `models/`.
         parts: mean recall by part of the meaning, such as "noun", and K; empty where the task has no parts.
         notes: in what its runs differ from most others of the board: code, torch, device, threads, other work.
         is_timed_alike: whether its times may be compared with those of the board's other rows: measured on the same
@@ -119,7 +117,7 @@ def build(stored: Iterable[StoredRecord]) -> tuple[Board, ...]:
 
 
 def label_of(record: RunRecord) -> str:
-    """What the recipe of a record is called; a recipe of another version keeps the name that it had."""
+    """Name the recipe of a record; a recipe of another version keeps the name that it had."""
     try:
         recipe = Recipe.from_content(record.configuration)
     except ValueError:

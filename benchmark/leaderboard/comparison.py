@@ -16,6 +16,8 @@ from benchmark.scoring.metrics import slice_masks
 from benchmark.scoring.recall import Outcomes
 
 ALL = "all"
+"""Name of the slice that contains every query."""
+
 RESAMPLES = 9_999
 _AT_ONCE = 500
 _SHARED_RESAMPLES = 4_000

@@ -109,7 +109,7 @@ def stale_tables(stored: Sequence[StoredRecord], records_root: Path, out_root: P
     Args:
         stored: what `load_records` gives of `records_root`.
     """
-    remedy = "`tirg-bench leaderboard` writes it anew"
+    remedy = "`tirg-bench leaderboard` writes it again"
     problems = []
     for name, content in tables_of(stored, _protocols(records_root)).items():
         path = out_root / name
@@ -144,9 +144,9 @@ def _is_same_cell(cell: str, other: str) -> bool:
 
 
 def _has_same_queries(run: StoredRecord, other: StoredRecord) -> bool:
-    ours, theirs = run.outcomes, other.outcomes
-    if ours.attributes.keys() != theirs.attributes.keys():
+    mine, others = run.outcomes, other.outcomes
+    if mine.attributes.keys() != others.attributes.keys():
         return False
-    pairs = [(getattr(ours, name), getattr(theirs, name)) for name in ("relevant", "candidates", "sources")]
-    pairs += [(column, theirs.attributes[name]) for name, column in ours.attributes.items()]
+    pairs = [(getattr(mine, name), getattr(others, name)) for name in ("relevant", "candidates", "sources")]
+    pairs += [(column, others.attributes[name]) for name, column in mine.attributes.items()]
     return all(np.array_equal(left, right) for left, right in pairs)

@@ -17,7 +17,7 @@ T = TypeVar("T", str, "Machine")
 
 
 class Machine(NamedTuple):
-    """What times depend on."""
+    """The conditions that times depend on."""
 
     device: str
     threads: int
@@ -37,14 +37,14 @@ class Origin(NamedTuple):
 
 
 class Notes(NamedTuple):
-    """In what a row differs from its board, and whether its times may stand beside those of the others."""
+    """How a row differs from its board, and whether its times compare with those of the others."""
 
     texts: tuple[str, ...]
     is_timed_alike: bool
 
 
 def origin_of(records: Sequence[RunRecord]) -> Origin:
-    """What most of the records have; of equally frequent ones, the first in the order of the alphabet."""
+    """The most frequent conditions of the records; of equally frequent ones, the first in the order of the alphabet."""
     return Origin(
         code=_most_common(record.environment.code_version for record in records),
         torch=_most_common(record.environment.torch for record in records),
@@ -53,7 +53,7 @@ def origin_of(records: Sequence[RunRecord]) -> Origin:
 
 
 def notes_on(records: Sequence[RunRecord], origin: Origin) -> Notes:
-    """What is to be said of the row of these records, in the order of importance."""
+    """How the row of these records differs from its board, in the order of importance."""
     texts = [
         *(f"local file {record.composer_sha256[:8]}" for record in records if record.is_local),
         *(
@@ -67,7 +67,7 @@ def notes_on(records: Sequence[RunRecord], origin: Origin) -> Notes:
     ]
     cores = max((record.environment.other_cores or 0.0 for record in records), default=0.0)
     if cores > MOST_OTHER_CORES:
-        texts.append(f"other work beside it, {cores:.1f} cores")
+        texts.append(f"other processes used {cores:.1f} cores")
     is_alike = cores <= MOST_OTHER_CORES and all(machine_of(record) == origin.machine for record in records)
     return Notes(tuple(dict.fromkeys(texts)), is_alike)
 

@@ -41,7 +41,7 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def seed_spread(groups: Iterable[Sequence[float]]) -> float | None:
-    """How far two runs that differ in the seed alone lie apart at the most, 19 times of 20; None if nothing tells.
+    """The largest difference of two runs that differ in the seed alone, 19 times of 20; None if it is unknown.
 
     Student's t: t(0.975, n) · s · sqrt(2), with the variance s² pooled over the groups and n its degrees of freedom.
 

@@ -70,7 +70,7 @@ class RunIdentity:
 
 @dataclass(frozen=True)
 class Run:
-    """A run with its recipe: all that training needs to know beside the data.
+    """A run with its recipe: everything that training needs but the data.
 
     Attributes:
         fingerprint: of the dataset.

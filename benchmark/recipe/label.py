@@ -1,4 +1,4 @@
-"""What a recipe is called: a preset's name, or the nearest preset with the keys that differ."""
+"""Name a recipe: after the preset that it is, or after the nearest preset and the keys that differ."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _LONGEST = 200
 
 
 def label(recipe: Recipe, variants: Mapping[str, Recipe] | None = None) -> str:
-    """The name of the preset with the same hash; without one, the nearest preset and what differs from it.
+    """Return the name of the preset with the same hash; without one, the nearest preset and the keys that differ.
 
     The nearest is the one with the fewest changed keys, of several the first. A long list of changes is replaced by
     their number and the first digits of the hash.

@@ -10,7 +10,7 @@ from benchmark.recipe.schema import Recipe
 from benchmark.recipe.spelling import unknown
 
 Changes = Mapping[str, Sequence[str]]
-"""What a task changes in the presets: `KEY=VALUE` assignments by the name of a preset."""
+"""A task's changes of the presets: `KEY=VALUE` assignments by the name of a preset."""
 
 _NO_CHANGES: Changes = MappingProxyType({})
 
@@ -20,12 +20,12 @@ def preset_names() -> tuple[str, ...]:
 
 
 def default_preset(device: str) -> str:
-    """What is run where nothing is asked for."""
+    """The preset that is used unless another is named."""
     return "quick" if device == "cpu" else "standard"
 
 
 def preset_about(name: str) -> str:
-    """One line on what a preset is for."""
+    """Describe a preset in one line."""
     return _ABOUT[name]
 
 

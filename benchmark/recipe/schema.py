@@ -181,7 +181,7 @@ class TrainingRecipe(_Part):
 
 
 class EvaluationRecipe(_Part):
-    """What is scored.
+    """The split to score, and the part to hold out of training.
 
     Attributes:
         split: "test", or "validation" to choose a recipe by: such a record never reaches a leaderboard.
@@ -228,7 +228,8 @@ class Recipe(_Part):
 
     @property
     def content(self) -> dict[str, JsonValue]:
-        """What is hashed, and what records hold: the version, and each key that has an effect and is not its default.
+        """The part that is hashed and stored in records: the version, and each key that has an effect and is not at its
+        default.
 
         >>> Recipe().content
         {'recipe_version': 2}

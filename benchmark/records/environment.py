@@ -1,4 +1,4 @@
-"""The machine and the code that a run was made with, and whether other work ran beside it."""
+"""The machine and the code that a run was made with, and the load of other processes."""
 
 import os
 import platform

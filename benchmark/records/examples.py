@@ -1,4 +1,4 @@
-"""Which queries of a run are kept to be looked at: some of all, some that it answers, some that it misses worst."""
+"""Choose example queries to show: an even sample, some best, some worst."""
 
 from collections.abc import Iterator
 from typing import Literal

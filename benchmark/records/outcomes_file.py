@@ -1,4 +1,4 @@
-"""What became of every query, as a Parquet file that any tool reads: some 30 kB for 10,000 queries.
+"""The outcome of every query, as a Parquet file that any tool reads: some 30 kB for 10,000 queries.
 
 Row i is query i of the dataset. Columns: rank, relevant, relevant_labels, candidates, top1, source, as in
 `recall.Outcomes`; drawn_rank, null where it is the rank; further_hits, a list of the places, from 1, of the other
@@ -55,7 +55,7 @@ def decode(content: bytes, queries: int) -> Outcomes:
     """The outcomes of that many queries.
 
     Raises:
-        ValueError: the content is no such table, or has another number of rows.
+        ValueError: the content is not such a table, or has another number of rows.
     """
     try:
         file = pq.ParquetFile(pa.BufferReader(content))

@@ -29,7 +29,7 @@ class _Part(BaseModel):
 
 
 class ComposerCard(_Part):
-    """What the composer says of itself, as in `models.ComposerInfo`."""
+    """The composer's own description, as in `models.ComposerInfo`."""
 
     name: Name
     title: Line
@@ -83,7 +83,7 @@ class CurvePoint(_Part):
 
 
 class Example(_Part):
-    """One query's answer, for people to look at: rows of the split's queries and, best first, of its gallery."""
+    """One query's answer, to be shown: rows of the split's queries and, best first, of its gallery."""
 
     query: Count
     why: Literal["sample", "best", "worst"]

@@ -1,4 +1,4 @@
-"""Records on disk: a typed JSON file of numbers, and beside it a Parquet file of what became of every query.
+"""Records on disk: a typed JSON file of numbers, and a Parquet file with the outcome of every query.
 
     records/<task>/<composer>/<preset>-<recipe>-s<seed>-<fingerprint>.json, and .parquet (see `recipe.identity`)
 
@@ -67,7 +67,7 @@ _LARGEST_FILE = 64 * 2**20
 
 
 class StoredRecord(NamedTuple):
-    """A record with what became of its queries, its file's path, how far it was checked, and its file's hash."""
+    """A record with the outcomes of its queries, the path of its file, how far it was checked, and its file's hash."""
 
     record: RunRecord
     outcomes: Outcomes
@@ -115,7 +115,7 @@ def _is_same_run(path: Path, record: RunRecord) -> bool:
 
 
 def remove_record(path: Path) -> None:
-    """Remove a record with what is kept beside it. Raises OSError."""
+    """Remove a record with its other files. Raises OSError."""
     for suffix in (".json", ".parquet", TIER_SUFFIX):
         path.with_suffix(suffix).unlink(missing_ok=True)
 
@@ -124,7 +124,7 @@ def load_record(path: Path) -> RunRecord:
     """Read a record, checking its format and its checksum, not yet its numbers.
 
     Raises:
-        BenchmarkError: the file cannot be read, is no record, is of another format version, or was edited.
+        BenchmarkError: the file cannot be read, is not a record, is of another format version, or was edited.
     """
     try:
         values = json.loads(_read(path), parse_constant=_refuse_constant)
@@ -145,7 +145,7 @@ def load_record(path: Path) -> RunRecord:
 
 
 def load_outcomes(path: Path, record: RunRecord) -> Outcomes:
-    """Read what became of each query of the record at `path`.
+    """Read the outcome of each query of the record at `path`.
 
     Raises:
         BenchmarkError: the file is missing, is not the one that the record was made from, or has another content.

@@ -133,7 +133,7 @@ def _still_good(run: Run, bench: Bench, title: str) -> StoredRecord | None:
 
 
 def failure_of(error: Exception) -> str:
-    """What went wrong, for the user; errors of the operating system with the file that they are about."""
+    """Describe an error in one line for the user; an error of the operating system with its file."""
     if isinstance(error, BenchmarkError):
         return str(error)
     if isinstance(error, OSError) and error.strerror:

@@ -1,4 +1,4 @@
-"""A composer from a file that was named on the command line. It runs in this process: it is the user's own code."""
+"""Load a composer from a file named on the command line. It runs in this process: it is the user's own code."""
 
 import hashlib
 import importlib.util

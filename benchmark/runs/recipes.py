@@ -20,7 +20,7 @@ def recipe_on(task: str, name: str, *, pretrained: str | None = None, assignment
 
 
 def label_on(task: str, recipe: Recipe) -> str:
-    """What a recipe is called on a task: "paper" is the task's own variant of it. See `recipe.label`."""
+    """Name a recipe as the task does: "paper" is the task's own variant of it. See `recipe.label`."""
     return label(recipe, variants(_changes(task)))
 
 

@@ -67,7 +67,7 @@ class Bench:
 
     @property
     def is_on_leaderboard(self) -> bool:
-        """What is scored on the validation part chooses a recipe, and is never ranked."""
+        """Whether records go to the leaderboards. Runs that are scored on the validation part do not."""
         return self.base.evaluation.split == "test"
 
     @property

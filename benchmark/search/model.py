@@ -152,7 +152,7 @@ def load_model(path: str | Path, *, device: str | None = None) -> Model:
     >>> import benchmark
     >>> model = benchmark.load_model("model.safetensors", device="cpu")
     >>> str(model.identity)
-    'tirg on css'
+    'tirg on css, seed 0'
 
     Args:
         device: cpu, cuda or cuda:N; a GPU if there is one, else the CPU, if None.

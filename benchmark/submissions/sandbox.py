@@ -9,12 +9,11 @@ import contextlib
 import functools
 import os
 import selectors
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,15 +21,14 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from benchmark.errors import BenchmarkError
-from benchmark.submissions.installed import import_path, package_folders
+from benchmark.submissions import bubblewrap
+from benchmark.submissions.installed import import_path
 from benchmark.submissions.messages import Confined, Done, Failure, Job, Message, harmless, parse
 
 _LONGEST_LINE = 64 * 2**20
 _LONGEST_TALK = 512 * 2**20
-_PROBE_SECONDS = 20
 _LONGEST_LAST_WORDS = 10_000
 _OF_GPUS = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
-_SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", "/etc/localtime", "/sys")
 
 Hear = Callable[[Message], None]
 
@@ -68,14 +66,7 @@ class Limits:
 @functools.cache
 def best_tier() -> SandboxTier:
     """Return bubblewrap if it is installed and the kernel lets it work here."""
-    if shutil.which("bwrap") is None:
-        return SandboxTier.PROCESS
-    arguments = ["bwrap", "--ro-bind", "/", "/", "--unshare-all", "--die-with-parent", "true"]
-    try:
-        works = subprocess.run(arguments, capture_output=True, timeout=_PROBE_SECONDS).returncode == 0
-    except (OSError, subprocess.SubprocessError):
-        works = False
-    return SandboxTier.BUBBLEWRAP if works else SandboxTier.PROCESS
+    return SandboxTier.BUBBLEWRAP if bubblewrap.works() else SandboxTier.PROCESS
 
 
 def run(job: Job, limits: Limits, *, tier: SandboxTier, hear: Hear) -> tuple[str, ...]:
@@ -94,7 +85,7 @@ def run(job: Job, limits: Limits, *, tier: SandboxTier, hear: Hear) -> tuple[str
         job_file.write_text(job.model_dump_json())
         command = [sys.executable, "-P", "-m", "benchmark.submissions.child", str(job_file)]
         if tier is SandboxTier.BUBBLEWRAP:
-            command = [*_bubblewrap(job, job_file, limits), *command]
+            command = [*bubblewrap.prefix(job, job_file), *command]
         with output.open("wb") as sink:
             process = subprocess.Popen(
                 command,
@@ -245,21 +236,3 @@ def _environment(scratch: Path) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
     }
-
-
-def _bubblewrap(job: Job, job_file: Path, limits: Limits) -> list[str]:
-    command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    command += ["--proc", "/proc", "--dev", "/dev"]
-    for folder in ("/dev/shm", "/tmp"):
-        command += ["--size", str(limits.memory_mib * 2**20), "--tmpfs", folder]
-    if job.device != "cpu":
-        for device in sorted(Path("/dev").glob("nvidia*")):
-            command += ["--dev-bind-try", str(device), str(device)]
-    for path in _outermost([*_SYSTEM, *package_folders(), *job.readable, job.candidate.file, str(job_file)]):
-        command += ["--ro-bind-try", path, path]
-    return [*command, "--bind", job.scratch, job.scratch, "--chdir", job.scratch]
-
-
-def _outermost(paths: Sequence[str]) -> list[str]:
-    """Return each path once, a folder before its contents."""
-    return sorted(dict.fromkeys(paths), key=lambda path: (path.count("/"), path))

@@ -5,8 +5,8 @@ optimiser would not be the leaderboard's recipe.
 """
 
 import sys
-from collections.abc import Iterator
 from types import FunctionType, ModuleType
+from typing import NamedTuple
 
 from models.parts import Parts
 
@@ -15,22 +15,21 @@ _LIBRARIES = ("torch.nn", "torch.optim", "torch.autograd", "torch.amp", "torchvi
 """With all their modules: whatever layer, block or optimiser a run is made of is in one of them."""
 _MACHINERY = frozenset({"__dict__", "__weakref__", "__abstractmethods__", "_abc_impl", "__doc__", "__annotations__"})
 
-Snapshot = dict[str, object]
+Names = dict[str, object]
 """Names and what they stand for."""
 
 
+class Snapshot(NamedTuple):
+    """The objects are kept, so that no later one can get one's address."""
+
+    names: Names
+    members: dict[type, Names]
+    """Of classes, by the member's own name."""
+
+
 def snapshot() -> Snapshot:
-    """Record what every name stands for now. The objects are kept, so that no later one can get one's address."""
-    return dict(_everything())
-
-
-def changed(before: Snapshot) -> list[str]:
-    """List the functions, classes and constants that are others than before or are gone, by name, sorted."""
-    now = dict(_everything())
-    return sorted({name.partition(" ")[0] for name, value in before.items() if now.get(name, before) is not value})
-
-
-def _everything() -> Iterator[tuple[str, object]]:
+    """Record what every name stands for now."""
+    names: Names = {}
     kinds: set[type] = set()
     for name, module in list(sys.modules.items()):
         is_ours = _is_in(name, _OURS)
@@ -40,32 +39,59 @@ def _everything() -> Iterator[tuple[str, object]]:
             if isinstance(value, type):
                 kinds.update(value.__mro__)
             if not attribute.startswith("__"):
-                yield from _parts(f"{name}.{attribute}", value, is_ours)
+                names |= _parts(f"{name}.{attribute}", value, is_ours)
             if isinstance(value, Parts):  # a registry may grow, but what a recipe chooses by name stays
-                yield from ((f"{name}.{attribute}[{part!r}]", value.get(part)) for part in value.imported())
+                names |= {f"{name}.{attribute}[{part!r}]": value.get(part) for part in value.imported()}
             if attribute.startswith("_global_") and isinstance(value, dict):
-                yield f"{name}.{attribute}", len(value)  # hooks that run in every module or optimiser
-    for kind in kinds:
-        is_ours = _is_in(kind.__module__, _OURS)
-        if is_ours or _is_in(kind.__module__, ("torch", "torchvision", "accelerate")):
-            for member, value in list(vars(kind).items()):
-                if member not in _MACHINERY:
-                    yield from _parts(f"{kind.__module__}.{kind.__qualname__}.{member}", value, is_ours)
+                names[f"{name}.{attribute}"] = len(value)  # hooks that run in every module or optimiser
+    return Snapshot(names, {kind: _members(kind) for kind in kinds})
 
 
-def _parts(name: str, value: object, is_ours: bool) -> Iterator[tuple[str, object]]:
+def changed(before: Snapshot) -> list[str]:
+    """List the functions, classes and constants that are others than before or are gone, by name, sorted.
+
+    A method counts, too, that a class was given in front of the one that it inherits.
+    """
+    now = snapshot()
+    found = {name for name, value in before.names.items() if now.names.get(name, before) is not value}
+    for kind, members in before.members.items():
+        current = now.members.get(kind, {})
+        others = {member for member, value in members.items() if current.get(member, before) is not value}
+        others |= {
+            member
+            for member in current.keys() - members.keys()
+            if any(member in vars(base) for base in kind.__mro__[1:])
+        }
+        found |= {f"{kind.__module__}.{kind.__qualname__}.{member}" for member in others}
+    return sorted({name.partition(" ")[0] for name in found})
+
+
+def _members(kind: type) -> Names:
+    is_ours = _is_in(kind.__module__, _OURS)
+    found: Names = {}
+    if is_ours or _is_in(kind.__module__, ("torch", "torchvision", "accelerate")):
+        found["__mro__"] = kind.__mro__
+        for member, value in list(vars(kind).items()):
+            if member not in _MACHINERY:
+                found |= _parts(member, value, is_ours)
+    return found
+
+
+def _parts(name: str, value: object, is_ours: bool) -> Names:
     """A value, and of a function what can be replaced inside it.
 
     Our constants count as well. A library has counters and caches: its data does not. The contents of dictionaries,
     such as a registry's, may change.
     """
+    found: Names = {}
     is_function = callable(value) or hasattr(type(value), "__get__")
     if is_ours or is_function:
-        yield name, value
+        found[name] = value
     function = getattr(value, "__func__", getattr(value, "fget", value))
     if isinstance(function, FunctionType):
-        yield f"{name} (its code)", function.__code__
-        yield f"{name} (its defaults)", function.__defaults__
+        found[f"{name} (its code)"] = function.__code__
+        found[f"{name} (its defaults)"] = function.__defaults__
+    return found
 
 
 def _is_in(name: str, packages: tuple[str, ...]) -> bool:

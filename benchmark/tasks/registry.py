@@ -16,11 +16,13 @@ _tasks: dict[str, Task] = {}
 
 
 def register(task: Task) -> Task:
-    """Make a task available under its name.
+    """Make a task available under its name. It may be registered again, as by its file and then by its entry point.
 
     Raises:
         BenchmarkError: another task has one of its names, or a spelling of one.
     """
+    if _tasks.get(task.name) is task:
+        return task
     names = [task.name, *task.spellings]
     for other in _tasks.values():
         taken = {_plain(name) for name in (other.name, *other.spellings)}

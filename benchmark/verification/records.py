@@ -1,4 +1,4 @@
-"""Records one by one, each checked as far as what is at hand allows."""
+"""Check records one by one, each as far as the available data and checkpoints allow."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from benchmark.errors import BenchmarkError
 from benchmark.records.store import StoredRecord, Tier
 from benchmark.submissions.machine import is_of_the_machine
-from benchmark.verification.at_hand import AtHand, NotAtHandError
 from benchmark.verification.rescoring import rescore
+from benchmark.verification.resources import Resources, UnavailableError
 from benchmark.verification.retraining import retrain
 from models.errors import ModelError
 
 
 @dataclass(frozen=True)
 class Verified:
-    """What became of one record.
+    """The result for one record.
 
     Attributes:
         tier: how far it was checked now; None if the record is wrong.
@@ -28,7 +28,9 @@ class Verified:
     recall_at_1: float | None = None
 
 
-def verify_records(stored: Iterable[StoredRecord], hand: AtHand, *, train_again: bool = False) -> Iterator[Verified]:
+def verify_records(
+    stored: Iterable[StoredRecord], resources: Resources, *, train_again: bool = False
+) -> Iterator[Verified]:
     """Check each record that agrees with its ranks: these against its checkpoint or, if asked for, a new training.
 
     Only this says anything about a forger, who can make numbers and ranks agree. One record that cannot be checked does
@@ -37,11 +39,11 @@ def verify_records(stored: Iterable[StoredRecord], hand: AtHand, *, train_again:
     for run in stored:
         try:
             if train_again:
-                recall, note = retrain(run, hand)
+                recall, note = retrain(run, resources)
                 yield Verified(run, Tier.RETRAINED, note, recall)
             else:
-                yield Verified(run, Tier.RE_SCORED, recall_at_1=rescore(run, hand))
-        except (NotAtHandError, ModelError) as error:
+                yield Verified(run, Tier.RE_SCORED, recall_at_1=rescore(run, resources))
+        except (UnavailableError, ModelError) as error:
             yield Verified(run, Tier.SELF_REPORTED, str(error))
         except Exception as error:
             if is_of_the_machine(error):

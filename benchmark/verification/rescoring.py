@@ -20,7 +20,7 @@ from benchmark.scoring.recall import KS, MAP_KS, Integers
 from benchmark.submissions.exchange import MODEL
 from benchmark.submissions.sandboxed_run import Box, answer
 from benchmark.training.checkpoint import Checkpoint
-from benchmark.verification.at_hand import AtHand, NotAtHandError
+from benchmark.verification.resources import Resources, UnavailableError
 
 TOLERANCE = 0.25
 """Percentage points of Recall@K by which another machine's rounding may move a result: a few queries in a thousand."""
@@ -29,33 +29,33 @@ FLIPS = 2.0
 """Percent of the queries that may be a hit on one machine and none on another."""
 
 
-def rescore(stored: StoredRecord, hand: AtHand) -> float:
+def rescore(stored: StoredRecord, resources: Resources) -> float:
     """Recall@1 in percent that the checkpoint of a record gives, on the split that the record was scored on.
 
     A submission's composer runs in its own process.
 
     Raises:
-        NotAtHandError: the checkpoint or the dataset is not there.
+        UnavailableError: the checkpoint or the dataset is not there.
         BenchmarkError: the checkpoint is another, or it gives another Recall@K than the record says.
     """
     record, path = stored.record, stored.path
     kept = record.checkpoint
     if kept is None or not Path(kept.path).is_file():
-        raise NotAtHandError(f"no checkpoint ({kept.path if kept else 'none was kept'})")
+        raise UnavailableError(f"no checkpoint ({kept.path if kept else 'none was kept'})")
     if sha256(Path(kept.path).read_bytes()).hexdigest() != kept.sha256:
         # Whoever runs a seed again overwrites its model: not a forgery, but the record cannot be checked by it.
         raise BenchmarkError(f"{path}: {kept.path} is not the checkpoint that it was made from (its hash differs)")
     checkpoint = Checkpoint.read(Path(kept.path))
     if difference := _other_run(checkpoint.run, record):
         raise BenchmarkError(f"{path}: {kept.path} is of another run ({difference})")
-    dataset = hand.dataset_of(stored, checkpoint.run.recipe.data.image_size)
-    hand.reporter.message(f"scoring {kept.path} again")
+    dataset = resources.dataset_of(stored, checkpoint.run.recipe.data.image_size)
+    resources.reporter.message(f"scoring {kept.path} again")
     *_, scored = parts_of(dataset, checkpoint.run.recipe)
-    with threads(hand.runtime.threads):
+    with threads(resources.runtime.threads):
         if record.submission is None:
-            found = _of_ours(checkpoint, scored, hand.runtime)
+            found = _of_ours(checkpoint, scored, resources.runtime)
         else:
-            found = _of_submission(Path(kept.path), checkpoint.run, scored, hand.box_of(stored))
+            found = _of_submission(Path(kept.path), checkpoint.run, scored, resources.box_of(stored))
     again = metrics_of(found.outcomes)
     _require_recall(path, "R", record.metrics.recall, again.recall)
     _require_flips(path, found.outcomes.ranks, stored.outcomes.ranks)

@@ -14,25 +14,25 @@ from benchmark.runs.earlier import held
 from benchmark.runs.single_run import Bench, make_record, run_folder
 from benchmark.submissions import submitted_run
 from benchmark.submissions.submitted_run import Entry, keep_source
-from benchmark.verification.at_hand import AtHand, recipe_of, run_of
 from benchmark.verification.rescoring import TOLERANCE
+from benchmark.verification.resources import Resources, recipe_of, run_of
 
 
-def retrain(stored: StoredRecord, hand: AtHand) -> tuple[float, str]:
-    """Recall@1 in percent of the same recipe and seed, trained again, and how it stands to the record's.
+def retrain(stored: StoredRecord, resources: Resources) -> tuple[float, str]:
+    """Recall@1 in percent of the same recipe and seed, trained again, and how it compares with the record's.
 
     On the machine that made the record the two are equal. Another one rounds otherwise, and the training then takes
     another way, as with another seed: the two may be as far apart as two seeds are, 19 times of 20. How far that is
     comes from the other composers of the board, because whoever forges a record can forge its siblings, too.
 
     Raises:
-        NotAtHandError: the dataset is not there, or this version of the code has other recipes.
+        UnavailableError: the dataset is not there, or this version of the code has other recipes.
         BenchmarkError: the result is another than the record's.
     """
-    dataset = hand.dataset_of(stored, recipe_of(stored).data.image_size)
+    dataset = resources.dataset_of(stored, recipe_of(stored).data.image_size)
     run = run_of(stored, spatial=dataset.spatial)
     spread = seed_spread(_others_on_the_board(stored))
-    found = _made_again(stored, run, dataset, hand).metrics.recall[1]
+    found = _made_again(stored, run, dataset, resources).metrics.recall[1]
     said = stored.record.metrics.recall[1]
     allowed = max(TOLERANCE, spread or 0.0)
     why = "seeds of the other composers differ by as much" if spread else "no other composer has several seeds"
@@ -42,17 +42,17 @@ def retrain(stored: StoredRecord, hand: AtHand) -> tuple[float, str]:
     return found, f"{both}: not more than {allowed:.2f} apart ({why})"
 
 
-def _made_again(stored: StoredRecord, run: Run, dataset: Dataset, hand: AtHand) -> RunRecord:
+def _made_again(stored: StoredRecord, run: Run, dataset: Dataset, resources: Resources) -> RunRecord:
     record = stored.record
-    home = hand.runs / "verify"
+    home = resources.runs / "verify"
     if record.submission is not None:
         # Another version of the code is another composer, whose half-trained state must not be resumed.
         home /= f"{record.composer.name}-{record.submission.source_sha256[:8]}"
     bench = Bench(
         base=run.recipe,
-        runtime=_as_recorded(hand.runtime, record),
-        reporter=hand.reporter,
-        places=hand.places,
+        runtime=_as_recorded(resources.runtime, record),
+        reporter=resources.reporter,
+        places=resources.places,
         leaderboards=home,
         runs=home,
         replace=True,
@@ -61,7 +61,7 @@ def _made_again(stored: StoredRecord, run: Run, dataset: Dataset, hand: AtHand) 
     with held(run_folder(run, home)):
         if record.submission is None:
             return make_record(run, dataset, bench, title)
-        box = hand.box_of(stored)
+        box = resources.box_of(stored)
         source = submitted_source(stored.path, run.composer).read_bytes()
         keep_source(source, run.composer, home)
         entry = Entry(candidate=box.candidate, card=record.composer, about=record.submission, source=source, home=home)

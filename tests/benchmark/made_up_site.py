@@ -21,11 +21,12 @@ def save_run(
     seed: int = 0,
     with_examples: bool = True,
     rendering: Any = "its own",
+    configuration: dict[str, Any] | None = None,
     **about: Any,
 ) -> Path:
     """Save the record of a run that ranked the gallery of `css_root` at random, and return its path.
 
-    `rendering` is what the record says of the dataset's configuration.
+    `rendering` is what the record says of the dataset's configuration, `configuration` of the recipe.
     """
     outcomes, top = random_answers(css_root, seed=seed)
     dataset = css_gen.dataset.open(css_root)
@@ -45,6 +46,10 @@ def save_run(
             ),
         }
     )
+    if configuration is not None:
+        record = record.model_copy(update={"configuration": configuration})
+        ranks = record.ranks.model_copy(update={"path": f"{record.place.name}.parquet"})
+        record = record.model_copy(update={"ranks": ranks})
     return save_record(record, outcomes, leaderboards / "records")
 
 

@@ -77,7 +77,7 @@ def test_a_dataset_larger_than_the_disk_asks_for_yes(run_css_gen, tmp_path, monk
 def test_the_largest_dataset_is_estimated_at_once(run_css_gen, tmp_path, monkeypatch):
     monkeypatch.setattr(estimate.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
     result = run_css_gen("render", "--n", 10_000_000, "--size", 16, "--out", tmp_path / "css")
-    assert_one_line(result, 2, "GB large", "1.0 GB free")
+    assert_one_line(result, 2, "the dataset needs about", " GB and ", "1.0 GB free")
 
 
 def test_the_estimate_is_near_the_truth(tiny_dataset, tiny_configuration):

@@ -116,7 +116,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "missing card": (lambda root: (root / "README.md").unlink(), "README.md: is missing"),
     "another image": (
         lambda root: rewrite(root, SHARD, 5, image_3d=another_image),
-        f"{SHARD}: its content is not what its footer has the hash of",
+        f"{SHARD}: its content does not match the hash in its footer",
     ),
     "image of another size": (
         lambda root: rewrite(

@@ -11,6 +11,8 @@ from benchmark.leaderboard.site.gallery import Shelf, shelves
 from benchmark.leaderboard.site.plots import Plot, curves
 from benchmark.leaderboard.site.rendered import Rendered
 from benchmark.leaderboard.site.thumbnails import Thumbnails
+from benchmark.recipe.label import written
+from benchmark.recipe.schema import Recipe
 from benchmark.records.store import StoredRecord
 
 
@@ -20,7 +22,7 @@ class Section:
 
     Attributes:
         runs: those of the row, by seed.
-        recipe: the configuration's parts, flat: "training.steps" and its value.
+        recipe: its keys and values.
         missing: why there are neither errors nor shelves; empty where there are.
         errors: wrong answers of all runs by kind; None where the dataset cannot be rendered.
         answers: how many answers all runs gave, right or wrong.
@@ -60,7 +62,7 @@ def section(
         board=board,
         row=row,
         runs=tuple(runs),
-        recipe=tuple(_flat(runs[0].record.configuration)),
+        recipe=_recipe(runs[0].record.configuration),
         plots=curves([(run.record.seed, run.record.curve) for run in runs], name=f"plot{place}-"),
         missing="" if isinstance(rendered, Rendered) else rendered,
         errors=count_errors(there.scenes, there.queries, [run.outcomes for run in runs]) if there else None,
@@ -70,15 +72,11 @@ def section(
     )
 
 
-def _flat(values: Mapping[str, JsonValue], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested values as dotted keys, in their own order."""
-    flat: list[tuple[str, str]] = []
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict) and value:
-            flat += _flat(value, f"{name}.")
-        else:
-            flat.append(
-                (name, f"{value:g}" if isinstance(value, float) else "-" if value in ("", None) else str(value))
-            )
-    return flat
+def _recipe(configuration: dict[str, JsonValue]) -> tuple[tuple[str, str], ...]:
+    """Every key that has an effect, as `--set` takes it; of a recipe of another version, what the record holds."""
+    try:
+        recipe = Recipe.from_content(configuration)
+    except ValueError:
+        return tuple((key, written(value)) for key, value in configuration.items())
+    keys = [key for key in recipe.keys() if not recipe.is_inert(key)]  # noqa: SIM118  not a dict
+    return tuple((key, written(recipe.value(key)) or "-") for key in keys)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from filelock import FileLock
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -26,6 +25,7 @@ from benchmark.records.store import SUBMISSIONS, StoredRecord
 from benchmark.scoring.recall import KS
 from benchmark.tasks import SOURCES
 from css_gen.storage.atomic import write_atomically
+from css_gen.storage.locking import held
 from models.errors import RegistryError
 from models.registry import get
 
@@ -52,7 +52,7 @@ def write_site(records_root: Path, out_root: Path) -> Written:
     root = out_root / "site"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with FileLock(out_root / ".leaderboards.lock"):
+        with held(out_root / ".leaderboards.lock", timeout=-1):
             stored, problems = load_records(records_root)
             files = _site(stored, out_root / SUBMISSIONS)
             for name, content in files.items():

@@ -99,8 +99,8 @@ def folders() -> tuple[Path, ...]:
         return ()
     user = _numba.misc.appdirs.AppDirs(appname="css-bench", appauthor=False).user_cache_dir
     places = [_numba.config.CACHE_DIR, Path(__file__).parent / "__pycache__", user]
-    # Without a home folder the last one is a relative path that begins with "~".
-    return tuple(Path(place) / f"kernels-{key}" for place in places if place and Path(place).is_absolute())
+    # Where there is no home folder, the last one begins with "~" still.
+    return tuple(Path(place).absolute() / f"kernels-{key}" for place in places if place and str(place)[0] != "~")
 
 
 def _sources_key() -> str | None:

@@ -40,7 +40,7 @@ class Add(Modification):
         if not cells:
             raise ValueError(f"'{self.text}' does not apply: {self.selector.cell or 'every cell'} is taken")
         if not pairs:
-            raise ValueError(f"'{self.text}' does not apply: its shape and colour are not allowed here")
+            raise ValueError(f"'{self.text}' does not apply: no allowed combination of shape and colour fits")
         shape, colour = one_of(pairs, rng)
         return Scene((*scene.objects, SceneObject(one_of(cells, rng), one_of(sizes, rng), colour, shape)))
 

@@ -29,7 +29,7 @@ def board_of(root: Path, odd: dict[str, Any]) -> Board:
         ({"torch": "2.9.0"}, ("torch 2.9.0",), True),
         ({"device": "Some GPU"}, ("Some GPU, 2 threads",), False),
         ({"threads": 1}, ("Some CPU, 1 thread",), False),
-        ({"other_cores": 1.26}, ("other work beside it, 1.3 cores",), False),
+        ({"other_cores": 1.26}, ("other processes used 1.3 cores",), False),
         ({"other_cores": 0.2}, (), True),
         ({"other_cores": None}, (), True),
         ({"is_local": True}, ("local file c0c0c0c0",), True),

@@ -1,7 +1,6 @@
 """`run --composer my_file.py`: trained here, marked on the board, and not in the leaderboards by accident."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,9 +24,8 @@ class Mine(Composer):
 
 
 @pytest.fixture(autouse=True)
-def _registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.registry._composers", dict(registry._composers))
-    yield
 
 
 def run(css_root: Path, *arguments: str) -> Result:

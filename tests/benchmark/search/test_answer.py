@@ -1,79 +1,51 @@
-"""`tirg-bench search`: the ranking against a slow reference, the words, the verdicts, the page, and every bad input."""
+"""Ranking against slow references, the words of a text, the verdicts, and images that are made smaller."""
 
-import os
-import re
-from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
 from PIL import Image
 
 import css_gen.dataset
-from benchmark.cli.main import main
+from benchmark.datasets.folder_images import decode
 from benchmark.datasets.image_store import ImageStore
-from benchmark.errors import BenchmarkError, UsageError
+from benchmark.datasets.rendered_css import reduced
+from benchmark.device import make_accelerator
+from benchmark.errors import UsageError
+from benchmark.scoring.evaluation import embed_gallery, embed_queries
+from benchmark.scoring.ranking import rank_targets
 from benchmark.search.answer import right_keys
-from benchmark.search.embedding import Embedded, ranked
+from benchmark.search.embedding import Embedded, encode_gallery, encode_query, ranked
+from benchmark.search.gallery import DatasetGallery
 from benchmark.search.model import Model
-from benchmark.search.query_image import QueryImage, query_from_file, rows_like
+from benchmark.search.query_image import QueryImage, query_from_file, resampling, rows_like
 from benchmark.search.stored_models import find_model
 from benchmark.search.wording import understood
+from benchmark.training.progress import SilentRuns
 from css_gen.scenes.modification import parse
 from css_gen.scenes.scene import Scene
 from models.text_encoders.vocabulary import Vocabulary
-from tests.benchmark.tiny import TINY
-
-Search = Callable[..., Result]
+from tests.benchmark.search.reading import Search, answers, first_query
 
 
-@pytest.fixture(scope="module")
-def trained(css_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `runs` folder of one TIRG model on each protocol of CSS."""
-    root = tmp_path_factory.mktemp("search")
-    arguments = ["run", "--composer=tirg", "--dataset=css", "--dataset=css-2d3d", f"--data=css={css_root}", *TINY]
-    result = CliRunner().invoke(main, [*arguments, f"--out={root / 'boards'}", f"--runs={root / 'runs'}"])
-    assert result.exit_code == 0, result.output
-    return root / "runs"
-
-
-@pytest.fixture
-def search(trained: Path, css_root: Path) -> Search:
-    """Run `tirg-bench search` on that model; later options win."""
-
-    def run(*arguments: object, composer: str = "tirg", runs: Path = trained) -> Result:
-        usual = [f"--composer={composer}", f"--runs={runs}", f"--data=css={css_root}", "--device=cpu"]
-        return CliRunner().invoke(main, ["search", *usual, *map(str, arguments)])
-
-    return run
-
-
-def model_of(trained: Path, dataset: str = "css") -> Path:
-    return find_model(trained, "tirg", dataset, None, None)
-
-
-def answers(result: Result) -> list[list[str]]:
-    """The words of each answer's line in the table: rank, similarity, image and what follows."""
-    lines = [line.split() for line in result.stdout.splitlines()]
-    return [words for words in lines if len(words) >= 3 and words[0].isdigit() and re.match(r"-?[01]\.", words[1])]
-
-
-def first_query(css_root: Path) -> css_gen.dataset.QueryRow:
-    return css_gen.dataset.open(css_root).split("test").queries[0]
+def embedded_by(model: Model, gallery: DatasetGallery, row: int, text: str) -> Embedded:
+    accelerator = make_accelerator("cpu", "fp32")
+    image = gallery.query_by_row(row)
+    encoded = encode_gallery(model.network, gallery, accelerator=accelerator, reporter=SilentRuns())
+    query = encode_query(model.network, image, text, accelerator=accelerator)
+    return Embedded(query, encoded.images, encoded.rows, encoded.places_of(image, own_row=row))
 
 
 @pytest.mark.parametrize("dataset", ["css", "css-2d3d"])
 def test_the_order_is_that_of_embedding_each_image_by_itself(
-    search: Search, trained: Path, css_root: Path, dataset: str
+    search: Search, runs: Path, css_root: Path, dataset: str
 ) -> None:
     query = first_query(css_root)
     result = search("--dataset", dataset, "--image", query.source_id, "--text", query.text, "--k", 5)
     assert result.exit_code == 0, result.output
 
-    network = Model.load(model_of(trained, dataset), device="cpu").network
+    network = Model.load(find_model(runs, "tirg", dataset, None, None), device="cpu").network
     split = css_gen.dataset.open(css_root).split("test")
 
     def pixels(image: np.ndarray) -> torch.Tensor:
@@ -149,65 +121,6 @@ def test_words_are_put_as_the_model_knows_them() -> None:
         understood(" !? ", flat.words, css_texts=True)
 
 
-def test_unknown_and_translated_words_are_named_on_stderr(search: Search) -> None:
-    result = search("--image", 0, "--text", "make cube turquoise")
-    assert result.exit_code == 0
-    assert "'cube' is 'rectangle'" in result.stderr
-    assert "was not trained on 'turquoise'" in result.stderr
-
-
-def folder_of_images(root: Path, css_root: Path) -> Path:
-    split = css_gen.dataset.open(css_root).split("test")
-    (root / "deep").mkdir(parents=True)
-    for row, name in enumerate(("a.png", "<b>bold.png", "deep/c.PNG", ".hidden.png")):
-        Image.fromarray(split.image_3d(row)).save(root / name, format="PNG")
-    (root / "broken.jpg").write_bytes(b"\xff\xd8\xff no")
-    (root / "note.txt").write_text("no image")
-    return root
-
-
-class Words(HTMLParser):
-    """The tags and the addresses of a page."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.addresses: list[str] = []
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def test_a_folder_is_searched_and_the_page_shows_it_all(search: Search, css_root: Path, tmp_path: Path) -> None:
-    folder, page = folder_of_images(tmp_path / "images", css_root), tmp_path / "page.html"
-    result = search("--image", folder / "a.png", "--text", "<script>x</script>", "--gallery", folder, "--out", page)
-    assert result.exit_code == 0, result.output
-    assert sorted(words[2] for words in answers(result)) == ["<b>bold.png", "deep/c.PNG"]  # not a.png: the query itself
-    assert "left out: broken.jpg" in result.stderr
-    parsed = Words(page.read_text())
-    assert "script" not in parsed.tags
-    assert "b" not in parsed.tags
-    assert "<script>x</script>" in parsed.text
-    assert "<b>bold.png" in parsed.text
-    assert parsed.tags.count("img") == 3
-    assert all(address.startswith("data:image/webp;base64,") for address in parsed.addresses)
-
-
-def test_a_file_that_is_an_image_of_the_dataset_is_recognised(search: Search, css_root: Path, tmp_path: Path) -> None:
-    query = first_query(css_root)
-    split = css_gen.dataset.open(css_root).split("test")
-    Image.fromarray(split.image_3d(query.source_id)).save(tmp_path / "own.png")
-    by_file = search("--image", tmp_path / "own.png", "--text", query.text)
-    by_row = search("--image", query.source_id, "--text", query.text)
-    assert [words[:4] for words in answers(by_file)] == [words[:4] for words in answers(by_row)]
-
-
 def test_rows_like_finds_every_equal_image_and_no_other() -> None:
     images = np.random.default_rng(0).integers(0, 256, (6, 5, 5, 3), dtype=np.uint8)
     images[4] = images[1]
@@ -224,61 +137,33 @@ def test_a_users_image_is_made_smaller_as_the_training_images_were(css_root: Pat
     np.testing.assert_array_equal(found.pixels, css.test.gallery[3])  # type: ignore[attr-defined]
 
 
-def test_the_newest_model_that_fits_is_taken(tmp_path: Path) -> None:
-    paths = [
-        tmp_path / "css" / "tirg" / name / "model.safetensors"
-        for name in ("quick-aa-s0-ff", "quick-aa-s1-ff", "paper-bb-s0-ff")
-    ]
-    for age, path in enumerate(paths):
-        path.parent.mkdir(parents=True)
-        path.touch()
-        os.utime(path, (1_000 - age, 1_000 - age))
-    assert find_model(tmp_path, "tirg", "css", None, None) == paths[0]
-    assert find_model(tmp_path, "tirg", "css", None, 1) == paths[1]
-    assert find_model(tmp_path, "tirg", "css", "paper", None) == paths[2]
-    with pytest.raises(
-        BenchmarkError, match=r"no model of tirg on css with --seed 7; there is css/tirg/paper-bb-s0-ff"
-    ):
-        find_model(tmp_path, "tirg", "css", None, 7)
-    with pytest.raises(BenchmarkError, match=r"`tirg-bench run --composer film --dataset css` makes it"):
-        find_model(tmp_path, "film", "css", None, None)
-    (tmp_path / "submissions" / "mine-01234567").mkdir(parents=True)
-    with pytest.raises(BenchmarkError, match="mine is a submission: its code is run by"):
-        find_model(tmp_path, "mine", "css", None, None)
+def test_ranking_is_that_of_scoring(model: Model, gallery: DatasetGallery) -> None:
+    """The same query through the functions that score a run gives the same embeddings and the same order."""
+    split, accelerator = gallery.split, make_accelerator("cpu", "fp32")
+    queries = embed_queries(model.network, split, accelerator=accelerator, batch_size=16)
+    images = embed_gallery(model.network, split.gallery, accelerator=accelerator, batch_size=16)
+    own, labels = (torch.from_numpy(rows) for rows in (split.queries.source_images, split.labels))
+    top = rank_targets(queries, images, own, labels[split.queries.targets], labels, top_k=5).top
+    for query in range(0, len(split.queries), 9):
+        embedded = embedded_by(model, gallery, int(split.queries.sources[query]), split.queries.texts[query])
+        assert torch.allclose(embedded.query, queries[query], atol=1e-5)
+        assert [row for row, _ in ranked(embedded, 5)] == top[query].tolist()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "expected"),
-    [
-        (["--image=0", "--text=add circle", "--composer=trig"], 2, "unknown composer 'trig': did you mean tirg?"),
-        (["--image=0", "--text=add circle", "--composer=film"], 1, "holds no model of film on css"),
-        (["--image=0", "--text=add circle", "--dataset=cs"], 2, "unknown dataset 'cs'"),
-        (["--image=9999", "--text=add circle"], 2, "the test images of css are 0 to"),
-        (["--image=nowhere.png", "--text=add circle"], 2, "there is no such file"),
-        (["--image=0", "--text= ?"], 2, "--text: expected words"),
-        (["--image=0", "--text=add circle", "--k=0"], 2, "'--k'"),
-        (["--image=0", "--text=add circle", "--gallery=nowhere"], 2, "--gallery nowhere: there is no such folder"),
-        (["--image=0", "--text=add circle", "--out=nowhere/page.html"], 2, "there is no folder nowhere"),
-        (["--image=0", "--text=add circle", "--data=css"], 2, "is not NAME=PATH"),
-        (["--image=0", "--text=add circle", "--data=cs=x"], 2, "unknown dataset 'cs'"),
-        (["--image=0", "--text=add circle", "--model=nowhere.safetensors"], 1, "there is no such checkpoint"),
-        (["--image=0", "--text=add circle", "--model=x", "--seed=0"], 2, "--model names one file"),
-    ],
-)
-def test_bad_input_ends_in_one_line(search: Search, arguments: list[str], code: int, expected: str) -> None:
-    result = search(*arguments)
-    assert result.exit_code == code
-    assert expected in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+def test_flat_names_are_read_as_solid_ones_where_the_model_knows_these_alone() -> None:
+    solid = Vocabulary(("cube", "cylinder", "make", "red", "sphere"))
+    assert understood("make circle red", solid.words, css_texts=True).text == "make sphere red"
+    both = Vocabulary(("cube", "make", "rectangle"))
+    assert understood("make cube", both.words, css_texts=True).notes == ()
 
 
-def test_a_query_that_is_no_image_and_a_folder_without_any(search: Search, tmp_path: Path) -> None:
-    (tmp_path / "x.png").write_bytes(b"no image")
-    for arguments, code in (
-        (["--image", tmp_path / "x.png", "--text=add circle"], 1),
-        (["--image=0", "--text=add circle", "--gallery", tmp_path], 1),
-        (["--image=0", "--text=add circle", "--gallery", tmp_path / "x.png"], 2),
-    ):
-        result = search(*arguments)
-        assert result.exit_code == code
-        assert "x.png" in result.stderr
+@pytest.mark.parametrize("side", [24, 100, 224])
+def test_images_of_ones_own_are_reduced_as_those_of_css(side: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(side).integers(0, 256, (side, side, 3), dtype=np.uint8)).save(path)
+    method = resampling("css")
+    assert np.array_equal(decode(path, 16, resampling=method), reduced(path.read_bytes(), 16))
+    assert np.array_equal(
+        query_from_file(path, image_size=16, resampling=method).pixels, reduced(path.read_bytes(), 16)
+    )
+    assert resampling("css-original") == Image.Resampling.BILINEAR

@@ -13,29 +13,23 @@ from PIL import Image
 import benchmark
 import css_gen.dataset
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.recipe.schema import Recipe
-from benchmark.runs.single_run import Bench, Run, make_record
+from benchmark.records.store import read_stored
+from benchmark.runs.single_run import Bench
 from benchmark.search import model as module
-from benchmark.tasks.css import Css
-from benchmark.training.progress import SilentRuns
 from css_gen.scenes.modification import parse
 
 
 @pytest.fixture(scope="module")
 def trained(
-    css: Css, css_root: Path, tiny_config: Recipe, tmp_path_factory: pytest.TempPathFactory
+    bench: Bench, model_file: Path, css_root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, dict[int, float]]:
     """A folder with the dataset in `data/css` and a model of it, and the Recall@K of the run's record."""
     root = tmp_path_factory.mktemp("model")
-    bench = Bench(
-        config=tiny_config, device="cpu", reporter=SilentRuns(), leaderboards=root / "boards", runs=root / "runs"
-    )
-    record = make_record(Run("tirg", "css", 0), css, bench, "css")
-    (path,) = root.rglob("model.safetensors")
-    shutil.copy(path, root / "model.safetensors")
+    shutil.copy(model_file, root / "model.safetensors")
     (root / "data").mkdir()
     (root / "data" / "css").symlink_to(css_root)
-    return root, record.metrics.recall
+    path = bench.records / model_file.parent.relative_to(bench.runs).with_name(f"{model_file.parent.name}.json")
+    return root, read_stored(path).record.metrics.recall
 
 
 @pytest.fixture
@@ -47,6 +41,7 @@ def folder(trained: tuple[Path, dict[int, float]], monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def model(folder: Path) -> benchmark.Model:
+    """That model; the current folder is its own."""
     return benchmark.load_model(folder / "model.safetensors", device="cpu")
 
 

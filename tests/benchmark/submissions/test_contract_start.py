@@ -172,6 +172,7 @@ def test_what_is_declared_unused_may_not_be_learnt_either(tmp_path: Path) -> Non
     assert "set uses_text=True" in problems[USES]
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 def test_torchs_own_transformer_keeps_the_contract(tmp_path: Path) -> None:
     """In inference mode it goes through other code than in training: padded words are taken out and put in again."""
     in_init = """

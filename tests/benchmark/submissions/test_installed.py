@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.submissions import sandbox
+from benchmark.submissions import bubblewrap, sandbox
 from benchmark.submissions.installed import import_path, package_folders
 from benchmark.submissions.messages import Candidate, Job
-from benchmark.submissions.sandbox import Limits
 
 
 def is_readable(path: Path) -> bool:
@@ -105,7 +104,7 @@ def test_bubblewrap_is_shown_the_same_folders(tmp_path: Path, monkeypatch: pytes
         task="check", candidate=Candidate(shown="mine.py", file=str(tmp_path / "mine.py")), scratch=str(tmp_path / "s"),
         memory_mib=512, open_files=64,
     )  # fmt: skip
-    command = sandbox._bubblewrap(job, tmp_path / "job.json", Limits(1, 1))
+    command = bubblewrap.prefix(job, tmp_path / "job.json")
     shown = {path for option, path in pairwise(command) if option == "--ro-bind-try"}
     assert {*package_folders(), str(tmp_path / "site"), str(project / "project"), job.candidate.file} <= shown
     assert str(project / "data") not in shown

@@ -42,15 +42,10 @@ def used(tiny_config: Recipe) -> set[type]:
 
 def test_every_method_that_a_run_uses_is_watched(used: set[type]) -> None:
     assert {nn.Conv2d, nn.Linear, BasicBlock, nn.Module, Network, torch.optim.SGD, torch.optim.Optimizer} <= used
-    watched = snapshot()
-    methods = [
-        f"{kind.__module__}.{kind.__qualname__}.{name}"
-        for kind in used
-        for name, value in vars(kind).items()
-        if isinstance(value, FunctionType)
-    ]
+    watched = snapshot().members
+    methods = [(kind, name) for kind in used for name, value in vars(kind).items() if isinstance(value, FunctionType)]
     assert len(methods) > 200
-    assert [method for method in methods if method not in watched] == []
+    assert [(kind, name) for kind, name in methods if name not in watched[kind]] == []
 
 
 def other(*arguments: object, **options: object) -> None:
@@ -60,6 +55,8 @@ def other(*arguments: object, **options: object) -> None:
 CHANGES: dict[str, tuple[Any, str, str]] = {
     "an optimiser": (torch.optim.SGD, "step", "torch.optim.sgd.SGD.step"),
     "an optimiser's base": (torch.optim.Optimizer, "zero_grad", "torch.optim.optimizer.Optimizer.zero_grad"),
+    "an optimiser that inherits its step": (torch.optim.AdamW, "step", "torch.optim.adamw.AdamW.step"),
+    "a layer that inherits its call": (nn.Linear, "__call__", "torch.nn.modules.linear.Linear.__call__"),
     "a layer": (nn.Conv2d, "forward", "torch.nn.modules.conv.Conv2d.forward"),
     "a layer's base": (nn.Module, "__call__", "torch.nn.modules.module.Module.__call__"),
     "a block of torchvision": (BasicBlock, "forward", "torchvision.models.resnet.BasicBlock.forward"),
@@ -93,6 +90,21 @@ def test_a_replaced_function_is_named(name: str, monkeypatch: pytest.MonkeyPatch
     assert changed(before) == [expected]
     monkeypatch.undo()
     assert changed(before) == []
+
+
+def test_a_class_with_another_base_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Other(nn.Module):
+        pass
+
+    class Kind(nn.Linear):
+        pass
+
+    Kind.__module__, Kind.__qualname__ = "torch.nn", "Kind"
+    monkeypatch.setattr(nn, "Kind", Kind, raising=False)
+    before = snapshot()
+    assert changed(before) == []
+    Kind.__bases__ = (nn.Linear, Other)
+    assert changed(before) == ["torch.nn.Kind.__mro__"]
 
 
 def test_a_deleted_method_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

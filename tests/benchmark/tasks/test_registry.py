@@ -184,6 +184,14 @@ def test_a_task_of_another_package_is_everywhere(
 
 
 @pytest.mark.usefixtures("without_entry_points")
+def test_a_file_that_registers_its_task_can_be_an_entry_point_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, registry.register(made_up_task()))
+    assert tasks.names().count("mine") == 1
+    with pytest.raises(BenchmarkError, match="the name 'mine' belongs to the task mine"):
+        registry.register(made_up_task(title="Another"))
+
+
+@pytest.mark.usefixtures("without_entry_points")
 @pytest.mark.parametrize(
     ("value", "said"),
     [

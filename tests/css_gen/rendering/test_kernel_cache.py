@@ -221,3 +221,22 @@ def test_old_folders_do_not_pile_up(tmp_path):
     cache._write(tmp_path / "kernels-new", "kernel", b"content")
     names = {f"kernels-{number}" for number in range(13, 20)} | {"kernels-new", theirs.name}
     assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_the_folders_in_their_order(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cache._numba.config, "CACHE_DIR", "relative")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    cache.folders.cache_clear()
+    try:
+        package = Path(cache.__file__).parent / "__pycache__"
+        assert [folder.parent for folder in cache.folders()] == [
+            tmp_path / "relative", package, tmp_path / "user" / "css-bench",
+        ]  # fmt: skip
+        assert len({folder.name for folder in cache.folders()}) == 1
+        monkeypatch.setattr(cache._numba.config, "CACHE_DIR", "")
+        monkeypatch.setenv("XDG_CACHE_HOME", "~/.cache")
+        cache.folders.cache_clear()
+        assert [folder.parent for folder in cache.folders()] == [package]
+    finally:
+        cache.folders.cache_clear()

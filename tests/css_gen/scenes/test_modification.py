@@ -150,7 +150,7 @@ def test_add_keeps_to_the_allowed_combinations():
         for item in parse("add blue object").apply(Scene(), rng=rng, combinations=allowed)
     }
     assert drawn == {(Shape.TRIANGLE, Colour.BLUE), (Shape.CIRCLE, Colour.BLUE)}
-    with pytest.raises(ValueError, match="none of the allowed shapes and colours"):
+    with pytest.raises(ValueError, match="no allowed combination of shape and colour fits"):
         parse("add green object").apply(Scene(), rng=rng, combinations=allowed)
 
 

@@ -17,8 +17,6 @@ from benchmark.cli.main import main
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.site import write_site
 from benchmark.leaderboard.site.rendered import Rendered
-from benchmark.recipe.changes import override
-from benchmark.recipe.presets import PRESETS
 from benchmark.records.store import read_stored
 from tests.benchmark.made_up_site import random_answers, save_run
 
@@ -133,8 +131,8 @@ def test_the_gallery_shows_queries_with_the_right_images_marked(out: Path, css_r
     assert f"The first right one is at rank {outcomes.ranks.max()}." in page.text
     marks = [about.get("class") for about in page.all("li")]
     expected = []
-    (path,) = (out / "records" / "css" / "tirg").glob("*-s0-*.json")
-    for example in read_stored(path).record.examples:
+    (record,) = (out / "records" / "css" / "tirg").glob("*-s0-*.json")
+    for example in read_stored(record).record.examples:
         query = split.queries[example.query]
         right, fitting = split.keys[query.target_id], query.modification.targets(split.scene(query.source_id))
         shown = [split.keys[image] for image in example.top]
@@ -245,7 +243,7 @@ def test_what_records_and_submissions_say_stays_text(css_root: Path, tmp_path: P
         title=HOSTILE,
         url="https://x.org/'onmouseover=alert(1)",
         device=HOSTILE,
-        recipe=override(PRESETS["quick"], [f"model.pretrained={HOSTILE}"]),
+        configuration={"recipe_version": 1, HOSTILE: HOSTILE},
     )
     write_site(tmp_path / "records", tmp_path)
     for path in (tmp_path / "site").rglob("*.html"):
