@@ -5,18 +5,15 @@ To add a column, add it to `columns`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from statistics import fmean
 from typing import Literal
 
 from benchmark.leaderboard.boards import ALL, Board, Row, Score
+from benchmark.leaderboard.cells import NOTHING, chance, clock, duration, interval, macro_recall, mean, millions, timed
 from benchmark.scoring.recall import KS, MAP_KS
 from benchmark.tasks import Task
 
 Place = Literal["ranking", "cost", "terminal", "site"]
 Cell = str | int | float | None
-
-NOTHING = "-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,27 +109,27 @@ def columns(task: Task | None) -> tuple[Column, ...]:
         Column(
             heading="Parameters",
             on=("cost", "site"),
-            text=lambda row: _millions(row.parameters.total),
+            text=lambda row: millions(row.parameters.total),
             sort=lambda row: row.parameters.total,
             csv={"parameters": lambda row: row.parameters.total},
         ),
         Column(
             heading="Composer's own",
             on=("cost",),
-            text=lambda row: _millions(row.parameters.composer),
+            text=lambda row: millions(row.parameters.composer),
             csv={"composer_parameters": lambda row: row.parameters.composer},
         ),
         Column(
             heading="Queries/s",
             on=("cost",),
-            text=lambda row: _timed(f"{row.queries_per_second:.0f}", row),
+            text=lambda row: timed(f"{row.queries_per_second:.0f}", row),
             csv={"queries_per_second": lambda row: row.queries_per_second},
         ),
         Column(
             heading="Time",
             on=("cost", "terminal", "site"),
-            text=lambda row: _timed(duration(row.wall_seconds), row),
-            short=lambda row: _timed(_clock(row.wall_seconds), row),
+            text=lambda row: timed(duration(row.wall_seconds), row),
+            short=lambda row: timed(clock(row.wall_seconds), row),
             sort=lambda row: row.wall_seconds,
             csv={"wall_seconds": lambda row: row.wall_seconds},
         ),
@@ -172,37 +169,6 @@ def shown_on(place: Place, task: Task | None) -> tuple[Column, ...]:
 def csv_fields(task: Task | None) -> dict[str, Callable[[Row], Cell]]:
     """What every line of the CSV file says of its row, by the names of columns."""
     return {name: value for column in columns(task) for name, value in column.csv.items()}
-
-
-def macro_recall(row: Row, attribute: str, k: int) -> float | None:
-    """Recall@K averaged over the values of an attribute, each counting alike; None where no query has the attribute."""
-    values = [score.mean[k] for name, score in row.scores.items() if name.startswith(f"{attribute}=")]
-    return fmean(values) if values else None
-
-
-def mean(score: Score, k: int, *, with_deviation: bool = True) -> str:
-    """Recall@K over the seeds, with its standard deviation where there are several."""
-    deviation = score.deviation[k] if with_deviation else None
-    return f"{score.mean[k]:.1f}" + ("" if deviation is None else f" ± {deviation:.1f}")
-
-
-def interval(score: Score) -> str:
-    """That of Recall@1; empty where there is none."""
-    return "" if score.interval is None else f"[{score.interval.low:.1f}, {score.interval.high:.1f}]"
-
-
-def chance(score: Score, k: int) -> str:
-    """Recall@K of a random order of the gallery."""
-    return f"{score.chance[k]:.2g}"
-
-
-def duration(seconds: float) -> str:
-    """In hours and minutes, minutes and seconds, or seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes_left = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes_left:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def _recall(k: int, *, everywhere: bool = True) -> Column:
@@ -257,20 +223,6 @@ def _macro(attribute: str, k: int) -> Column:
         sort=lambda row: macro_recall(row, attribute, k),
         csv={f"mean_recall_{k}": lambda row: macro_recall(row, attribute, k)},
     )
-
-
-def _timed(text: str, row: Row) -> str:
-    """A time; in brackets if it does not compare with those of the other rows."""
-    return text if row.is_timed_alike else f"({text})"
-
-
-def _millions(count: int) -> str:
-    return f"{count / 1e6:.2f} M"
-
-
-def _clock(seconds: float) -> str:
-    """As 2:31 or 1:02:31."""
-    return str(timedelta(seconds=round(seconds))).removeprefix("0:").removeprefix("0")
 
 
 def _of_slice(k: int) -> dict[str, Callable[[Score], Cell]]:

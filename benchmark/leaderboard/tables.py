@@ -13,17 +13,8 @@ from rich.text import Text
 
 from benchmark import tasks
 from benchmark.leaderboard.boards import ALL, Board, Row
-from benchmark.leaderboard.columns import (
-    BOARD_CSV,
-    NOTHING,
-    SLICE_CSV,
-    Column,
-    chance,
-    csv_fields,
-    interval,
-    mean,
-    shown_on,
-)
+from benchmark.leaderboard.cells import NOTHING, chance, interval, mean
+from benchmark.leaderboard.columns import BOARD_CSV, SLICE_CSV, Column, csv_fields, shown_on
 from benchmark.scoring.recall import KS
 from benchmark.tasks import SOURCES, Published
 from models.registry import get

@@ -13,7 +13,8 @@ from markupsafe import Markup
 from benchmark import tasks as datasets
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.boards import ALL, Board, build, comparable
-from benchmark.leaderboard.columns import duration, shown_on
+from benchmark.leaderboard.cells import duration
+from benchmark.leaderboard.columns import shown_on
 from benchmark.leaderboard.files import Written, load_records
 from benchmark.leaderboard.site.composer_sections import Section, section
 from benchmark.leaderboard.site.errors_counted import ErrorKind
