@@ -24,7 +24,7 @@ from benchmark.scoring.recall import NO_RANK
 
 _SHUFFLE_SEED = 20190615
 _LONGEST_EMBEDDING = 1e19  # the dot product of two such vectors is still finite in float32
-_SIMILARITIES_AT_ONCE = {"cpu": 2**22, "cuda": 2**27}
+_SIMILARITIES_AT_ONCE = {"cpu": 2**23, "cuda": 2**27}
 
 
 class Ranking(NamedTuple):
@@ -77,7 +77,7 @@ def rank_targets(
         relevant: the labels that answer each query, its target's among them; None where the target's does alone.
         galleries: where a query is ranked among a part of the images alone: the number of each query's part (Q,) and of
             each image's (G,), integers.
-        batch_size: queries compared at once; by default as many as keep a batch near 16 MiB on a CPU, 512 MiB on a GPU.
+        batch_size: queries compared at once; by default as many as keep a batch near 32 MiB on a CPU, 512 MiB on a GPU.
 
     Raises:
         ValueError: shapes do not fit, the gallery is empty, a source index is out of range, a query's target is not
@@ -110,7 +110,7 @@ def rank_targets(
     top = torch.full((queries, top_k), -1, dtype=torch.int64)
     hits = torch.zeros((queries, top_k), dtype=torch.bool)
     if batch_size is None:
-        batch_size = max(1, _SIMILARITIES_AT_ONCE.get(device.type, 2**22) // images)
+        batch_size = max(1, _SIMILARITIES_AT_ONCE.get(device.type, 2**23) // images)
     for start in range(0, queries, batch_size):
         rows = slice(start, min(start + batch_size, queries))
         with _exact_float32(device):
