@@ -4,7 +4,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 PACKAGES := css_gen models benchmark
 
-.PHONY: demo test test-all lint unit boards wheel site render-bench clean
+.PHONY: setup demo test test-all lint unit boards wheel site render-bench clean
+
+setup: $(READY)
 
 demo: $(READY)
 	$(BIN)/css-gen render --n 20000

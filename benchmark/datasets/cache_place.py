@@ -4,16 +4,12 @@ import errno
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
 
-from filelock import FileLock
-
 from css_gen.progress import Reporter
-
-_WITHOUT_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
+from css_gen.storage.locking import held
 
 _noted: set[Path] = set()
 """Folders of which it was said in this process that they cannot be written to."""
@@ -49,21 +45,9 @@ def writable_place(root: Path, reporter: Reporter | None = None) -> Path | None:
     return chosen
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file while the block runs; on a file system without locks, run it all the same."""
-    lock = FileLock(path)
-    try:
-        lock.acquire()
-    except (OSError, NotImplementedError) as refused:
-        if isinstance(refused, OSError) and refused.errno not in _WITHOUT_LOCKS:
-            raise
-        yield
-        return
-    try:
-        yield
-    finally:
-        lock.release()
+def locked(path: Path) -> AbstractContextManager[None]:
+    """Hold the lock of a file while the block runs, waiting for it; see `css_gen.storage.locking`."""
+    return held(path, timeout=-1)
 
 
 def _is_writable(folder: Path, *, parents: bool) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmark.records.code_version import LOCAL_MODULE
 from benchmark.submissions import bubblewrap, sandbox
 from benchmark.submissions.installed import import_path, package_folders
 from benchmark.submissions.messages import Candidate, Job
@@ -40,7 +41,11 @@ def checkout(root: Path) -> Path:
 
 
 def test_everything_that_is_imported_here_can_be_read() -> None:
-    files = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
+    files = {
+        Path(file)
+        for name, module in list(sys.modules.items())
+        if not name.startswith(LOCAL_MODULE) and (file := getattr(module, "__file__", None))
+    }
     assert Path(torch.__file__) in files
     readable, tests = package_folders(), Path(__file__).parents[2]
     for file in files:
