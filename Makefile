@@ -11,7 +11,7 @@ setup: $(READY)
 demo: $(READY)
 	$(BIN)/css-gen render --n 20000
 	$(BIN)/css-gen show data/css --out data/css-sheet.png
-	$(BIN)/tirg-bench run --all --preset quick --out runs/leaderboards
+	$(BIN)/tirg-bench run --all --preset quick --out runs/leaderboards --runs runs/demo
 
 test: lint unit boards wheel
 

@@ -56,7 +56,7 @@ def main(debug: bool) -> None:
     \b
     css-gen render --n 20000            make a dataset in data/css
     css-gen show data/css               look at it
-    css-gen verify data/css             check every byte of it
+    css-gen verify data/css             check checksums, images and queries
     """
     del debug  # `Commands` has read it
     # The name of a folder need not be UTF-8; it is printed as it is.
@@ -187,7 +187,7 @@ def show(folder: Path, queries: int, out: Path, split: str, seed: int) -> None:
 @click.option("--format", "layout", type=click.Choice(layouts()), required=True, help="Layout to write.")
 @click.option("--out", type=FOLDER, required=True, help="A new or empty folder.")
 def export(folder: Path, layout: str, out: Path) -> None:
-    """Write a dataset in the layout of another program."""
+    """Export a dataset to another format."""
     from css_gen import dataset
     from css_gen.export import export_to
     from css_gen.progress import Terminal

@@ -33,10 +33,10 @@ class Side(NamedTuple):
 @click.argument("a", metavar="A[@RECIPE]")
 @click.argument("b", metavar="B[@RECIPE]")
 @click.option("--dataset", default="css", show_default=True, metavar="NAME", help="The task to compare on.")
-@click.option("--preset", metavar="NAME", help="The recipe of both.  [default: the longest that both have]")
+@click.option("--preset", metavar="NAME", help="The recipe of both.  [default: the one with most steps that both have]")
 @LEADERBOARDS
 def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None:
-    """Show how far A and B are apart in Recall@1, and whether that could be chance, by slice.
+    """Test whether A and B differ in Recall@1, overall and by slice.
 
     A and B are composers, trained with the same recipe. With @RECIPE each names its own, as the tables call it or by
     the first digits of its hash, so that two recipes of one composer can be compared:

@@ -77,7 +77,7 @@ def check(name: str, path: Path, report: Path | None) -> None:
 @click.option("--size", type=click.IntRange(8, 1024), help="Decode to this size instead, in pixels.")
 @click.option("--skip-broken", is_flag=True, help="Leave out what cannot be decoded.")
 def cache(name: str, path: Path, preset: str | None, size: int | None, skip_broken: bool) -> None:
-    """Decode all images into one file, on all cores; `run` does it by itself on first use.
+    """Decode all images into one file, on all cores; `run` does this on first use.
 
     NAME is a dataset of `tirg-bench list`. An interrupted start resumes where it stopped.
     """

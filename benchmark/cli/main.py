@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 @click.version_option(package_name="css-bench", prog_name="tirg-bench")
 @click.option("--debug", is_flag=True, help="Show tracebacks; accepted anywhere on the line.")
 def main(debug: bool) -> None:
-    """Train the composers of composed image retrieval on one recipe, and rank them.
+    """Train composers for composed image retrieval with a shared recipe, and rank them.
 
     \b
-    tirg-bench run --all                        every composer on every dataset that is there
+    tirg-bench run --all                        every composer on every available dataset
     tirg-bench run --composer tirg --set training.steps=500
     tirg-bench list                             composers, datasets, presets, and the keys of recipes
     tirg-bench compare tirg concat              whether two rows of a table differ significantly
     tirg-bench new my_composer.py               start a composer of your own; then `check` and `submit` it
-    tirg-bench verify                           whether records and tables can be believed
+    tirg-bench verify                           check records and tables
     """
 
 
@@ -121,7 +121,7 @@ def _where(dataset: str) -> str:
     place = datasets.locate(dataset, {})
     if place.exists():
         return str(place)
-    return f"{place} (absent: {'`run` makes it' if datasets.get(dataset).make else 'yours to get'})"
+    return f"{place} (absent: {'`run` makes it' if datasets.get(dataset).make else 'download it, see README'})"
 
 
 if __name__ == "__main__":

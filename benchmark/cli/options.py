@@ -101,7 +101,7 @@ BATCH_SIZE = click.option(
 )  # fmt: skip
 VALIDATE_EVERY = click.option(
     "--validate-every", type=click.IntRange(min=0), metavar="N",
-    help="Validate on the held-out part every N steps; 0 disables validation.  [default: 5 times in a run]",
+    help="Run validation every N steps; 0 disables validation.  [default: 5 times in a run]",
 )  # fmt: skip
 THREADS = click.option(
     "--threads", type=click.IntRange(min=1, max=4096), metavar="N",
@@ -157,6 +157,6 @@ def sandbox_tier(asked: str) -> "SandboxTier":
     if tier is SandboxTier.BUBBLEWRAP:
         held = "in bubblewrap: it sees the installed packages and its scratch folder, and no network"
     else:
-        held = "with limits and an audit hook: no guard against malice, as bubblewrap is (apt install bubblewrap)"
+        held = "with limits and an audit hook: not safe for malicious code (apt install bubblewrap for that)"
     click.echo(f"submitted code runs in a process of its own, {held}", err=True)
     return tier

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--all", "everything", is_flag=True, help="Every composer on every dataset that is there.")
+@click.option("--all", "everything", is_flag=True, help="Every composer on every available dataset.")
 @click.option(
     "--composer", "composers", multiple=True, metavar="NAME|FILE",
     help="A composer, or a Python file that defines one; may be given several times.",
 )  # fmt: skip
 @click.option(
     "--dataset", "dataset_names", multiple=True, metavar="NAME",
-    help="A dataset; may be given several times.  [default: all that are there]",
+    help="A dataset; may be given several times.  [default: all available]",
 )  # fmt: skip
 @click.option("--preset", metavar="NAME", help="The recipe.  [default: standard on a GPU, else quick]")
 @click.option("--seed", "seed", type=click.IntRange(min=0, max=LARGEST_SEED), help="One seed.  [default: 0]")
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--replace", is_flag=True,
-    help="Make runs again whose record is damaged or was made by another version of the code.",
+    help="Repeat runs whose record is damaged or was made by another version of the code.",
 )  # fmt: skip
 @click.pass_context
 def run(

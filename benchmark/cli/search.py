@@ -17,7 +17,7 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--composer", metavar="NAME", help="The composer to ask; not needed with --model.")
+@click.option("--composer", metavar="NAME", help="The composer to query; not needed with --model.")
 @click.option("--image", required=True, metavar="PATH|ID", help="An image file, or the number of a test image.")
 @click.option("--text", required=True, help='What to change, such as "make top-left cube red".')
 @click.option(
@@ -31,7 +31,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--model", type=_FILE, metavar="FILE", help="This model.safetensors instead of one of --runs.")
 @click.option("--gallery", type=_FILE, metavar="FOLDER", help="Search the JPEG and PNG files in it, not the dataset.")
 @PLACES
-@click.option("--k", type=click.IntRange(1, 1000), default=10, show_default=True, help="How many answers.")
+@click.option("--k", type=click.IntRange(1, 1000), default=10, show_default=True, help="Number of answers.")
 @click.option("--out", type=_FILE, metavar="FILE", help="Also write the answers as one self-contained HTML page.")
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
 def search(
@@ -41,7 +41,7 @@ def search(
 ) -> None:  # fmt: skip
     """Rank images for one query: an image, and a text that says what to change.
 
-    The query's own image is left out. Where scenes are known, each answer is judged by the text.
+    The query's own image is left out. Where scenes are known, each answer is marked as relevant or not.
 
     \b
     tirg-bench search --composer tirg --image 3 --text "make top-left cube red" --out page.html

@@ -48,7 +48,9 @@ def verify(
     batch_size: int, quick: bool,
     retrain: bool, note: bool, runs: Path, sandbox: str, time_limit: float, memory_limit: int,
 ) -> None:  # fmt: skip
-    """Check RECORDS, or all records and the tables: numbers from ranks, ranks from checkpoints, tables from records.
+    """Check RECORDS, or all records and the tables.
+
+    Recompute numbers from ranks, re-score checkpoints, and compare the tables with the records.
 
     Each record gets a level. self-reported: its numbers match its stored ranks. re-scored: its checkpoint reproduced
     its Recall, on the split that it was scored on. retrained: training again did, within the spread of seeds.

@@ -93,9 +93,13 @@ def columns(task: Task | None) -> tuple[Column, ...]:
         Column(
             heading="Original" if is_rendered else "Published",
             on=("ranking",),
-            text=lambda row: f"{row.published.recall[1]} {row.published.source}" if row.published else NOTHING,
+            text=lambda row: (
+                f"{row.published.recall[1]} {row.published.source}"
+                if row.published and 1 in row.published.recall
+                else NOTHING
+            ),
             csv={
-                "published_recall_1": lambda row: row.published.recall[1] if row.published else None,
+                "published_recall_1": lambda row: row.published.recall.get(1) if row.published else None,
                 "published_source": lambda row: row.published.source if row.published else None,
             },
         ),

@@ -51,7 +51,7 @@ def load_records(root: Path) -> tuple[list[StoredRecord], list[str]]:
         raise BenchmarkError(f"{root}: there is no folder of records; `tirg-bench run` makes one")
     stored: list[StoredRecord] = []
     problems: list[str] = []
-    first_with: dict[tuple[str, str], StoredRecord] = {}
+    first_with: dict[tuple[object, ...], StoredRecord] = {}
     for path in sorted(root.rglob("*.json")):
         if any(part.startswith(".") for part in path.relative_to(root).parts):
             continue
@@ -60,7 +60,7 @@ def load_records(root: Path) -> tuple[list[StoredRecord], list[str]]:
         except BenchmarkError as error:
             problems.append(str(error))
             continue
-        first = first_with.setdefault((run.record.protocol, run.record.dataset.fingerprint), run)
+        first = first_with.setdefault(_scored_data(run), run)
         if _has_same_queries(run, first):
             stored.append(run)
         else:
@@ -126,7 +126,16 @@ def stale_tables(stored: Sequence[StoredRecord], records_root: Path, out_root: P
 def _protocols(records_root: Path) -> list[str]:
     """Those that have a folder of records, and those whose data only their owners give."""
     of_owners = {name for name in tasks.names() if not tasks.get(name).is_rendered}
-    return sorted({folder.name for folder in records_root.iterdir() if folder.is_dir()} | of_owners)
+    there = {each.name for each in records_root.iterdir() if each.is_dir() and not each.name.startswith(".")}
+    return sorted(there | of_owners)
+
+
+def _scored_data(run: StoredRecord) -> tuple[object, ...]:
+    """What decides the queries that a record holds: the data and, where the validation part was scored, that part."""
+    recipe = run.record.configuration
+    part = (recipe.get("evaluation.split"), recipe.get("evaluation.held_out"))
+    is_validation = part[0] == "validation"
+    return run.record.protocol, run.record.dataset.fingerprint, part if is_validation else None
 
 
 def _is_same_csv(text: str, other: str) -> bool:

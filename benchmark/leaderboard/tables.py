@@ -17,7 +17,7 @@ from benchmark.leaderboard.cells import NOTHING, chance, interval, mean
 from benchmark.leaderboard.columns import BOARD_CSV, SLICE_CSV, Column, csv_fields, shown_on
 from benchmark.scoring.recall import KS
 from benchmark.tasks import SOURCES, Published
-from models.registry import get
+from models.registry import get, names
 
 _WIDEST_WITH_INTERVALS = 4
 
@@ -89,12 +89,17 @@ def _left(shown: Sequence[Column]) -> tuple[int, ...]:
     return tuple(place for place, column in enumerate(shown) if column.left)
 
 
+def _title(composer: str) -> str:
+    """A composer's title, or the name itself if it is not installed here."""
+    return get(composer).info.title if composer in names() else composer
+
+
 def _published_table(published: Sequence[Published], *, of_ours: bool) -> str:
     """What papers report, best first; empty where they report nothing. Our composers are shown by their titles."""
     rows = sorted(published, key=lambda row: [-row.recall.get(k, 0) for k in KS])
     lines = []
     for row in rows:
-        title, encoder = (get(row.method).info.title, []) if of_ours else (row.method, [_plain(row.encoder)])
+        title, encoder = (_title(row.method), []) if of_ours else (row.method, [_plain(row.encoder)])
         lines.append([_plain(title), *encoder, *(str(row.recall.get(k, NOTHING)) for k in KS), row.source])
     header = ["Composer"] if of_ours else ["Method", "Image encoder"]
     table = [*header, *(f"R@{k}" for k in KS), "Source"]

@@ -11,7 +11,7 @@ from benchmark.recipe.schema import Recipe
 _SHORT = 8
 """Digits of a hash in a file's name."""
 
-_NAME = re.compile(r"(?P<preset>.+)-(?P<recipe>[^-]+)-s(?P<seed>\d+)-(?P<fingerprint>[^-]+)")
+_NAME = re.compile(r"(?P<preset>.+)-(?P<recipe>[^-]+)-s(?P<seed>\d+)-(?P<fingerprint>.+)")
 
 
 class RunName(NamedTuple):

@@ -45,8 +45,9 @@ def code_version(task: str) -> str:
     return digest.hexdigest()
 
 
+@cache
 def composer_sha256(composer: type[Composer]) -> str:
-    """SHA-256 of the file that defines a composer."""
+    """SHA-256 of the file that defines a composer, as it was when it was first asked for in this process."""
     return hashlib.sha256(Path(inspect.getfile(composer)).read_bytes()).hexdigest()
 
 

@@ -49,6 +49,7 @@ def require_known(composers: Sequence[str], tasks: Sequence[str], bench: Bench) 
     for composer in composers:
         if composer not in models.names():
             raise UsageError(unknown("composer", composer, models.names()))
+        composer_sha256(get(composer))  # before training, because the file may be edited meanwhile
     for task in tasks:
         datasets.get(task)
     for recipe in {bench.recipe(task) for task in tasks}:

@@ -90,7 +90,8 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
     accelerator = make_accelerator(runtime.device, recipe.training.precision)
     with threads(runtime.threads), reproducible(runtime.device):
         network = new_network(run, training)
-        require_texts(network, scored.texts)
+        for split in (scored, *([validation] if validation else [])):
+            require_texts(network, split.texts)
 
         def validate() -> float:
             assert validation is not None

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from filelock import FileLock
 from pydantic import TypeAdapter, ValidationError
 
 import models
@@ -21,6 +20,7 @@ from benchmark.submissions.messages import Candidate, Finding
 from benchmark.submissions.sandbox import SandboxTier, SubmissionError
 from benchmark.submissions.sandboxed_run import Box, check
 from benchmark.submissions.submitted_run import Entry, keep_source, make_record
+from css_gen.storage import locking
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +162,7 @@ def _publish(stored: list[StoredRecord], entry: Entry, leaderboards: Path, *, re
     name = entry.card.name
     try:
         leaderboards.mkdir(parents=True, exist_ok=True)
-        with FileLock(leaderboards / ".submissions.lock"):
+        with locking.held(leaderboards / ".submissions.lock", timeout=-1):
             require_free(name, entry.source, leaderboards, replaces=replaces)
             file = leaderboards / SUBMISSIONS / name / f"{name}.py"
             if replaces and not (file.is_file() and file.read_bytes() == entry.source):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmark import tasks as datasets
 from benchmark.datasets.splits import Dataset
-from benchmark.errors import UsageError
+from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
 from benchmark.recipe.schema import Recipe
@@ -43,7 +43,7 @@ class Resources:
         """The data that a record was made on.
 
         Raises:
-            UnavailableError: it is absent, or there is other data in its place.
+            UnavailableError: it is absent or cannot be read, or there is other data in its place.
         """
         record = stored.record
         protocol = record.protocol
@@ -55,8 +55,9 @@ class Resources:
                 opened = datasets.get(protocol).open(
                     place, image_size=image_size, reporter=self.reporter, skip_broken=True
                 )
+                _ = opened.train, opened.test  # read here, so that damaged data is no fault of the record
                 self._opened[protocol, image_size] = opened
-        except UsageError as error:
+        except BenchmarkError as error:
             raise UnavailableError(str(error)) from None
         dataset = self._opened[protocol, image_size]
         if dataset.fingerprint != record.dataset.fingerprint:

@@ -56,7 +56,7 @@ def curves(runs: Sequence[tuple[int, Sequence[CurvePoint]]], *, name: str) -> tu
         (seed, [(point.step, point.recall_at_1) for point in points if point.recall_at_1 is not None])
         for seed, points in runs
     ]
-    plots = [("Loss of the batch", losses, False), ("Recall@1 on held-out training queries, in percent", recalls, True)]
+    plots = [("Loss of the batch", losses, False), ("Validation Recall@1, in percent", recalls, True)]
     return tuple(
         Plot(f"{caption}, by step. {_ends(lines)}", _svg(lines, f"{name}{place}", percent=percent))
         for place, (caption, lines, percent) in enumerate(plots)

@@ -30,7 +30,7 @@ def source_files(composer: str, submissions: Path) -> tuple[SourceFile, ...]:
         file = inspect.getsourcefile(get(composer))
     except RegistryError:
         return ()
-    return (_read(Path(file), f"models/{Path(file).name}"),) if file else ()
+    return (_read(Path(file), f"models/composers/{Path(file).name}"),) if file else ()
 
 
 def _read(path: Path, name: str) -> SourceFile:
