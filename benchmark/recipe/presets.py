@@ -56,6 +56,7 @@ _ABOUT = {
     "paper": "google/tirg's recipe: ResNet-18, SGD, batch 32, 160,000 steps, soft triplets",
 }
 
+# Keys that a preset does not list have the defaults of schema.py; `tirg-bench list` prints all of them.
 _QUICK = _make(
     data={"image_size": 32},
     model={

@@ -67,7 +67,7 @@ def list_suspects(
     solids: Any, lights: Any, x: float, y: float, z: float, spread: float, skip: int,
     suspects: Any, margins: Any, counts: Any,
 ) -> None:  # fmt: skip
-    """Write, a row a light, the objects but `skip` that can hide any of it from anywhere within `spread` of a point.
+    """List the objects that may cast a lamp's shadow on a point: all but `skip` that can hide some of it within `spread`.
 
     Args:
         suspects: (4, N) int64, written.
@@ -109,7 +109,7 @@ def visible_share(
     solids: Any, lights: Any, samples: Any, light: int, x: float, y: float, z: float,
     suspects: Any, margins: Any, counts: Any, blocked: Any,
 ) -> float:  # fmt: skip
-    """Compute the share of a light's samples that a point sees past the suspected objects, [0, 1]."""
+    """Soft shadow of a lamp: the share of its samples that a point sees past the suspected objects, [0, 1]."""
     ax, ay, az = x, y, z
     if lights[light, IS_SUN] > 0.0:
         ax, ay, az = 0.0, 0.0, 0.0
