@@ -1,6 +1,6 @@
 """The columns of every table: Markdown, CSV, terminal and pages show what is listed here, in this order.
 
-To add a column, add it to `columns`; what only the CSV file says of a board or a slice is in `BOARD_CSV` and `SLICE_CSV`.
+To add a column, add it to `columns`. `BOARD_CSV` and `SLICE_CSV` hold what only the CSV file says.
 """
 
 from collections.abc import Callable, Mapping

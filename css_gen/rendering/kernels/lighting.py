@@ -67,7 +67,7 @@ def list_suspects(
     solids: Any, lights: Any, x: float, y: float, z: float, spread: float, skip: int,
     suspects: Any, margins: Any, counts: Any,
 ) -> None:  # fmt: skip
-    """List the objects that may cast a lamp's shadow on a point: all but `skip` that can hide some of it within `spread`.
+    """List the objects but `skip` that may cast a lamp's shadow within `spread` of a point, a row for each lamp.
 
     Args:
         suspects: (4, N) int64, written.
