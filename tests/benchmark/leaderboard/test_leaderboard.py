@@ -321,7 +321,7 @@ def test_a_protocol_without_a_valid_record_loses_its_old_rows(tmp_path: Path) ->
     path = save(tmp_path)
     assert "| TIRG" in page(tmp_path)
     path.write_text("{}")
-    assert "There is no row yet." in page(tmp_path)
+    assert "There are no results yet." in page(tmp_path)
     assert "TIRG" not in page(tmp_path)
 
 
@@ -410,7 +410,7 @@ def test_data_of_owners_has_a_page_before_anybody_has_run_it(root: Path) -> None
     write_leaderboards(root / "records", root)
     for protocol, best in (("fashion200k", "14.1"), ("mit-states", "12.3"), ("css-original", "73.7")):
         text = page(root, protocol)
-        assert "There is no row yet." in text
+        assert "There are no results yet." in text
         assert "Only its owners distribute" in text
         table, later = tables(text)
         assert len(later) == 1 + len(tasks.get(protocol).later)
@@ -419,7 +419,7 @@ def test_data_of_owners_has_a_page_before_anybody_has_run_it(root: Path) -> None
         assert len(table) == 1 + len(tasks.get(protocol).published)
     save(root, protocol="mit-states", composer="tirg")
     text = page(root, "mit-states")
-    assert "There is no row yet." not in text
+    assert "There are no results yet." not in text
     assert tables(text)[-2][1] == ["Relationship", "12.3", "31.9", "42.9", "-", "M"]
 
 

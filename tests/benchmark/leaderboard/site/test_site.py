@@ -156,7 +156,7 @@ def test_source_recipe_curves_and_errors_are_on_the_page(out: Path) -> None:
     assert "class Tirg(Composer):" in page.text
     assert "training.learning_rate" in page.text
     assert "At the end: 0.025 (seed 0), 0.025 (seed 1)." in page.text
-    assert "Recall@1 on held-out training queries" in page.text
+    assert "Validation Recall@1" in page.text
     records = out / "records" / "css" / "tirg"
     wrong = sum(int((read_stored(path).outcomes.drawn_ranks > 1).sum()) for path in records.glob("*.json"))
     assert f"{wrong} of " in page.text
