@@ -142,8 +142,6 @@ def _write(folder: Path, name: str, content: bytes) -> None:
 def _delete_old(place: Path) -> None:
     """Delete all but the folders that were used last. A process that still uses one compiles again."""
     with suppress(OSError):
-        kept = sorted(
-            place.glob(f"kernels-{'[0-9a-f]' * 16}*"), key=lambda folder: folder.stat().st_mtime, reverse=True
-        )
+        kept = sorted(place.glob("kernels-*"), key=lambda folder: folder.stat().st_mtime, reverse=True)
         for folder in kept[_KEPT_FOLDERS:]:
             shutil.rmtree(folder, ignore_errors=True)
