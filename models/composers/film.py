@@ -20,8 +20,8 @@ class Film(Composer):
 
     Departures: the paper reduces the image to 128 channels first and classifies the result; here the blocks keep the
     image's C channels, since the result has to be in the image's space. The paper's scales and shifts are made by a GRU
-    that reads the text for them alone; here a linear layer makes them from the benchmark's text features. A pooled vector is a map of one cell: no
-    coordinates, and the convolutions are linear layers.
+    that reads the text for them alone; here a linear layer makes them from the benchmark's text features. A pooled
+    vector is a map of one cell: no coordinates, and the convolutions are linear layers.
     """
 
     info = ComposerInfo(

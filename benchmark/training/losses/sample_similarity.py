@@ -11,9 +11,9 @@ and K = B with M = 1, the softmax over the batch. `training.group_size=2` alone 
 with `training.repeats=all`.
 
 Departures from the released code: its soft triplet loss compares squared distances of 3 random triplets an anchor. On
-embeddings of one length that is the same kernel up to a constant and a factor of 2, which the scale absorbs. Its anchors
-are the targets, too, and its negatives the other composed queries, too; here, as in the paper's equation, anchors are
-queries and negatives are targets.
+embeddings of one length that is the same kernel up to a constant and a factor of 2, which the scale absorbs. There,
+targets are anchors, too, and composed queries are negatives, too; here, as in the paper's equation, anchors are queries
+and negatives are targets.
 """
 
 from math import comb
