@@ -21,7 +21,7 @@ from benchmark.records.store import RunRecord, save_record
 from benchmark.runs.recipes import label_on
 from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.recall import recall_at_k
-from benchmark.training.checkpoint import Checkpoint, model_tensors
+from benchmark.training.checkpoint import Checkpoint, Code, model_tensors
 from benchmark.training.loop import steps_done, train
 from benchmark.training.model import new_network as network_of
 from benchmark.training.model import require_texts
@@ -84,7 +84,8 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
     """Train, score, and write the model and the record."""
     started, other_work = perf_counter(), OtherWork()
     recipe, runtime, folder = run.recipe, bench.runtime, run_folder(run, bench.runs)
-    version = code_version(run.task)
+    composer, version = get(run.composer), code_version(run.task)
+    code = Code(version, composer_sha256(composer))
     start_measuring_memory(runtime.device)
     training, validation, scored = parts_of(dataset, recipe)
     accelerator = make_accelerator(runtime.device, recipe.training.precision)
@@ -98,9 +99,11 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
             found = evaluate(network, validation, accelerator=accelerator, batch_size=runtime.batch_size)
             return recall_at_k(found.outcomes.ranks)[1]
 
-        done = steps_done(folder / CHECKPOINT_NAME, run)
+        done, is_other_code = steps_done(folder / CHECKPOINT_NAME, run, code)
         if done:
             bench.reporter.message(f"{title}: resumes after step {done}, from {folder / CHECKPOINT_NAME}")
+        if is_other_code:
+            bench.reporter.message(f"{title}: starts over, because {folder / CHECKPOINT_NAME} was made by other code")
         with reported(bench.reporter, title, recipe.training.steps, folder, done) as show:
             trained = train(
                 network,
@@ -117,18 +120,18 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
                 report=show,
                 validate=validate if validation else None,
                 runtime=runtime,
+                code=code,
             )
         before = perf_counter()
         evaluation = evaluate(network, scored, accelerator=accelerator, batch_size=runtime.batch_size)
         scoring = perf_counter() - before
     model = folder / MODEL_NAME
     Checkpoint(run, network.text_encoder.tokenizer, recipe.training.steps, 0.0, model_tensors(network)).write(model)
-    composer = get(run.composer)
     finished = FinishedRun(
         run=run,
         preset=label_on(run.task, recipe),
         composer=composer_card(composer.info),
-        composer_sha256=composer_sha256(composer),
+        composer_sha256=code.composer,
         is_local=is_local(composer),
         dataset=dataset_card(dataset, scored),
         trained=trained,

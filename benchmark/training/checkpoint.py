@@ -6,7 +6,7 @@ A single file, renamed into place, cannot be half of one state and half of anoth
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from pydantic import ValidationError
@@ -26,6 +26,17 @@ _KEY = "css_bench"
 """The header has this one entry, because the order of several is not fixed and the file's hash would change with it."""
 
 
+class Code(NamedTuple):
+    """Hashes of the code that trains: the sources that all composers share, and the composer's own file."""
+
+    shared: str = ""
+    composer: str = ""
+
+
+UNKNOWN_CODE = Code()
+"""Of a checkpoint that does not say what made it."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """The contents of a file.
@@ -36,6 +47,7 @@ class Checkpoint:
             is a function of (seed, step).
         seconds: spent on them, 0 in a finished model's file, so that equal models are equal files.
         tensors: "model.*" and, while training, "optimiser.*" and "curve.*".
+        code: of the training so far; empty in a finished model's file, whose record has it.
     """
 
     run: Run
@@ -43,6 +55,7 @@ class Checkpoint:
     steps: int
     seconds: float
     tensors: dict[str, Tensor]
+    code: Code = UNKNOWN_CODE
 
     def write(self, path: Path) -> None:
         """Raises OSError as `open` does; the path then holds what it held before."""
@@ -52,6 +65,7 @@ class Checkpoint:
             "tokenizer": self.tokenizer,
             "steps": self.steps,
             "seconds": self.seconds,
+            "code": self.code,
         }
         write_atomically(path, save(self.tensors, {_KEY: json.dumps(text, sort_keys=True)}))
 
@@ -69,6 +83,7 @@ class Checkpoint:
                     steps=int(text["steps"]),
                     seconds=float(text["seconds"]),
                     tensors={name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118  not a dict
+                    code=Code(*text.get("code", ())),
                 )
         except FileNotFoundError:
             raise BenchmarkError(f"{path}: there is no such checkpoint; `tirg-bench run` writes it") from None

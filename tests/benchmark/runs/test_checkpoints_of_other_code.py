@@ -1,0 +1,69 @@
+"""A run that was interrupted is resumed by the code that began it; other code starts over and says so."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmark.records.store import RunRecord
+from benchmark.runs import single_run
+from benchmark.runs.grid import plan, run_all
+from benchmark.runs.single_run import CHECKPOINT_NAME, Bench, run_folder
+from benchmark.training.checkpoint import Checkpoint, Code
+from benchmark.training.progress import SilentRuns
+
+
+class Heard(SilentRuns):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+def interrupted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Train, and fail before the record is written; the path of the checkpoint."""
+    with monkeypatch.context() as patch:
+        patch.setattr(single_run, "save_record", None)
+        (failed,) = run_all(plan(["tirg"], ["css"], [0], bench), bench)
+    assert failed.record is None
+    return run_folder(failed.run, bench.runs) / CHECKPOINT_NAME
+
+
+def finished(bench: Bench) -> RunRecord:
+    (one,) = run_all(plan(["tirg"], ["css"], [0], bench), bench)
+    assert one.record is not None, one.traceback
+    return one.record
+
+
+@pytest.mark.parametrize("changed", ["shared", "composer", "nothing"])
+def test_only_a_checkpoint_of_the_same_code_is_resumed(
+    changed: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Heard()
+    bench = replace(bench, reporter=heard)
+    path = interrupted(bench, monkeypatch)
+    checkpoint = Checkpoint.read(path)
+    assert checkpoint.code.shared
+    assert checkpoint.code.composer
+    other = checkpoint.code if changed == "nothing" else checkpoint.code._replace(**{changed: "0" * 64})
+    replace(checkpoint, code=other).write(path)
+    steps = checkpoint.steps
+    heard.messages.clear()
+    record = finished(bench)
+    said = [message for message in heard.messages if CHECKPOINT_NAME in message]
+    assert len(said) == 1
+    assert (f"resumes after step {steps}" in said[0]) is (changed == "nothing")
+    assert ("starts over" in said[0] and "was made by other code" in said[0]) is (changed != "nothing")
+    assert record.training.steps == steps
+
+
+def test_a_checkpoint_from_before_codes_were_stored_is_of_other_code(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Heard()
+    bench = replace(bench, reporter=heard)
+    path = interrupted(bench, monkeypatch)
+    replace(Checkpoint.read(path), code=Code()).write(path)
+    finished(bench)
+    assert any("starts over" in message for message in heard.messages)
