@@ -17,6 +17,7 @@ from benchmark.recipe.schema import Recipe
 from benchmark.records.code_version import code_version, composer_sha256, is_local
 from benchmark.records.environment import OtherWork, current_environment
 from benchmark.records.making import FinishedRun, composer_card, dataset_card, new_record, stored_file
+from benchmark.records.schema import sha256
 from benchmark.records.store import RunRecord, save_record
 from benchmark.runs.recipes import label_on
 from benchmark.scoring.evaluation import evaluate
@@ -27,7 +28,7 @@ from benchmark.training.model import new_network as network_of
 from benchmark.training.model import require_texts
 from benchmark.training.progress import Curves, Progress, Report, RunReporter
 from benchmark.training.samplers import make_sampler
-from css_gen.storage.atomic import PARTIAL_SUFFIX
+from css_gen.storage.atomic import PARTIAL_SUFFIX, write_atomically
 from models.network import Network
 from models.registry import get
 
@@ -125,8 +126,11 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         before = perf_counter()
         evaluation = evaluate(network, scored, accelerator=accelerator, batch_size=runtime.batch_size)
         scoring = perf_counter() - before
-    model = folder / MODEL_NAME
-    Checkpoint(run, network.text_encoder.tokenizer, recipe.training.steps, 0.0, model_tensors(network)).write(model)
+    trained_model = Checkpoint(
+        run, network.text_encoder.tokenizer, recipe.training.steps, 0.0, model_tensors(network)
+    ).content()
+    model = model_place(folder, trained_model, replace=bench.replace)
+    write_atomically(model, trained_model)
     finished = FinishedRun(
         run=run,
         preset=label_on(run.task, recipe),
@@ -152,6 +156,17 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         f"{record.training.wall_seconds:.0f} s"
     )
     return record
+
+
+def model_place(folder: Path, content: bytes, *, replace: bool) -> Path:
+    """Where to write the model of a run with that folder.
+
+    Another model that is there belongs to a record in another --out. It stays: the new one has its hash in its name.
+    """
+    usual, digest = folder / MODEL_NAME, sha256(content)
+    if replace or not usual.exists() or stored_file(usual).sha256 == digest:
+        return usual
+    return folder / f"{usual.stem}-{digest[:8]}{usual.suffix}"
 
 
 @contextmanager

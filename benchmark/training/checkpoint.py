@@ -59,6 +59,10 @@ class Checkpoint:
 
     def write(self, path: Path) -> None:
         """Raises OSError as `open` does; the path then holds what it held before."""
+        write_atomically(path, self.content())
+
+    def content(self) -> bytes:
+        """The file's content: equal checkpoints are equal files."""
         text = {
             "format": _FORMAT,
             "run": self.run.to_json(),
@@ -67,7 +71,7 @@ class Checkpoint:
             "seconds": self.seconds,
             "code": self.code,
         }
-        write_atomically(path, save(self.tensors, {_KEY: json.dumps(text, sort_keys=True)}))
+        return save(self.tensors, {_KEY: json.dumps(text, sort_keys=True)})
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -9,7 +9,7 @@ from benchmark.records.store import RunRecord
 from benchmark.runs import single_run
 from benchmark.runs.grid import plan, run_all
 from benchmark.runs.single_run import CHECKPOINT_NAME, Bench, run_folder
-from benchmark.training.checkpoint import Checkpoint, Code
+from benchmark.training.checkpoint import UNKNOWN_CODE, Checkpoint
 from benchmark.training.progress import SilentRuns
 
 
@@ -58,12 +58,10 @@ def test_only_a_checkpoint_of_the_same_code_is_resumed(
     assert record.training.steps == steps
 
 
-def test_a_checkpoint_from_before_codes_were_stored_is_of_other_code(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_checkpoint_of_unknown_code_is_of_other_code(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     heard = Heard()
     bench = replace(bench, reporter=heard)
     path = interrupted(bench, monkeypatch)
-    replace(Checkpoint.read(path), code=Code()).write(path)
+    replace(Checkpoint.read(path), code=UNKNOWN_CODE).write(path)
     finished(bench)
     assert any("starts over" in message for message in heard.messages)
