@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from benchmark.recipe import presets
 from benchmark.recipe.schema import Recipe
+from benchmark.recipe.weights_file import shortened
 
 _MOST_KEYS = 6
 _LONGEST = 200
@@ -57,7 +58,7 @@ def changed_keys(recipe: Recipe, other: Recipe) -> tuple[str, ...]:
 
 
 def written(value: JsonValue) -> str:
-    """A value as `--set` reads it.
+    """A value as `--set` reads it; of a file's digest the first digits.
 
     >>> written(30.0), written(0.005), written("batch")
     ('30', '0.005', 'batch')
@@ -65,4 +66,4 @@ def written(value: JsonValue) -> str:
     if isinstance(value, float):
         short = f"{value:g}"
         return short if float(short) == value else repr(value)
-    return str(value)
+    return shortened(str(value))

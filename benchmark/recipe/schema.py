@@ -7,6 +7,7 @@ default never changes: raise RECIPE_VERSION instead.
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self, cast
@@ -19,6 +20,9 @@ run again."""
 
 Text = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """One line without control characters, because tables show it."""
+
+PINNED_FILE: Final = re.compile(r"(?P<path>.+)@sha256:(?P<digest>[0-9a-f]{64})")
+"""A file of weights with the SHA-256 of its content, see `weights_file`."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,10 @@ class ModelRecipe(_Part):
 
     Attributes:
         image_encoder: a name of `models.image_encoders`.
-        pretrained: "" for random weights, "torchvision" for its ImageNet weights, or the path of a local weights file.
+        pretrained: "" for random weights, "torchvision" for its ImageNet weights, or the path of a local weights file,
+            to which a run adds "@sha256:" and the digest of its content. The digest is hashed, the path is not.
         text_encoder: a name of `models.text_encoders`.
-        text_weights: of a text encoder that reads some: the path of their file.
+        text_weights: of a text encoder that reads some: the path of their file, with the digest in the same way.
         text_width: of a word's embedding and of the text feature.
         state_width: of the LSTM that reads the words.
         embedding_width: of the vectors that are compared.
@@ -266,13 +271,20 @@ class Recipe(_Part):
 
 
 def hash_of(content: dict[str, JsonValue]) -> str:
-    """The hash of a recipe's content: SHA-256 of its JSON with sorted keys.
+    """The hash of a recipe's content: SHA-256 of its JSON with sorted keys. Of a file of weights the digest counts, and
+    not its path.
 
     Raises:
         ValueError: the content holds NaN or infinity.
     """
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    hashed = {key: _without_path(value) for key, value in content.items()}
+    text = json.dumps(hashed, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_path(value: JsonValue) -> JsonValue:
+    found = PINNED_FILE.fullmatch(value) if isinstance(value, str) else None
+    return f"sha256:{found['digest']}" if found else value
 
 
 def _fields(recipe: type[Recipe], part: str) -> dict[str, Any]:
