@@ -1,9 +1,9 @@
 """Which code a run was made with: hashes of the sources that its result depends on; a changed table ages no row.
 
-Every run of a task depends on the shared sources: encoders and network, datasets, training, scoring, css_gen's scenes
-(which say what is a right answer), the recipe's schema, and the file of the task itself. The composer's own file has a
-hash of its own. Other tasks, other composers, presets (their recipes are hashed), records, tables and commands do not
-count.
+Every run of a task depends on the shared sources: encoders and network, datasets, training, scoring, the course of a
+run (`single_run`: which part is trained on, which is scored), css_gen's scenes (which say what is a right answer) and
+its reader of rendered data, the recipe's schema, and the file of the task itself. The composer's own file has a hash of
+its own. Other tasks, other composers, presets (their recipes are hashed), records, tables and commands do not count.
 """
 
 import ast
@@ -24,7 +24,8 @@ LOCAL_MODULE = "local_composer_"
 
 _BENCHMARK = Path(__file__).parents[1]
 _FOLDERS = ("datasets", "training", "scoring")
-_FILES = ("device.py", "recipe/schema.py")
+_FILES = ("device.py", "recipe/schema.py", "runs/single_run.py")
+_GENERATOR_FILES = ("dataset.py", "storage/reader.py")
 _TASKS = "benchmark.tasks"
 
 
@@ -34,6 +35,7 @@ def code_version(task: str) -> str:
     root = _BENCHMARK
     files = [root / name for name in _FILES]
     files += [file for folder in _FOLDERS for file in (root / folder).rglob("*.py")]
+    files += [_folder(css_gen) / name for name in _GENERATOR_FILES]
     files += (_folder(css_gen) / "scenes").rglob("*.py")
     composers = _folder(models) / "composers"
     files += [file for file in _folder(models).rglob("*.py") if not file.is_relative_to(composers)]
