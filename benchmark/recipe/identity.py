@@ -88,6 +88,10 @@ class Run:
     def identity(self) -> RunIdentity:
         return RunIdentity(self.task, self.composer, self.recipe.hash, self.seed, self.fingerprint)
 
+    def is_the_same(self, other: "Run") -> bool:
+        """Whether both train alike; recipes with the same hash do, though values without effect may differ."""
+        return (self.identity, self.spatial) == (other.identity, other.spatial)
+
     def __str__(self) -> str:
         return str(self.identity)
 

@@ -32,7 +32,7 @@ def label(recipe: Recipe, variants: Mapping[str, Recipe] | None = None) -> str:
     keys = changed[nearest]
     if not keys:
         return nearest
-    words = [nearest, *(f"{key}={written(recipe.value(key))}" for key in keys)]
+    words = [nearest, *(f"{key}={written(recipe.hashed_value(key))}" for key in keys)]
     if len(keys) <= _MOST_KEYS and len(text := ", ".join(words)) <= _LONGEST:
         return text
     return f"{nearest}, {len(keys)} key{'' if len(keys) == 1 else 's'} changed ({recipe.hash[:8]})"

@@ -5,14 +5,11 @@ is added later, with a default that leaves training as it was, changes the hash 
 default never changes: raise RECIPE_VERSION instead.
 """
 
-import hashlib
-import json
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from benchmark.recipe.hashing import InertWhen, WrittenAs, hash_of
 
 RECIPE_VERSION: Final = 2
 """Raise it when a recipe of which there are records would train or score differently than before: they then
@@ -21,19 +18,17 @@ run again."""
 Text = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """One line without control characters, because tables show it."""
 
-PINNED_FILE: Final = re.compile(r"(?P<path>.+)@sha256:(?P<digest>[0-9a-f]{64})")
-"""A file of weights with the SHA-256 of its content, see `weights_file`."""
+
+def _group_size(recipe: "Recipe") -> JsonValue:
+    training = recipe.training
+    is_whole = training.loss == "sample_similarity" and training.has_one_group
+    return "batch" if is_whole else training.group_size
 
 
-@dataclass(frozen=True)
-class InertWhen:
-    """Marks a key that has no effect on the result while a condition on the recipe holds; it is then not hashed.
-
-    A condition names the values under which the key is known to be ignored, not those under which it is used: a
-    registered optimiser or loss of which nothing is known here may use every key.
-    """
-
-    condition: "Callable[[Recipe], bool]"
+def _repeats(recipe: "Recipe") -> JsonValue:
+    training = recipe.training
+    is_all = training.loss == "sample_similarity" and training.groups == training.batch - 1
+    return "all" if is_all else training.repeats
 
 
 def _groups(others: int, size: int, *, at_most: int) -> int:
@@ -84,7 +79,9 @@ class ModelRecipe(_Part):
     text_encoder: Text = "word_lstm"
     text_weights: Annotated[Text, InertWhen(lambda recipe: recipe.model.text_encoder == "word_lstm")] = ""
     text_width: int = Field(default=512, ge=1, le=8192)
-    state_width: int = Field(default=512, ge=1, le=8192)
+    state_width: Annotated[int, InertWhen(lambda recipe: recipe.model.text_encoder == "sentence_file")] = Field(
+        default=512, ge=1, le=8192
+    )
     embedding_width: int = Field(default=512, ge=1, le=8192)
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
@@ -135,10 +132,11 @@ class TrainingRecipe(_Part):
     decay_every: Annotated[int, InertWhen(lambda recipe: recipe.training.schedule != "steps")] = Field(
         default=50_000, ge=1
     )
-    group_size: Literal["batch"] | Annotated[int, Field(ge=2)] = "batch"
+    group_size: Annotated[Literal["batch"] | Annotated[int, Field(ge=2)], WrittenAs(_group_size)] = "batch"
     repeats: Annotated[
         Literal["all"] | Annotated[int, Field(ge=1)],
         InertWhen(lambda recipe: recipe.training.loss == "sample_similarity" and recipe.training.has_one_group),
+        WrittenAs(_repeats),
     ] = 1
     precision: Literal["fp32", "bf16"] = "fp32"
     shift: int = Field(default=0, ge=0, le=64)
@@ -231,6 +229,13 @@ class Recipe(_Part):
         marks = _fields(type(self), part)[name].metadata
         return any(mark.condition(self) for mark in marks if isinstance(mark, InertWhen))
 
+    def hashed_value(self, key: str) -> JsonValue:
+        """The key's value as it is hashed: a group size that is the whole batch is "batch", however it was given."""
+        part, _, name = key.partition(".")
+        marks = _fields(type(self), part)[name].metadata
+        found = [mark.value(self) for mark in marks if isinstance(mark, WrittenAs)]
+        return found[0] if found else self.value(key)
+
     @property
     def content(self) -> dict[str, JsonValue]:
         """The part that is hashed and stored in records: the version, and each key that has an effect and is not at its
@@ -240,9 +245,9 @@ class Recipe(_Part):
         {'recipe_version': 2}
         """
         changed = {
-            key: self.value(key)
+            key: value
             for key in self.keys()
-            if self.value(key) != self.default(key) and not self.is_inert(key)
+            if (value := self.hashed_value(key)) != self.default(key) and not self.is_inert(key)
         }
         return {"recipe_version": RECIPE_VERSION, **changed}
 
@@ -268,23 +273,6 @@ class Recipe(_Part):
     def hash(self) -> str:
         """64 hexadecimal digits, equal for equal recipes."""
         return hash_of(self.content)
-
-
-def hash_of(content: dict[str, JsonValue]) -> str:
-    """The hash of a recipe's content: SHA-256 of its JSON with sorted keys. Of a file of weights the digest counts, and
-    not its path.
-
-    Raises:
-        ValueError: the content holds NaN or infinity.
-    """
-    hashed = {key: _without_path(value) for key, value in content.items()}
-    text = json.dumps(hashed, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _without_path(value: JsonValue) -> JsonValue:
-    found = PINNED_FILE.fullmatch(value) if isinstance(value, str) else None
-    return f"sha256:{found['digest']}" if found else value
 
 
 def _fields(recipe: type[Recipe], part: str) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmark.errors import BenchmarkError
-from benchmark.recipe.schema import PINNED_FILE, Recipe
+from benchmark.recipe.hashing import PINNED_FILE
+from benchmark.recipe.schema import Recipe
 
 _KEYS: Final = ("model.pretrained", "model.text_weights")
 _NAMES: Final = ("", "torchvision")

@@ -2,7 +2,7 @@
 
 Every run of a task depends on the shared sources: encoders and network, datasets, training, scoring, the course of a
 run (`single_run`: which part is trained on, which is scored), css_gen's scenes (which say what is a right answer) and
-its reader of rendered data, the recipe's schema, and the file of the task itself. The composer's own file has a hash of
+its reader of rendered data, the recipe's schema and hash, and the file of the task itself. The composer's own file has a hash of
 its own. Other tasks, other composers, presets (their recipes are hashed), records, tables and commands do not count.
 """
 
@@ -24,7 +24,7 @@ LOCAL_MODULE = "local_composer_"
 
 _BENCHMARK = Path(__file__).parents[1]
 _FOLDERS = ("datasets", "training", "scoring")
-_FILES = ("device.py", "recipe/schema.py", "runs/single_run.py")
+_FILES = ("device.py", "recipe/hashing.py", "recipe/schema.py", "runs/single_run.py")
 _GENERATOR_FILES = ("dataset.py", "storage/reader.py")
 _TASKS = "benchmark.tasks"
 
@@ -32,6 +32,15 @@ _TASKS = "benchmark.tasks"
 @cache
 def code_version(task: str) -> str:
     """SHA-256 over the shared sources of a task's runs: each file's name and content, in the order of the names."""
+    digest = hashlib.sha256()
+    for file in sorted(shared_sources(task), key=lambda file: file.relative_to(file.parents[1]).as_posix()):
+        digest.update(f"{file.parent.name}/{file.name}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def shared_sources(task: str) -> set[Path]:
+    """The files that results of a task depend on, whatever the composer."""
     root = _BENCHMARK
     files = [root / name for name in _FILES]
     files += [file for folder in _FOLDERS for file in (root / folder).rglob("*.py")]
@@ -40,11 +49,7 @@ def code_version(task: str) -> str:
     composers = _folder(models) / "composers"
     files += [file for file in _folder(models).rglob("*.py") if not file.is_relative_to(composers)]
     files += _task_files(task)
-    digest = hashlib.sha256()
-    for file in sorted(set(files), key=lambda file: file.relative_to(file.parents[1]).as_posix()):
-        digest.update(f"{file.parent.name}/{file.name}\0".encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
+    return set(files)
 
 
 @cache

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from benchmark.recipe.hashing import hash_of
 from benchmark.recipe.identity import RunIdentity
-from benchmark.recipe.schema import hash_of
 from benchmark.records.environment import Environment
 from benchmark.scoring.metrics import Metrics
 

@@ -42,7 +42,7 @@ class Checkpoint:
     """The contents of a file.
 
     Attributes:
-        run: which run it belongs to; two runs that are equal, on one machine with one number of threads, train alike.
+        run: which run it belongs to; the same runs, on one machine with one number of threads, train alike.
         steps: how many are done. Random states and the sampler's place need no more than this: all they draw in a step
             is a function of (seed, step).
         seconds: spent on them, 0 in a finished model's file, so that equal models are equal files.

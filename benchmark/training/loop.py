@@ -141,7 +141,7 @@ def steps_done(path: Path, identity: Run, code: Code) -> tuple[int, bool]:
         BenchmarkError: the file is damaged.
     """
     checkpoint = Checkpoint.read(path) if path.exists() else None
-    if checkpoint is None or checkpoint.run != identity:
+    if checkpoint is None or not checkpoint.run.is_the_same(identity):
         return 0, False
     return (checkpoint.steps, False) if checkpoint.code == code else (0, True)
 
@@ -152,7 +152,7 @@ def _resume(path: Path, session: Session, code: Code) -> Trained:
     if not path.exists():
         return nothing
     checkpoint = Checkpoint.read(path)
-    if (checkpoint.run, checkpoint.code) != (session.identity, code):
+    if not checkpoint.run.is_the_same(session.identity) or checkpoint.code != code:
         return nothing
     if checkpoint.tokenizer != session.network.text_encoder.tokenizer:
         return nothing

@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.changes import override
+from benchmark.recipe.hashing import hash_of
 from benchmark.recipe.label import label
 from benchmark.recipe.presets import preset
-from benchmark.recipe.schema import Recipe, hash_of
+from benchmark.recipe.schema import Recipe
 from benchmark.recipe.weights_file import path_of, pinned, require_same_files
 from benchmark.runs.recipes import recipe_on
 from benchmark.training.model import new_network

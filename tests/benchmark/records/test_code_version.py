@@ -63,10 +63,7 @@ def test_a_new_task_composer_table_preset_or_command_ages_nothing(copy: Path, be
         "models/network.py",
         "benchmark/training/loop.py",
         "benchmark/tasks/css.py",
-        "benchmark/runs/single_run.py",
         "css_gen/scenes/modification/add.py",
-        "css_gen/dataset.py",
-        "css_gen/storage/reader.py",
         "models/composers/tirg.py",
     ],
 )

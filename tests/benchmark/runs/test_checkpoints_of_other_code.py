@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.recipe.changes import override
+from benchmark.recipe.identity import Run
+from benchmark.recipe.schema import Recipe
 from benchmark.records.store import RunRecord
 from benchmark.runs import single_run
 from benchmark.runs.grid import plan, run_all
 from benchmark.runs.single_run import CHECKPOINT_NAME, Bench, run_folder
 from benchmark.training.checkpoint import UNKNOWN_CODE, Checkpoint
+from benchmark.training.loop import steps_done
 from benchmark.training.progress import SilentRuns
 
 
@@ -65,3 +69,15 @@ def test_a_checkpoint_of_unknown_code_is_of_other_code(bench: Bench, monkeypatch
     replace(Checkpoint.read(path), code=UNKNOWN_CODE).write(path)
     finished(bench)
     assert any("starts over" in message for message in heard.messages)
+
+
+@pytest.mark.parametrize(
+    ("change", "steps"), [("training.momentum=0.5", 4), ("training.group_size=6", 4), ("training.learning_rate=1", 0)]
+)
+def test_a_value_without_effect_is_no_other_run(change: str, steps: int, tiny_config: Recipe, tmp_path: Path) -> None:
+    """The checkpoint holds what is hashed of a recipe; the run to be resumed holds what was asked for."""
+    plain = Run("css", "tirg", tiny_config, 0, "0" * 64, True)
+    Checkpoint(plain, {}, 4, 1.0, {}).write(tmp_path / CHECKPOINT_NAME)
+    asked = replace(plain, recipe=override(tiny_config, [change]))
+    assert asked != plain
+    assert steps_done(tmp_path / CHECKPOINT_NAME, asked, UNKNOWN_CODE) == (steps, False)
