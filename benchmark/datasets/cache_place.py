@@ -1,6 +1,5 @@
 """Where what was read from a dataset is kept for the next start: beside the data, else in the user's cache folder."""
 
-import errno
 import os
 import sys
 import tempfile
@@ -9,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from css_gen.progress import Reporter
+from css_gen.storage.atomic import NO_ROOM
 from css_gen.storage.locking import held
 
 _noted: set[Path] = set()
@@ -57,7 +57,7 @@ def _is_writable(folder: Path, *, parents: bool) -> bool:
             return True
     except OSError as error:
         # A full disk can be written to once there is room: what is written then says so.
-        return error.errno == errno.ENOSPC
+        return error.errno in NO_ROOM
 
 
 def _user_cache() -> Path:

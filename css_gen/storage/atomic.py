@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 PARTIAL_SUFFIX = ".partial"
-_LOST = {errno.EIO, errno.ENOSPC, errno.EDQUOT}
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors of writing that mean no room: on the disk, in its user's quota, or below the largest size of a file."""
+
+_LOST = NO_ROOM | {errno.EIO}
 """Errors of `fsync` that mean lost data. Any other means that the file system does not offer it."""
 
 

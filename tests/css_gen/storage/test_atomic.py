@@ -8,7 +8,7 @@ import pytest
 
 from css_gen.storage.atomic import write_atomically
 
-LOST = ("EIO", "ENOSPC", "EDQUOT")
+LOST = ("EIO", "ENOSPC", "EDQUOT", "EFBIG")
 
 
 def refuse_fsync(monkeypatch, code: int, *, of_folders: bool) -> None:
