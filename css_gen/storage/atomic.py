@@ -20,7 +20,10 @@ def written_atomically(path: Path) -> Iterator[BinaryIO]:
     """Open a file to write to that takes its name when the block ends well, and is deleted when it does not.
 
     The temporary name starts with a dot, ends in `.partial` and carries the process id, so that it cannot be mistaken
-    for data and two processes cannot write into one file.
+    for data and two processes cannot write into one file. Errors name the file itself.
+
+    Raises:
+        OSError: as `open` and `write` do; the path then holds what it held before.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
     try:
@@ -29,9 +32,12 @@ def written_atomically(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             _sync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+            del error.filename2
         raise
     _sync_folder(path.parent)
 
