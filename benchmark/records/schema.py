@@ -18,6 +18,8 @@ FORMAT_VERSION: Final = 3
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$")]
 # No control characters, and no start that a spreadsheet would take for a formula.
 Line = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x20\x7f=+@-][^\x00-\x1f\x7f]*$")]
+# Of a file: as long as a system allows, and starting with anything, because no table shows it.
+StoredPath = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Url = Annotated[str, Field(max_length=300, pattern=r"^https?://[^\s<>\"|\\]+$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -75,7 +77,7 @@ class ParameterCounts(_Part):
 
 
 class CurvePoint(_Part):
-    """One point of the learning curve; Recall@1 is of the held-out part of the training set."""
+    """One point of the learning curve; Recall@1 is of the validation part."""
 
     step: Count
     loss: float | None = None
@@ -91,7 +93,9 @@ class Example(_Part):
 
 
 class StoredFile(_Part):
-    path: Line
+    """A file and its hash. Tables must not show `path`, which a spreadsheet could take for a formula."""
+
+    path: StoredPath
     sha256: Digest
 
 
