@@ -91,7 +91,7 @@ def test_check_says_what_fails(tirg_bench: TirgBench) -> None:
             "mine.py cannot be written to",
         ),
         (["submit", "mine.py", "--author=A", "--url=https://x.org", "--dataset=mit-states"], 2, "there is no folder"),
-        (["submit", "mine.py", "--author=A", "--url=https://x.org", "--compile"], 2, "submitted code may not start"),
+        (["submit", "mine.py", "--author=A", "--url=https://x.org", "--compile"], 2, "No such option"),
         (["new", "tirg.py"], 2, "tirg.py: models/ has a composer called tirg; choose another name"),
         (["check", "absent.py"], 2, "there is no such file"),
         (["check", "mine.py:Yours"], 1, "mine.py: no composer Yours is defined in it; its composers: Mine"),
