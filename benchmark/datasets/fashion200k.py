@@ -25,7 +25,8 @@ from css_gen.progress import Reporter
 
 QUERY_FILE = "test_queries.txt"
 _MARKS = {".": "dotmark", "?": "questionmark", "&": "andmark", "*": "starmark"}
-_LOOK_SEED = 0
+_LISTED_PAIRS_SEED = 0
+"""Of the training pairs that `Split.queries` lists, one for each source; batches draw their own."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Fashion200k:
     def train(self) -> Split:
         captions = self._captions("train")
         swaps = WordSwaps(captions)
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(_LOOK_SEED)))
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(_LISTED_PAIRS_SEED)))
         everything = np.ones(len(captions), dtype=bool)
         sources = swaps.sources(everything)
         if not len(sources):

@@ -4,7 +4,6 @@ To add a metric, write a function here with `@metric`; to show it, list a column
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from statistics import fmean
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -145,17 +144,6 @@ def slice_masks(
         listed = [value for value in first.get(name, ()) if value in there]
         masks[name] = {value: column == value for value in (*listed, *sorted(there - {*listed}, key=_natural))}
     return masks
-
-
-def mean_over_values(values: Mapping[str, SliceMetrics], score: str) -> float:
-    """The mean of a score over the values of an attribute, each value counting alike, whatever its number of queries.
-
-    Raises:
-        ValueError: there are no values.
-    """
-    if not values:
-        raise ValueError(f"the mean of {score} over no values is not defined")
-    return fmean(each.scores[score] for each in values.values())
 
 
 def _of_slice(outcomes: Outcomes, only: Collection[str] | None) -> SliceMetrics:
