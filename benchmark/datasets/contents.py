@@ -1,4 +1,4 @@
-"""Say what a folder of data holds and what is wrong with it, for `tirg-bench data check`."""
+"""Count what a data folder holds and list its problems, for `tirg-bench data check`."""
 
 import os
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Images in a folder that others made: found without leaving the folder, decoded without trusting them."""
+"""Read image files of untrusted datasets: paths stay inside the folder, and decoding limits what a file may do."""
 
 import warnings
 from pathlib import Path, PureWindowsPath

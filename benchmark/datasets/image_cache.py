@@ -1,4 +1,4 @@
-"""Images decoded once, at the size that networks see, into one file that later runs map into memory."""
+"""Decode images once, at the size that networks see, into one file that later runs map into memory."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""One file of decoded images, uint8 (N, size, size, 3), in NumPy's format: made, checked and mapped into memory."""
+"""Create, check and map one NumPy file of decoded images, uint8 (N, size, size, 3)."""
 
 import json
 import os
@@ -16,12 +16,12 @@ _AT_ONCE = 256
 
 
 def mapped(path: Path) -> Pixels:
-    """The images of a whole file; what is written to them does not reach the file."""
+    """Map a complete file into memory, copy on write: changes do not reach the file."""
     return cast(Pixels, np.load(path, mmap_mode="c"))
 
 
 def is_whole(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether a file holds images of that shape, all of them: one that was cut short does not."""
+    """Whether a file holds all images of that shape; a truncated file does not."""
     try:
         found = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError):
@@ -48,7 +48,7 @@ def new_file(path: Path, shape: tuple[int, ...]) -> np.memmap[tuple[int, ...], n
 
 
 def _take_room(path: Path) -> None:
-    """Raises OSError if there is no room; file systems that cannot reserve any are let be."""
+    """Raises OSError if there is no room; a file system that cannot reserve any is accepted."""
     if not hasattr(os, "posix_fallocate"):
         return
     with path.open("r+b") as file:

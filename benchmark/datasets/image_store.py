@@ -1,4 +1,4 @@
-"""Stored uint8 images on the device, and batches of them as a network wants them."""
+"""Keep uint8 images on the device, and make normalised and augmented batches of them."""
 
 import warnings
 

@@ -38,7 +38,7 @@ _LISTED_PAIRS_SEED = 0
 class MitStates:
     """Training pairs are drawn on the fly: two images of one noun with different adjectives; the text is the target's.
 
-    Images are in the order of their nouns, so the held-out part consists of whole nouns, like the test.
+    Images are in the order of their nouns, so the validation part consists of whole nouns, like the test.
 
     Args:
         root: the folder that holds `images`.

@@ -1,4 +1,4 @@
-"""Every right answer to the queries of the original CSS: its objects are scenes, its texts are programs on them."""
+"""The relevant labels of queries of the original CSS: its objects are scenes, its texts are programs on them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

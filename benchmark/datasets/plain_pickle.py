@@ -1,4 +1,4 @@
-"""A pickled array of objects read as data: whatever could run code, or be anything but plain values, is refused.
+"""Read a pickled array of objects as plain data. Anything that could run code, or is no plain value, is refused.
 
 google/tirg ships the labels of CSS as such a file, written by Python 2. Unpickling in the usual way runs whatever the
 file asks for.

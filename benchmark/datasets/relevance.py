@@ -1,4 +1,4 @@
-"""Which labels answer which query, exactly and sparsely: memory grows with the answers, not with queries x images."""
+"""The relevant labels of each query, as a sparse matrix: memory grows with its entries, not with queries x images."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

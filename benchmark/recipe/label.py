@@ -1,4 +1,4 @@
-"""Name a recipe: after the preset that it is, or after the nearest preset and the keys that differ."""
+"""Name a recipe: the preset that it equals, or the nearest preset and the keys that differ."""
 
 import re
 from collections.abc import Mapping

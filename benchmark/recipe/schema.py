@@ -184,11 +184,11 @@ class TrainingRecipe(_Part):
 
 
 class EvaluationRecipe(_Part):
-    """The split to score, and the part to hold out of training.
+    """The split to score, and the size of the validation part.
 
     Attributes:
         split: "test", or "validation" to choose a recipe by: such a record never reaches a leaderboard.
-        held_out: share of the training sources, the last ones, that are kept from training for validation.
+        held_out: share of the training sources, the last ones, that are the validation part and not trained on.
     """
 
     split: Literal["test", "validation"] = "test"
@@ -206,7 +206,7 @@ class Recipe(_Part):
     @model_validator(mode="after")
     def _can_validate(self) -> Self:
         if self.evaluation.split == "validation" and self.evaluation.held_out == 0:
-            raise ValueError("evaluation.split=validation needs a held-out part: raise evaluation.held_out above 0")
+            raise ValueError("evaluation.split=validation needs a validation part: raise evaluation.held_out above 0")
         return self
 
     @classmethod

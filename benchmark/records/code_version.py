@@ -1,7 +1,7 @@
-"""Which code a run was made with: hashes of the sources that its result depends on; a changed table ages no row.
+"""The version of the code that a run was made with: hashes of the sources that its result depends on.
 
 Every run of a task depends on the shared sources: encoders and network, datasets, training, scoring, the course of a
-run (`single_run`: which part is trained on, which is scored), css_gen's scenes (which say what is a right answer) and
+run (`single_run`: which part is trained on, which is scored), css_gen's scenes (which define relevance) and
 its reader of rendered data, the recipe's schema and hash, and the file of the task itself. The composer's own file has
 a hash of its own. Other tasks, other composers, presets (their recipes are hashed), records, tables and commands do not
 count.

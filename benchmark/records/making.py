@@ -1,4 +1,4 @@
-"""A finished run to its record: what was trained, what it scored, where it was made."""
+"""Make the record of a finished run."""
 
 import datetime
 import re
@@ -64,7 +64,7 @@ class FinishedRun:
 
 
 def new_record(finished: FinishedRun, evaluation: Evaluation) -> RunRecord:
-    """The record of a run with these scores, made today. Scores and hashes are computed here, so they are right.
+    """The record of a run with these scores, made today. Scores and hashes are computed here.
 
     Raises:
         ValueError: there are no queries, or a value breaks the format (pydantic's ValidationError).

@@ -1,4 +1,4 @@
-"""The format of a record: what one run reports, as types that refuse what does not fit."""
+"""The format of a record, as types that validate it."""
 
 import datetime
 import hashlib
@@ -103,7 +103,7 @@ class Submission(_Part):
     """Who submitted the composer of a run, where it is not one of `models/`.
 
     Attributes:
-        source_sha256: of its code, which is kept beside the records.
+        source_sha256: of its code, which is stored in `submissions/`.
         sandbox: of its process: "bubblewrap", or "process" for limits and an audit hook alone.
     """
 

@@ -207,9 +207,9 @@ def parts_of(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split | None, Spl
     Raises:
         UsageError: the recipe scores the validation part, and the dataset is too small to have one.
     """
-    training, held_out = hold_out(dataset.train, recipe.evaluation.held_out)
+    training, validation = hold_out(dataset.train, recipe.evaluation.held_out)
     if recipe.evaluation.split == "test":
-        return training, with_own_images(held_out) if held_out else None, dataset.test
-    if held_out is None:
-        raise UsageError("evaluation.split=validation: no source is held out of training; raise evaluation.held_out")
-    return training, with_own_images(held_out), held_out
+        return training, with_own_images(validation) if validation else None, dataset.test
+    if validation is None:
+        raise UsageError("evaluation.split=validation: the validation part has no source; raise evaluation.held_out")
+    return training, with_own_images(validation), validation

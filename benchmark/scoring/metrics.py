@@ -41,7 +41,7 @@ def _recall(outcomes: Outcomes) -> Scores:
 
 @metric
 def _drawn_recall(outcomes: Outcomes) -> Scores:
-    """Where the drawn target's label alone is right, as in the paper, and the most that its Recall@1 can be."""
+    """With only the drawn target's label as relevant, as in the paper, and the ceiling of its Recall@1."""
     found = {f"drawn_recall@{k}": value for k, value in recall_at_k(outcomes.drawn_ranks).items()}
     return found | {"ceiling": expected_recall_at_1(outcomes.relevant_labels.tolist())}
 

@@ -1,6 +1,6 @@
-"""A run on disk: one safetensors file, whose header holds as JSON all that is not a tensor. Nothing is pickled.
+"""Checkpoints: one safetensors file, with everything that is not a tensor as JSON in its header. Nothing is pickled.
 
-A single file, renamed into place, cannot be half of one state and half of another.
+It is written under a temporary name and renamed, so it never mixes two states.
 """
 
 import json

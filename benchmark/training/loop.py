@@ -1,4 +1,4 @@
-"""The training loop. A step is a pure function of (weights, seed, step), so resuming gives the uninterrupted run."""
+"""The training loop. A step is a pure function of (weights, seed, step), so a resumed run equals a whole one."""
 
 import time
 from collections.abc import Callable
@@ -33,7 +33,7 @@ STEPS_BETWEEN_REPORTS = 10
 
 @dataclass(frozen=True)
 class Trained:
-    """What training produced besides the weights.
+    """The result of training besides the weights.
 
     Attributes:
         seconds: wall time in steps, without validations and checkpoints.

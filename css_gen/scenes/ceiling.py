@@ -1,4 +1,4 @@
-"""Compute the ceiling of Recall@1: where a text has several valid answers, only the one that was drawn counts."""
+"""Compute the ceiling of Recall@1 where only the drawn target counts and several scenes satisfy a text."""
 
 from collections.abc import Iterable, Set
 from math import fsum
@@ -8,9 +8,9 @@ from css_gen.scenes.scene import Scene
 
 
 def best_recall_at_1(queries: Iterable[tuple[Scene, Modification]], gallery: Set[str]) -> float:
-    """Return the expected Recall@1, in percent, of a model that knows all right answers but not which was drawn.
+    """Return the expected Recall@1, in percent, of a model that knows all relevant scenes but not which was drawn.
 
-    If n different scenes of the gallery are right answers to a query, such a model finds the drawn one once in n times.
+    If n different scenes of the gallery are relevant to a query, such a model finds the drawn one once in n times.
 
     Args:
         queries: source scene and modification of each; the drawn target is in the gallery.
