@@ -21,7 +21,7 @@ INITIAL_SCALE = 4.0
 
 
 class Network(nn.Module):
-    """A composer with all that it shares with the others of its leaderboard.
+    """A composer with the encoders and the head that all composers of a leaderboard share.
 
     The image encoder gives a map (B, C, H, W). If the composer is `spatial` it works on the map, and the head begins
     with the map's average; otherwise the average is taken first and the composer works on (B, C). The head's linear

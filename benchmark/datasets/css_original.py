@@ -188,7 +188,7 @@ def _table(path: Path, split: str, content: Any) -> dict[str, Any]:
 
 
 def _label(scene: list[dict[str, Any]]) -> str:
-    """Equal for scenes of equal objects in equal cells, in whatever order they are listed."""
+    """A label that is equal for equal objects in equal cells, in any order."""
     return " ".join(
         sorted(
             f"{item['shape']},{item['color']},{item['size']},{third(item['pos'][0])},{third(item['pos'][1])}"

@@ -31,7 +31,7 @@ _LISTED_PAIRS_SEED = 0
 
 @dataclass(frozen=True)
 class Labels:
-    """What the text files of a folder say.
+    """The contents of a folder's text files.
 
     Attributes:
         captions: by split and image file, cleaned; images in an order that does not depend on the files' order.
@@ -202,7 +202,7 @@ def read_labels(root: Path) -> Labels:
 
 
 def cleaned(caption: str) -> str:
-    """A caption as google/tirg cleans it: marks that are no words become words."""
+    """Clean a caption as google/tirg does: some punctuation marks become words."""
     caption = caption.strip()
     for mark, word in _MARKS.items():
         caption = caption.replace(mark, word)

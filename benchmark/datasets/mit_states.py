@@ -67,7 +67,7 @@ class MitStates:
 
     @property
     def fingerprint(self) -> str:
-        """The same whether spaces or underscores are in the folders' names."""
+        """Does not depend on whether folder names have spaces or underscores."""
         plain = hashlib.sha256(json.dumps([_with_spaces(path) for path in self._paths]).encode()).hexdigest()
         skipped = skipped_hash({_with_spaces(name): why for name, why in self.skipped.items()})
         return hashlib.sha256(f"{plain} {skipped or ''}".encode()).hexdigest()
@@ -176,7 +176,7 @@ class _States:
 
 
 def image_paths(root: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
-    """The images, ordered by noun, adjective and file name, and the folders that are none of the dataset's.
+    """The images, ordered by noun, adjective and file name, and the folders that are not part of the dataset.
 
     Raises:
         BenchmarkError: there is no folder `images`, or no image in it.

@@ -116,7 +116,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _plain(value: Any, path: Path, most_values: int) -> Any:
-    """A copy that shares nothing, so that a pickle of few bytes that expands to many values is noticed."""
+    """Copy without shared parts, so that a small pickle that expands to very many values is refused."""
     left = most_values
 
     def copied(value: Any, depth: int) -> Any:

@@ -34,5 +34,5 @@ def refuse(root: Path, name: str, problems: Iterable[Problem]) -> None:
 
 
 def skipped_hash(skipped: Mapping[str, str]) -> str | None:
-    """SHA-256 of the names of what was left out; None if nothing was."""
+    """SHA-256 of the names of the skipped images; None if there are none."""
     return hashlib.sha256(json.dumps(sorted(skipped)).encode()).hexdigest() if skipped else None

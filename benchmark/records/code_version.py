@@ -21,7 +21,7 @@ from benchmark import tasks as datasets
 from models.base import Composer
 
 LOCAL_MODULE = "local_composer_"
-"""How the names of modules begin that hold a composer from a file named on the command line."""
+"""Prefix of the modules of composers from files named on the command line."""
 
 _BENCHMARK = Path(__file__).parents[1]
 _FOLDERS = ("datasets", "training", "scoring")
@@ -55,7 +55,7 @@ def shared_sources(task: str) -> set[Path]:
 
 @cache
 def composer_sha256(composer: type[Composer]) -> str:
-    """SHA-256 of the file that defines a composer, as it was when it was first asked for in this process."""
+    """SHA-256 of the file that defines a composer, as it was at the first call in this process."""
     return hashlib.sha256(Path(inspect.getfile(composer)).read_bytes()).hexdigest()
 
 

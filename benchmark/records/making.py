@@ -37,7 +37,7 @@ _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """Everything of a run but its scores.
+    """Everything about a finished run except its scores.
 
     Attributes:
         preset: what its recipe is called.
@@ -135,7 +135,7 @@ def stored_file(path: Path) -> StoredFile:
 
 
 def _curve(trained: Trained) -> tuple[CurvePoint, ...]:
-    """Mean losses of equal stretches of steps, and the validations between them."""
+    """Mean losses over intervals of equal length, and the validations."""
     losses, recalls = trained.losses, dict(trained.validations)
     width = -(-len(losses) // _MOST_CURVE_POINTS)
     points = {

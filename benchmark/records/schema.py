@@ -85,7 +85,7 @@ class CurvePoint(_Part):
 
 
 class Example(_Part):
-    """One query's answer, to be shown: rows of the split's queries and, best first, of its gallery."""
+    """The first images of one query, to be shown: its row, and rows of the gallery, best first."""
 
     query: Count
     why: Literal["sample", "best", "worst"]

@@ -23,7 +23,7 @@ from models.text_encoders.base import TokenizerState
 
 _FORMAT = "css-bench checkpoint 2"
 _KEY = "css_bench"
-"""The header has this one entry, because the order of several is not fixed and the file's hash would change with it."""
+"""The only key of the header: the order of several keys is not fixed, so the file's hash would not be, either."""
 
 
 class Code(NamedTuple):
@@ -34,12 +34,12 @@ class Code(NamedTuple):
 
 
 UNKNOWN_CODE = Code()
-"""Of a checkpoint that does not say what made it."""
+"""The code of a checkpoint that does not name any."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The contents of a file.
+    """The contents of a checkpoint file.
 
     Attributes:
         run: which run it belongs to; the same runs, on one machine with one number of threads, train alike.

@@ -28,7 +28,7 @@ def best_recall_at_1(queries: Iterable[tuple[Scene, Modification]], gallery: Set
 
 
 def expected_recall_at_1(answers: Iterable[int]) -> float:
-    """That of queries with so many right scenes in the gallery, in percent; a query without any is never a hit.
+    """The same, in percent, for queries with these numbers of relevant scenes in the gallery; 0 counts as a miss.
 
     >>> expected_recall_at_1([1, 2, 4, 1])
     68.75
