@@ -9,7 +9,6 @@ import click
 
 from benchmark.cli.options import (
     BATCH_SIZE,
-    COMPILE,
     DEVICE,
     FOLDER,
     LEADERBOARDS,
@@ -100,7 +99,6 @@ def check(composer: str, sandbox: str) -> None:
 @DEVICE
 @THREADS
 @BATCH_SIZE
-@COMPILE
 @LEADERBOARDS
 @click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Models and curves.")
 @click.option("--replace", is_flag=True, help="Remove the rows of your earlier version first.")
@@ -109,7 +107,7 @@ def check(composer: str, sandbox: str) -> None:
 @SANDBOX
 def submit(
     composer: str, author: str, url: str, names: tuple[str, ...], seeds: tuple[int, ...], preset: str | None,
-    places: tuple[tuple[str, Path], ...], device: str | None, threads: int | None, batch_size: int, compiled: bool,
+    places: tuple[tuple[str, Path], ...], device: str | None, threads: int | None, batch_size: int,
     out: Path, runs: Path, replace: bool, time_limit: float, memory_limit: int, sandbox: str,
 ) -> None:  # fmt: skip
     """Check, train and score a composer, and add its rows, its source and its pages to the leaderboards.
@@ -130,8 +128,6 @@ def submit(
     from benchmark.submissions import submit as submission
     from benchmark.training.progress import RunTerminal
 
-    if compiled:
-        raise UsageError("--compile: torch.compile starts a compiler, and submitted code may not start a process")
     given = by_name(places)
     names = tuple(datasets.get(name).name for name in names)
     for name in names:

@@ -63,7 +63,7 @@ def sample_similarity_loss(
         repeats: M, from 1 to the number of different groups, C(B - 1, K - 1). Between the two cases above, groups of
             different shuffles may be equal, so that the largest M is not the sum over all groups.
         generator: draws the groups, on its own device.
-        positive_mask: bool (B, B), true where target j is another right answer to query i. Such a target never counts
+        positive_mask: bool (B, B), true where target j is relevant to query i, too. Such a target never counts
             as a negative: its term is left out of the sum, so a group may get smaller. The paper has no such mask; it
             is here because equal targets are common where a batch holds several modifications of one source.
 

@@ -46,6 +46,8 @@ def test_a_new_task_composer_table_preset_or_command_ages_nothing(copy: Path, be
         copy / "benchmark/records/store.py",
         copy / "benchmark/cli/run.py",
         copy / "css_gen/render.py",
+        copy / "css_gen/storage/manifest.py",
+        copy / "benchmark/runs/grid.py",
     ]
     texts = {path: path.read_text() if path.exists() else None for path in edited}
     for path, text in texts.items():
