@@ -141,8 +141,8 @@ def test_the_cause_is_named(name: str, verdict: Verdict, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("tier", tiers())
-def test_a_sound_composer_passes(tier: SandboxTier, verdict: Verdict) -> None:
-    assert verdict(source(), tier=tier) == ""
+def test_a_sound_composer_passes(tier: SandboxTier, verdict_of_a_new_process: Verdict) -> None:
+    assert verdict_of_a_new_process(source(), tier=tier) == ""
 
 
 @pytest.mark.parametrize("tier", tiers())
@@ -170,9 +170,11 @@ def test_files_outside_cannot_be_changed(tier: SandboxTier, verdict: Verdict, tm
         assert board.read_text() == "| TIRG |"
 
 
-def test_no_secret_is_in_its_environment(verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_is_in_its_environment(
+    verdict_of_a_new_process: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOME_TOKEN", "sesame")
-    said = verdict(source(before="import os\nraise ValueError(str(dict(os.environ)))"))
+    said = verdict_of_a_new_process(source(before="import os\nraise ValueError(str(dict(os.environ)))"))
     assert "PATH" in said
     assert "sesame" not in said
 
