@@ -1,15 +1,23 @@
 """Submitted code is run as it is run for people: in a process of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from benchmark.submissions import candidates, sandboxed_run
+from benchmark.submissions import candidates, sandboxed_run, trial
 from benchmark.submissions.sandbox import Limits, SandboxTier, SubmissionError, best_tier
 
 Verdict = Callable[..., str]
 QUICK = Limits(seconds=60, silent_seconds=30, memory_mib=4_096)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _timed_once() -> Iterator[None]:
+    """The cost of a composer is measured in the tests, too, but once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trial, "_TIMES", 1)
+        yield
 
 
 def tiers() -> list[object]:

@@ -143,10 +143,20 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_file_is_compiled_again(monkeypatch, tmp_path, damage):
-    total, hits, misses = drawn([tmp_path], monkeypatch)
+@pytest.fixture(scope="module")
+def compiled_once(tmp_path_factory) -> tuple[Path, int]:
+    """A folder with one compiled kernel, and the pixel sum that it draws. Not to be written to."""
+    folder = tmp_path_factory.mktemp("compiled")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        total, hits, misses = drawn([folder], monkeypatch)
     assert (hits, misses) == (0, 1)
+    return folder, total
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_file_is_compiled_again(monkeypatch, tmp_path, compiled_once, damage):
+    folder, total = compiled_once
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     assert drawn([tmp_path], monkeypatch) == (total, 1, 0)
     (path,) = (path for path in tmp_path.iterdir() if path.name.startswith("draw"))
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
