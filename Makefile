@@ -32,9 +32,10 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# One worker per core; the tests of a file stay with one worker, because its fixtures are made once.
+# One worker per core. Each starts with half of the tests in their order, so most files stay with one worker, which
+# makes their fixtures once; the worker that is done first takes over half of what the other has left.
 unit: $(READY)
-	$(BIN)/python -m pytest -q -n auto --dist loadfile
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 # Check that every committed record agrees with its ranks, and every table with the records.
 boards: $(READY)

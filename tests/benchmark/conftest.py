@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -96,6 +97,9 @@ def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
 
 
 @pytest.fixture
-def forked_submissions(preloaded: Preloaded, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fork the processes of submissions, for tests that are not about how such a process starts."""
+def forked_submissions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the processes of submissions on Linux, for tests that are not about how such a process starts."""
+    if sys.platform != "linux":
+        return
+    preloaded: Preloaded = request.getfixturevalue("preloaded")
     monkeypatch.setattr(sandbox, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": preloaded.popen}))
