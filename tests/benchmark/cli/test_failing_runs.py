@@ -75,7 +75,7 @@ FAULTS: dict[str, tuple[Exception | float, str]] = {
 def test_run_all_with_faulty_composers_finishes_the_others(
     tirg_bench: TirgBench, css_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sound = models.names()
+    sound = ["concat", "image_only", "tirg"]
     monkeypatch.setattr("models.registry._composers", {name: get(name) for name in sound})
     for name, (what, _) in FAULTS.items():
         info = models.ComposerInfo(name=name, title=name, paper="Nobody", year=2026, url="https://example.org")

@@ -22,7 +22,13 @@ ROOT = Path(benchmark.__file__).parents[1]
 
 
 @pytest.fixture
-def tirg_bench(tmp_path: Path, css_root: Path, tiny_config: Recipe, monkeypatch: pytest.MonkeyPatch) -> TirgBench:
+def tirg_bench(
+    tmp_path: Path,
+    css_root: Path,
+    tiny_config: Recipe,
+    forked_submissions: None,  # noqa: ARG001
+    monkeypatch: pytest.MonkeyPatch,
+) -> TirgBench:
     """Run `tirg-bench` in this process, in a folder with data/css, where the leaderboard's recipe takes seconds."""
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()

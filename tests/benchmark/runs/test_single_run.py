@@ -106,7 +106,8 @@ def test_the_runtime_sets_the_threads_and_gives_them_back(bench: Bench, monkeypa
 
     monkeypatch.setattr(single_run, "evaluate", counting)
     before = torch.get_num_threads()
-    (finished,) = runs(replace(bench, runtime=Runtime(threads=before + 1, validate_every=0)))
+    short = override(bench.base, ["training.steps=1"])
+    (finished,) = runs(replace(bench, base=short, runtime=Runtime(threads=before + 1, validate_every=0)))
     assert seen == [before + 1]
     assert torch.get_num_threads() == before
     assert finished.record is not None

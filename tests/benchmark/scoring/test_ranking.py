@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.scoring.ranking import rank_targets
@@ -14,7 +14,6 @@ from tests.benchmark.references import is_hit, rank_bounds
 from tests.benchmark.scoring.rankings import problems, rank
 
 
-@settings(deadline=None)
 @given(problem=problems(), batch_size=st.integers(1, 7))
 def test_equals_a_walk_through_the_gallery(
     problem: tuple[list[list[int]], list[list[int]], list[int], list[int], list[int]], batch_size: int
@@ -45,7 +44,6 @@ def test_equals_a_walk_through_the_gallery(
             assert is_hit(ranked, label, labels, k) == (place <= k)
 
 
-@settings(deadline=None)
 @given(problem=problems(), batch_size=st.integers(1, 7), in_parts=st.booleans(), data=st.data())
 def test_every_relevant_image_counts_as_in_a_walk_through_the_gallery(
     problem: tuple[list[list[int]], list[list[int]], list[int], list[int], list[int]],
@@ -85,7 +83,6 @@ def test_every_relevant_image_counts_as_in_a_walk_through_the_gallery(
         assert ranking.drawn_ranks[row] == (drawn[0] if drawn else NO_RANK)
 
 
-@settings(deadline=None)
 @given(problem=problems(), batch_size=st.integers(1, 7), data=st.data())
 def test_a_part_of_the_gallery_is_ranked_as_if_the_rest_were_not_there(
     problem: tuple[list[list[int]], list[list[int]], list[int], list[int], list[int]],

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.scoring.recall import DEPTH, KS, MAP_KS, NO_RANK, chance_recall, map_at_k, recall_at_k
@@ -14,7 +14,6 @@ from tests.benchmark.made_up import answered, first_hits
 from tests.benchmark.references import chance
 
 
-@settings(deadline=None)
 @given(ranks=st.lists(st.one_of(st.integers(1, 12), st.just(NO_RANK)), min_size=1), k=st.integers(1, 20))
 def test_recall_counts_the_queries_with_a_hit(ranks: list[int], k: int) -> None:
     hits = [rank for rank in ranks if rank in range(1, k + 1)]
@@ -40,7 +39,6 @@ def test_chance_is_the_share_of_all_orders(candidates: int) -> None:
         assert chance_recall([relevant], candidates, ks=ks) == expected
 
 
-@settings(deadline=None)
 @given(
     pairs=st.lists(
         st.integers(1, 20_000).flatmap(lambda n: st.tuples(st.integers(0, min(n, 500)), st.just(n))), min_size=1
@@ -62,7 +60,6 @@ def test_chance_refuses_more_answers_than_candidates() -> None:
 ranked = st.lists(st.booleans(), min_size=DEPTH, max_size=DEPTH)
 
 
-@settings(deadline=None)
 @given(answers=st.lists(st.tuples(ranked, st.integers(0, 60)), min_size=1, max_size=6))
 def test_map_is_circos_definition_in_a_loop(answers: list[tuple[list[bool], int]]) -> None:
     """Some relevant images come later than the last place that is looked at."""

@@ -1,5 +1,6 @@
 """All right answers of every query of a rendered dataset, and what a model gets that knows them."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ def split_of(name: str, root: Path, split: str = "test") -> Split:
     return dataset.test if split == "test" else dataset.train
 
 
+@cache
 def right_images(root: Path, split: str) -> list[set[int]]:
     """Of every query, by reading its text and trying every image."""
     stored = css_gen.dataset.open(root).split(split)
