@@ -6,8 +6,8 @@
   and shows them in random order: its Recall@K is `recall.chance_recall` with these candidates in place of the gallery.
   It needs scenes; `css_gen.scenes.reachable` counts the candidates.
 
-No model without the text can have a higher Recall@1 than the source oracle. For larger K the same holds where no two
-images answer the same query; elsewhere the best next image may not be in the best set of K.
+No model without the text can have a higher Recall@1 than the source oracle. For larger K the same holds where a query
+has one relevant label; elsewhere the best next image may not be in the best set of K.
 """
 
 import numpy as np
@@ -54,7 +54,7 @@ def source_oracle_ranks(split: Split) -> Integers | None:
 
 
 def _answers(split: Split) -> tuple[Integers, Integers, Integers]:
-    """Return a (query, label, part of the gallery), each (N,), for every label that answers a query with a candidate."""
+    """Return (query, label, part of the gallery), (N,) each, for every label of a candidate that answers a query."""
     queries, labels = split.queries, split.labels
     answers = Relevance.of_targets(labels[queries.targets]) if split.relevant is None else split.relevant
     part_of_image = np.zeros(len(labels), dtype=np.int64) if split.galleries is None else split.galleries
