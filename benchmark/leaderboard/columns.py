@@ -175,7 +175,7 @@ def shown_on(place: Place, task: Task | None) -> tuple[Column, ...]:
 
 def headings(shown: Sequence[Column], doubts: Mapping[int, Doubt]) -> list[str]:
     """The headings of a board's table, marked where Recall@K says little about composing."""
-    return [f"{column.heading} {MARK}" if column.k in doubts else column.heading for column in shown]
+    return [f"{column.heading}{MARK}" if column.k in doubts else column.heading for column in shown]
 
 
 def csv_fields(task: Task | None) -> dict[str, Callable[[Row], Cell]]:

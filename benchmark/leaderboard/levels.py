@@ -1,6 +1,6 @@
 """Levels to read Recall@K by: what is reached without the source, without the text, or without either."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -84,10 +84,17 @@ def doubts_of(board: Board) -> Mapping[int, Doubt]:
 
 def note_on(doubts: Mapping[int, Doubt], shown: Collection[int]) -> str:
     """Return the line below a table that shows these K; empty where none of them is in doubt."""
-    reached = [
-        f"the {doubt.oracle.title}, without {doubt.oracle.lacks}, reaches {doubt.value:.1f} in R@{k}, where the best "
-        f"composer has {doubt.best:.1f}"
-        for k, doubt in doubts.items()
-        if k in shown
-    ]
-    return f"{MARK} says little about composing: {'; '.join(reached)}." if reached else ""
+    sentences = []
+    for oracle in ORACLES:
+        of_oracle = {k: doubt for k, doubt in doubts.items() if doubt.oracle == oracle and k in shown}
+        if of_oracle:
+            reached = _listed([f"{doubt.value:.1f} in R@{k}" for k, doubt in of_oracle.items()])
+            best = _listed([f"{doubt.best:.1f}" for doubt in of_oracle.values()])
+            sentences.append(
+                f"without {oracle.lacks}, the {oracle.title} reaches {reached}, more than half of the best composer's {best}"
+            )
+    return f"{MARK} says little about composing: {'; '.join(sentences)}." if sentences else ""
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))

@@ -136,7 +136,7 @@ def _slice_tables(board: Board) -> list[tuple[str, str]]:
             continue
         heading = about.heading if about else name
         for k in KS if task and task.averaged_over == name else (1,):
-            mark = f" {MARK}" if k in doubts_of(board) else ""
+            mark = MARK if k in doubts_of(board) else ""
             found.append((f"R@{k}{mark} by {_plain(heading)}", _slice_table(board, name, k)))
     return found
 
