@@ -91,7 +91,8 @@ def note_on(doubts: Mapping[int, Doubt], shown: Collection[int]) -> str:
             reached = _listed([f"{doubt.value:.1f} in R@{k}" for k, doubt in of_oracle.items()])
             best = _listed([f"{doubt.best:.1f}" for doubt in of_oracle.values()])
             sentences.append(
-                f"without {oracle.lacks}, the {oracle.title} reaches {reached}, more than half of the best composer's {best}"
+                f"without {oracle.lacks}, the {oracle.title} reaches {reached}, more than half of the best composer's "
+                f"{best}"
             )
     return f"{MARK} says little about composing: {'; '.join(sentences)}." if sentences else ""
 

@@ -1,6 +1,7 @@
 """Every table shows the levels below its rows, and marks the K that say little about composing."""
 
 import csv
+import html
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -206,7 +207,7 @@ def test_the_site_greys_the_column_and_says_why(css_root: Path, tmp_path: Path) 
     assert 50 in doubts
     assert 1 not in doubts
     for name in ("board/css.html", "composer/css/tirg.html"):
-        text = (tmp_path / "site" / name).read_text()
+        text = html.unescape((tmp_path / "site" / name).read_text())
         assert note_on(doubts, KS) in text
         assert f"R@50{MARK}" in text
         assert f"R@1{MARK}" not in text
