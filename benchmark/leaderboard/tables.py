@@ -228,5 +228,5 @@ def _terminal_table(board: Board) -> Table:
     for level, score in levels_of(board):
         table.add_row(*(Text(column.level(level, score), style="dim") for column in shown))
     if note := note_on(doubts, _ks(shown)):
-        table.caption, table.caption_justify = Text(note, style="dim"), "left"
+        table.caption, table.caption_justify = Text(f"{note}\n", style="dim"), "left"
     return table

@@ -33,23 +33,24 @@ def source_oracle_ranks(split: Split) -> Integers | None:
     if 2 * int((asked == 1).sum()) > len(queries):
         return None
     query, label, part = _answers(split)
-    # A source may have queries on several parts of a gallery, each with a list of its own.
-    pages, page = np.unique(np.stack([source[query], part, label], axis=1), axis=0, return_inverse=True)
-    page = page.reshape(-1)  # numpy 2.0 alone gives it a second axis
-    lists = np.flatnonzero(np.diff(pages[:, :2], axis=0, prepend=-1).any(axis=1))
-    list_of_page = np.repeat(np.arange(len(lists)), np.diff(lists, append=len(pages)))
-    turn = np.random.default_rng(_SHUFFLE_SEED).permutation(len(pages))
+    # What can be shown next: a label, on the list of its source and part of the gallery.
+    shown, choice = np.unique(np.stack([source[query], part, label], axis=1), axis=0, return_inverse=True)
+    choice = choice.reshape(-1)  # numpy 2.0 alone gives it a second axis
+    lists = np.flatnonzero(np.diff(shown[:, :2], axis=0, prepend=-1).any(axis=1))
+    list_of_choice = np.repeat(np.arange(len(lists)), np.diff(lists, append=len(shown)))
+    # Raw bits, because other versions of numpy may shuffle in another order.
+    turn = np.random.PCG64(_SHUFFLE_SEED).random_raw(len(shown)).argsort(kind="stable")
 
     ranks = np.full(len(queries), NO_RANK, dtype=np.int64)
     rank = 0
     while len(query):
         rank += 1
-        gain = np.bincount(page, minlength=len(pages))
-        order = gain * len(pages) + turn
-        is_next = (order == np.maximum.reduceat(order, lists)[list_of_page]) & (gain > 0)
-        ranks[query[is_next[page]]] = rank
+        gain = np.bincount(choice, minlength=len(shown))
+        order = gain * len(shown) + turn
+        is_next = (order == np.maximum.reduceat(order, lists)[list_of_choice]) & (gain > 0)
+        ranks[query[is_next[choice]]] = rank
         is_left = ranks[query] == NO_RANK
-        query, page = query[is_left], page[is_left]
+        query, choice = query[is_left], choice[is_left]
     return ranks
 
 
