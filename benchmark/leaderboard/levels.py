@@ -38,7 +38,7 @@ ORACLES = (
         "source_oracle",
         "source oracle",
         "the text",
-        "is the most that can be got without reading the text: it knows which images answer which of the queries on a "
+        "is what can be got without reading the text: it knows which images answer which of the queries on a "
         "source, and shows first those that answer most of them.",
     ),
     Level(
