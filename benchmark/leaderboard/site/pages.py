@@ -13,9 +13,11 @@ from markupsafe import Markup
 from benchmark import tasks as datasets
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.boards import ALL, Board, build, comparable
-from benchmark.leaderboard.cells import duration
+from benchmark.leaderboard.cells import duration, reached
+from benchmark.leaderboard.columns import headings as column_headings
 from benchmark.leaderboard.columns import shown_on
 from benchmark.leaderboard.files import Written, load_records
+from benchmark.leaderboard.levels import MARK, doubts_of, levels_of, note_on
 from benchmark.leaderboard.site.composer_sections import Section, section
 from benchmark.leaderboard.site.errors_counted import ErrorKind
 from benchmark.leaderboard.site.gallery import of_dataset
@@ -152,6 +154,12 @@ def _environment() -> Environment:
         "ALL": ALL,
         "KS": KS,
         "ErrorKind": ErrorKind,
+        "MARK": MARK,
+        "doubts_of": doubts_of,
+        "levels_of": levels_of,
+        "note_on": note_on,
+        "reached": reached,
+        "column_headings": column_headings,
         "side": SIDE,
         "published_sources": SOURCES,
         "title_of_protocol": _title_of_protocol,

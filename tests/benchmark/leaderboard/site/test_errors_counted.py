@@ -34,6 +34,9 @@ class Resize(Rewrite):
     def needs(self, combinations: object) -> Needs:
         raise NotImplementedError
 
+    def postcondition(self) -> Needs:
+        raise NotImplementedError
+
     @classmethod
     def draw(cls, *given: object, **drawn: object) -> "Resize":
         raise NotImplementedError
