@@ -14,6 +14,7 @@ from benchmark.leaderboard.comparison import different_pairs, group_letters
 from benchmark.leaderboard.provenance import Origin, notes_on, origin_of
 from benchmark.leaderboard.statistics import Interval, mean_and_deviation, recall_intervals
 from benchmark.recipe.schema import Recipe
+from benchmark.records.rankings import StoredRanking
 from benchmark.records.store import ComposerCard, DatasetCard, ParameterCounts, RunRecord, StoredRecord, Tier
 from benchmark.runs.recipes import label_on
 from benchmark.scoring.metrics import SliceMetrics, slice_masks
@@ -202,7 +203,7 @@ def _row(runs: Sequence[StoredRecord]) -> Row:
         group="",
         composer=records[0].composer,
         seeds=tuple(record.seed for record in records),
-        scores=_scores(runs),
+        scores=scores_of(runs),
         parameters=records[0].parameters,
         queries_per_second=mean_and_deviation([record.training.queries_per_second for record in records])[0],
         wall_seconds=mean_and_deviation([record.training.wall_seconds for record in records])[0],
@@ -217,7 +218,8 @@ def _row(runs: Sequence[StoredRecord]) -> Row:
     )
 
 
-def _scores(runs: Sequence[StoredRecord]) -> dict[str, Score]:
+def scores_of(runs: Sequence[StoredRecord | StoredRanking]) -> dict[str, Score]:
+    """The scores of one composer's runs, or of a model, by slice."""
     outcomes = runs[0].outcomes
     masks = {ALL: np.ones(len(outcomes), dtype=np.bool_)}
     metrics: dict[str, Sequence[SliceMetrics]] = {ALL: [run.record.metrics for run in runs]}
@@ -251,7 +253,7 @@ def _mean_scores(runs: Sequence[SliceMetrics]) -> dict[str, float]:
     return {name: mean_and_deviation([run.scores[name] for run in runs])[0] for name in held}
 
 
-def _slice_order(run: StoredRecord) -> dict[str, tuple[str, ...]]:
+def _slice_order(run: StoredRecord | StoredRanking) -> dict[str, tuple[str, ...]]:
     task = tasks.find(run.record.protocol)
     return task.slice_order if task else {}
 
