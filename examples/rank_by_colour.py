@@ -1,8 +1,8 @@
 """Rank by colour histogram: the images that look most like the source, whatever the text says. See docs/ranking.md.
 
-    tirg-bench queries css --out queries.parquet
-    python examples/rank_by_colour.py data/css queries.parquet ranking.parquet
-    tirg-bench score --task css ranking.parquet --name colour-histogram --author Me --url https://example.org
+tirg-bench queries css --out queries.parquet
+python examples/rank_by_colour.py data/css queries.parquet ranking.parquet
+tirg-bench score --task css ranking.parquet --name colour-histogram --author Me --url https://example.org
 """
 
 import sys
@@ -16,7 +16,8 @@ import css_gen
 folder, queries_file, out = sys.argv[1:]
 queries = pq.read_table(queries_file)
 images = css_gen.open_dataset(folder).split("test").iter_images(["image_3d"])
-bins = np.array([np.bincount((pixels // 64 @ [16, 4, 1]).ravel(), minlength=64) for (pixels,) in images], float)
+RGB = [(0, 256)] * 3
+bins = np.array([np.histogramdd(pixels[::4, ::4].reshape(-1, 3), bins=4, range=RGB)[0].ravel() for (pixels,) in images])
 bins /= np.linalg.norm(bins, axis=1, keepdims=True)
 
 lists = []

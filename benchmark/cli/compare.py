@@ -1,5 +1,6 @@
 """tirg-bench compare: two composers, or two recipes, on the same queries."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,6 +10,7 @@ from benchmark.cli.options import LEADERBOARDS
 from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
+    from benchmark.records.rankings import StoredRanking
     from benchmark.records.store import StoredRecord
 
 _SEED = 0
@@ -38,8 +40,9 @@ class Side(NamedTuple):
 def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None:
     """Test whether A and B differ in Recall@1, overall and by slice.
 
-    A and B are composers, trained with the same recipe. With @RECIPE each names its own, as the tables call it or by
-    the first digits of its hash, so that two recipes of one composer can be compared:
+    A and B are composers, trained with the same recipe. A model that was scored by its ranking is paired with any row
+    on the same test data. With @RECIPE each composer names its own, as the tables call it or by the first digits of its
+    hash, so that two recipes of one composer can be compared:
 
     \b
     tirg-bench compare tirg concat
@@ -56,7 +59,7 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
 
     from benchmark import tasks
     from benchmark.leaderboard.comparison import compare as differences
-    from benchmark.leaderboard.files import load_records
+    from benchmark.leaderboard.files import load_rankings, load_records
 
     if task := tasks.find(dataset):
         dataset = task.name
@@ -64,11 +67,18 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
     sides = Side.of(a), Side.of(b)
     if sides[0] == sides[1]:
         raise UsageError(f"A and B are both {a}: name two composers, or two recipes such as tirg@quick and tirg@paper")
-    runs_a, runs_b = _runs(stored, sides, dataset, preset)
-    table = Table(
-        title=Text(_title(runs_a, runs_b, dataset), style="bold"), title_justify="left", box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )  # fmt: skip
+    rankings, further = load_rankings(out / "records", stored)
+    problems += further
+    models = [model for model in rankings if model.record.protocol == dataset]
+    runs_a: Sequence[StoredRecord | StoredRanking]
+    runs_b: Sequence[StoredRecord | StoredRanking]
+    if {side.composer for side in sides} & {model.record.name for model in models}:
+        runs_a, runs_b = _with_model(stored, models, sides, dataset, preset)
+        title = _title_of_models(runs_a, runs_b, dataset)
+    else:
+        runs_a, runs_b = of_boards = _runs(stored, sides, dataset, preset)
+        title = _title(*of_boards, dataset)
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Queries")
     for heading in ("n", "Difference", "95% interval", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -96,6 +106,66 @@ def _title(runs_a: "list[StoredRecord]", runs_b: "list[StoredRecord]", dataset: 
         for runs, label in zip((runs_a, runs_b), labels, strict=True)
     ]
     return f"{names[0]} minus {names[1]} on {dataset}{f', preset {labels[0]}' if is_same else ''}: Recall@1"
+
+
+def _title_of_models(
+    runs_a: "Sequence[StoredRecord | StoredRanking]", runs_b: "Sequence[StoredRecord | StoredRanking]", dataset: str
+) -> str:
+    from benchmark.leaderboard.boards import label_of
+    from benchmark.records.rankings import StoredRanking
+    from benchmark.records.store import StoredRecord
+
+    names = []
+    for runs in (runs_a, runs_b):
+        of_composer = [run.record for run in runs if isinstance(run, StoredRecord)]
+        if of_composer:
+            seeds = ", ".join(str(record.seed) for record in of_composer)
+            names.append(f"{of_composer[0].composer.name} with {label_of(of_composer[0])} (seeds {seeds})")
+        else:
+            names += [f"{run.record.name} (its ranking)" for run in runs if isinstance(run, StoredRanking)]
+    return f"{names[0]} minus {names[1]} on {dataset}: Recall@1"
+
+
+def _is_same_data(a: "StoredRecord | StoredRanking", b: "StoredRecord | StoredRanking") -> bool:
+    """Whether both were scored on the same queries, not one of them on the validation part."""
+    from benchmark.leaderboard.comparison import require_same_queries
+
+    try:
+        require_same_queries([a.outcomes, b.outcomes])
+    except ValueError:
+        return False
+    return a.record.dataset.fingerprint == b.record.dataset.fingerprint
+
+
+def _with_model(
+    stored: "list[StoredRecord]", models: "list[StoredRanking]", sides: tuple[Side, Side], dataset: str,
+    preset: str | None,
+) -> "tuple[Sequence[StoredRecord | StoredRanking], Sequence[StoredRecord | StoredRanking]]":  # fmt: skip
+    """The runs of two sides of which one is a model, or both: the first that were scored on the same test data.
+
+    Raises:
+        UsageError: a name is unknown among the records, or a recipe is asked of a model.
+        BenchmarkError: the two have none on the same data.
+    """
+    from benchmark.leaderboard.boards import comparable
+    from benchmark.recipe.spelling import unknown
+
+    boards = [board for board in comparable(stored) if board[0].record.protocol == dataset]
+    names = {run.record.composer.name for board in boards for run in board} | {model.record.name for model in models}
+    candidates: list[list[Sequence[StoredRecord | StoredRanking]]] = []
+    for side in sides:
+        found = [model for model in models if model.record.name == side.composer]
+        if side.composer not in names:
+            raise UsageError(unknown("composer or model", side.composer, names))
+        if found and side.recipe:
+            raise UsageError(f"{side.composer}@{side.recipe}: a model that was scored by its ranking has no recipe")
+        asked = _boards_of(boards, side.recipe or preset or "")
+        candidates.append([[model] for model in found] or [runs for board in asked if (runs := _of(board, side))])
+    for of_a in candidates[0]:
+        for of_b in candidates[1]:
+            if _is_same_data(of_a[0], of_b[0]):
+                return of_a, of_b
+    raise BenchmarkError(f"{sides[0].composer} and {sides[1].composer} have no records of the same data on {dataset}")
 
 
 def _runs(

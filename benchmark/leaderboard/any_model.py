@@ -38,12 +38,19 @@ class ModelTable:
 
 @dataclass(frozen=True)
 class ModelColumn:
-    """A column of a table of models; `left` for words, `wide` for what a terminal of 80 columns leaves out."""
+    """A column of a table of models.
+
+    Attributes:
+        left: whether its cells are words.
+        wide: whether a terminal of 80 columns leaves it out.
+        sort: what pages sort by; None where it is `text`.
+    """
 
     heading: str
     text: Callable[[ModelRow], str]
     left: bool = False
     wide: bool = False
+    sort: Callable[[ModelRow], Cell] | None = None
 
 
 def model_tables(rankings: Iterable[StoredRanking]) -> tuple[ModelTable, ...]:
@@ -64,7 +71,11 @@ def model_columns(task: Task | None) -> tuple[ModelColumn, ...]:
     return (
         ModelColumn("Model", lambda row: row.record.title, left=True),
         _recall(1),
-        ModelColumn("95% interval", lambda row: interval(row.scores[ALL])),
+        ModelColumn(
+            "95% interval",
+            lambda row: interval(row.scores[ALL]),
+            sort=lambda row: found.low if (found := row.scores[ALL].interval) else -1,
+        ),
         *(_recall(k) for k in KS[1:-1]),
         *(
             (
