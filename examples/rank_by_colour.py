@@ -16,8 +16,8 @@ import css_gen
 folder, queries_file, out = sys.argv[1:]
 queries = pq.read_table(queries_file)
 images = css_gen.open_dataset(folder).split("test").iter_images(["image_3d"])
-RGB = [(0, 256)] * 3
-bins = np.array([np.histogramdd(pixels[::4, ::4].reshape(-1, 3), bins=4, range=RGB)[0].ravel() for (pixels,) in images])
+pixels = (image[::4, ::4].reshape(-1, 3) for (image,) in images)
+bins = np.array([np.histogramdd(each, bins=4, range=[(0, 256)] * 3)[0].ravel() for each in pixels])
 bins /= np.linalg.norm(bins, axis=1, keepdims=True)
 
 lists = []
