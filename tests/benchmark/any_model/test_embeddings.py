@@ -32,7 +32,9 @@ def test_they_are_ranked_by_cosine_in_the_order_of_the_table(css: Css, tmp_path:
     found = rank_embeddings(saved(tmp_path / "q.npy", queries * stretch), saved(tmp_path / "g.npy", gallery), css)
     cosines = (queries @ gallery.T) / np.linalg.norm(gallery, axis=1)
     rows = []
-    for query_id, source, row in zip(table["query_id"].to_pylist(), table["source_id"].to_pylist(), cosines, strict=True):
+    for query_id, source, row in zip(
+        table["query_id"].to_pylist(), table["source_id"].to_pylist(), cosines, strict=True
+    ):
         order = np.argsort(-row)
         rows.append({"query_id": query_id, "image_ids": order[order != source]})
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "ranking.parquet")

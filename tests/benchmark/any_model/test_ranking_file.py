@@ -42,7 +42,9 @@ def test_it_reads_every_list_in_any_order_and_any_type_of_integers(css: Css, tmp
     rows = ranking(css)
     shuffled = [rows[place] for place in np.random.default_rng(1).permutation(len(rows))]
     kinds = [pa.list_(pa.int64()), pa.large_list(pa.uint16()), pa.list_(pa.int8())]
-    files = [RankingFile(write(tmp_path / f"{n}.parquet", shuffled, image_ids=kind), css) for n, kind in enumerate(kinds)]
+    files = [
+        RankingFile(write(tmp_path / f"{n}.parquet", shuffled, image_ids=kind), css) for n, kind in enumerate(kinds)
+    ]
     listed = {row["query_id"]: row["image_ids"] for row in rows}
     ids = handles(css).ids
     for file in files:
