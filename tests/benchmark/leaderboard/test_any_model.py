@@ -1,6 +1,7 @@
-"""Models that are known by their rankings beside composers on the same made-up queries: below them, never among them."""
+"""Models that are known by their rankings, with composers on the same queries: below them, never among them."""
 
 import csv
+import io
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_a_model_has_the_scores_of_its_outcomes_with_their_interval(root: Path) 
 def test_the_terminal_shows_the_models_below_their_task(root: Path) -> None:
     add_model(root, "strong", hit_rate=0.95)
     stored, _ = load_records(root / "records")
-    console = Console(width=80, record=True, file=Path("/dev/null").open("w"))
+    console = Console(width=80, record=True, file=io.StringIO())
     console.print(print_table(build(stored), models=model_tables(load_rankings(root / "records", stored)[0])))
     text = console.export_text()
     assert text.index("css, preset quick") < text.index("css, any model (self-reported), dataset 01234567")
