@@ -18,7 +18,7 @@ _COLUMNS = "expected query_id (text) and image_ids (lists of whole numbers)"
 
 
 class RankingFile:
-    """Reads and checks the lists of a file, some queries at a time, in constant memory. Iterate over it once.
+    """Reads and checks the lists of a file, some queries at a time. Iterate over it once.
 
     Attributes:
         depth: the length of the shortest list so far.
