@@ -8,6 +8,7 @@ from rich.table import Column, Table
 
 from css_gen import dataset
 from css_gen.scenes.ceiling import best_recall_at_1
+from css_gen.storage.configuration import LEADERBOARD_FINGERPRINT
 from css_gen.storage.estimate import human_bytes
 
 
@@ -23,6 +24,7 @@ def print_description(root: Path, console: Console | None = None) -> None:
     size = sum(entry.bytes for entry in manifest.files.values())
     about = Table("", Column(overflow="fold"), show_header=False, title=f"CSS dataset in {root}", title_justify="left")
     about.add_row("fingerprint", manifest.fingerprint)
+    about.add_row("leaderboard", _leaderboard(manifest.fingerprint))
     about.add_row("made by", f"css-gen {manifest.generator_version}")
     about.add_row("on disk", f"{human_bytes(size)} in {len(manifest.files)} files")
     for name, value in manifest.configuration.to_json().items():
@@ -49,6 +51,12 @@ def print_description(root: Path, console: Console | None = None) -> None:
     for name, combinations in manifest.held_out.items():
         held_out.add_row(name.removesuffix("_only"), ", ".join(combinations))
     console.print(held_out)
+
+
+def _leaderboard(fingerprint: str) -> str:
+    if fingerprint == LEADERBOARD_FINGERPRINT:
+        return "this is the leaderboard's data"
+    return f"other data; the leaderboard's is `css-gen render --n 20000`, fingerprint {LEADERBOARD_FINGERPRINT[:8]}"
 
 
 def _best_recall(split: dataset.Split) -> float:

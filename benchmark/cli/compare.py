@@ -1,30 +1,18 @@
 """tirg-bench compare: two composers, or two recipes, on the same queries."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
+from benchmark.cli.compared_sides import Side, of_composers, with_model
 from benchmark.cli.options import LEADERBOARDS
-from benchmark.errors import BenchmarkError, UsageError
+from benchmark.errors import UsageError
 
 if TYPE_CHECKING:
+    from benchmark.cli.compared_sides import Runs
     from benchmark.records.store import StoredRecord
     from benchmark.scoring.recall import Outcomes
-
-_FEWEST_DIGITS = 4
-
-
-class Side(NamedTuple):
-    """A composer, and the label or first digits of the recipe that was asked for; "" for any."""
-
-    composer: str
-    recipe: str
-
-    @classmethod
-    def of(cls, argument: str) -> "Side":
-        composer, _, recipe = argument.partition("@")
-        return cls(composer.strip(), " ".join(recipe.split()))
 
 
 @click.command()
@@ -36,8 +24,9 @@ class Side(NamedTuple):
 def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None:
     """Test whether A and B differ in Recall@1, overall and by slice.
 
-    A and B are composers, trained with the same recipe. With @RECIPE each names its own, as the tables call it or by
-    the first digits of its hash, so that two recipes of one composer can be compared:
+    A and B are composers, trained with the same recipe. A model that was scored by its ranking is paired with any row
+    on the same test data. With @RECIPE each composer names its own, as the tables call it or by the first digits of its
+    hash, so that two recipes of one composer can be compared:
 
     \b
     tirg-bench compare tirg concat
@@ -54,7 +43,7 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
 
     from benchmark import tasks
     from benchmark.leaderboard.comparison import compare as differences
-    from benchmark.leaderboard.files import load_records
+    from benchmark.leaderboard.files import load_rankings, load_records
 
     if task := tasks.find(dataset):
         dataset = task.name
@@ -62,11 +51,18 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
     sides = Side.of(a), Side.of(b)
     if sides[0] == sides[1]:
         raise UsageError(f"A and B are both {a}: name two composers, or two recipes such as tirg@quick and tirg@paper")
-    runs_a, runs_b = _runs(stored, sides, dataset, preset)
-    table = Table(
-        title=Text(_title(runs_a, runs_b, dataset), style="bold"), title_justify="left", box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )  # fmt: skip
+    rankings, further = load_rankings(out / "records", stored)
+    problems += further
+    models = [model for model in rankings if model.record.protocol == dataset]
+    runs_a: "Runs"
+    runs_b: "Runs"
+    if {side.composer for side in sides} & {model.record.name for model in models}:
+        runs_a, runs_b = with_model(stored, models, sides, dataset, preset)
+        title = _title_of_models(runs_a, runs_b, dataset)
+    else:
+        runs_a, runs_b = of_boards = of_composers(stored, sides, dataset, preset)
+        title = _title(*of_boards, dataset)
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Queries")
     for heading in ("n", "Difference", "95% interval", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -86,9 +82,7 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
         raise click.exceptions.Exit(1)
 
 
-def _runs_of_all_composers(
-    stored: "list[StoredRecord]", runs_a: "list[StoredRecord]", runs_b: "list[StoredRecord]"
-) -> "list[list[Outcomes]]":
+def _runs_of_all_composers(stored: "list[StoredRecord]", runs_a: "Runs", runs_b: "Runs") -> "list[list[Outcomes]]":
     """Outcomes by composer on the boards of A and of B, over which the variance between seeds is pooled."""
     from benchmark.leaderboard.boards import comparable
 
@@ -100,9 +94,15 @@ def _runs_of_all_composers(
     return list(found.values())
 
 
-def _note_on_seeds(runs_a: "list[StoredRecord]", runs_b: "list[StoredRecord]", pooled: "list[list[Outcomes]]") -> str:
+def _note_on_seeds(runs_a: "Runs", runs_b: "Runs", pooled: "list[list[Outcomes]]") -> str:
     """Say where the variance between seeds is from, if a side has one seed; "" if both have more."""
-    single = [runs[0].record.composer.name for runs in (runs_a, runs_b) if len(runs) == 1]
+    from benchmark.records.store import StoredRecord
+
+    single = [
+        run.record.composer.name if isinstance(run, StoredRecord) else run.record.name
+        for run, *others in (runs_a, runs_b)
+        if not others
+    ]
     if not single:
         return ""
     freedom = sum(len(runs) - 1 for runs in pooled)
@@ -130,62 +130,17 @@ def _title(runs_a: "list[StoredRecord]", runs_b: "list[StoredRecord]", dataset: 
     return f"{names[0]} minus {names[1]} on {dataset}{f', preset {labels[0]}' if is_same else ''}: Recall@1"
 
 
-def _runs(
-    stored: "list[StoredRecord]", sides: tuple[Side, Side], dataset: str, preset: str | None
-) -> "tuple[list[StoredRecord], list[StoredRecord]]":
-    """The runs of both sides: on the first board that has both, or, if recipes are named, on the same queries.
-
-    Raises:
-        UsageError: a name is unknown among the records.
-        BenchmarkError: there are no records, or the two have none on the same recipe or the same queries.
-    """
-    from benchmark.leaderboard.boards import comparable, label_of
-    from benchmark.recipe.spelling import unknown
-
-    if not stored:
-        raise BenchmarkError("there are no sound records; `tirg-bench run` makes them")
-    boards = [board for board in comparable(stored) if board[0].record.protocol == dataset]
-    if not boards:
-        raise UsageError(unknown("dataset", dataset, {run.record.protocol for run in stored}))
-    names = {run.record.composer.name for board in boards for run in board}
-    for side in sides:
-        if side.composer not in names:
-            raise UsageError(unknown("composer", side.composer, names))
-    labels = {label_of(board[0].record) for board in boards}
-    if preset is not None and preset not in labels:
-        raise UsageError(unknown("preset", preset, labels))
-    candidates = [
-        [(board, runs) for board in _boards_of(boards, side.recipe or preset or "") if (runs := _of(board, side))]
-        for side in sides
-    ]
-    for side, found in zip(sides, candidates, strict=True):
-        if side.recipe and not _boards_of(boards, side.recipe):
-            raise UsageError(f"{unknown('recipe', side.recipe, labels)}; or give the first digits of its hash")
-        if side.recipe and not found:
-            raise BenchmarkError(f"{side.composer} has no records with recipe {side.recipe} on {dataset}; run it")
-    has_recipes = any(side.recipe for side in sides)
-    for board_a, of_a in candidates[0]:
-        for board_b, of_b in candidates[1]:
-            same_data = board_a[0].record.dataset.fingerprint == board_b[0].record.dataset.fingerprint
-            if board_a is board_b or (has_recipes and same_data and of_a is not of_b):
-                return of_a, of_b
-    asked = f" with preset {preset}" if preset else ""
-    both = f"{sides[0].composer} and {sides[1].composer}"
-    what = "data" if has_recipes else "recipe and data"
-    raise BenchmarkError(f"{both} have no records of the same {what} on {dataset}{asked}; run both")
-
-
-def _boards_of(boards: "list[list[StoredRecord]]", recipe: str) -> "list[list[StoredRecord]]":
-    """The boards whose recipe has that label, or a hash that begins so; all of them for ""."""
+def _title_of_models(runs_a: "Runs", runs_b: "Runs", dataset: str) -> str:
     from benchmark.leaderboard.boards import label_of
+    from benchmark.records.rankings import StoredRanking
+    from benchmark.records.store import StoredRecord
 
-    is_hash = len(recipe) >= _FEWEST_DIGITS and set(recipe) <= set("0123456789abcdef")
-    return [
-        board for board in boards
-        if not recipe or label_of(board[0].record) == recipe
-        or (is_hash and board[0].record.recipe_hash.startswith(recipe))
-    ]  # fmt: skip
-
-
-def _of(board: "list[StoredRecord]", side: Side) -> "list[StoredRecord]":
-    return [run for run in board if run.record.composer.name == side.composer]
+    names = []
+    for runs in (runs_a, runs_b):
+        of_composer = [run.record for run in runs if isinstance(run, StoredRecord)]
+        if of_composer:
+            seeds = ", ".join(str(record.seed) for record in of_composer)
+            names.append(f"{of_composer[0].composer.name} with {label_of(of_composer[0])} (seeds {seeds})")
+        else:
+            names += [f"{run.record.name} (its ranking)" for run in runs if isinstance(run, StoredRanking)]
+    return f"{names[0]} minus {names[1]} on {dataset}: Recall@1"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from benchmark.cli.any_model import queries, score
 from benchmark.cli.compare import compare
 from benchmark.cli.data import data
 from benchmark.cli.options import LEADERBOARDS
@@ -106,6 +107,8 @@ main.add_command(search)
 main.add_command(new)
 main.add_command(check)
 main.add_command(submit)
+main.add_command(queries)
+main.add_command(score)
 
 
 def _value(recipe: "Recipe", key: str) -> str:

@@ -15,7 +15,14 @@ def print_results(finished: "list[Finished]", records: Path, out: Path | None) -
     """Print the boards, the failures below them, and where the tables are; exit with 1 if anything went wrong."""
     from rich.console import Console
 
-    from benchmark.leaderboard.files import build, load_records, print_table, write_leaderboards
+    from benchmark.leaderboard.files import (
+        build,
+        load_rankings,
+        load_records,
+        model_tables,
+        print_table,
+        write_leaderboards,
+    )
 
     failures = {str(one.run): one.failure for one in finished if one.failure}
     problems: tuple[str, ...] = ()
@@ -23,7 +30,8 @@ def print_results(finished: "list[Finished]", records: Path, out: Path | None) -
         if out is not None:
             problems = write_leaderboards(records, out).problems
         stored, _ = load_records(records)
-        Console(highlight=False).print(print_table(build(stored), failures))
+        models = model_tables(load_rankings(records, stored)[0])
+        Console(highlight=False).print(print_table(build(stored), failures, models))
     elif not finished:
         raise BenchmarkError(f"{records}: there are no records yet; `tirg-bench run` makes them")
     if out is not None and records.is_dir():

@@ -23,8 +23,11 @@ from benchmark.cli.options import (
 from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
+    from benchmark.records.rankings import StoredRanking
     from benchmark.records.store import StoredRecord
     from benchmark.verification import Verified
+
+_NO_CHECKPOINT = "a ranking, without a checkpoint that could be scored again"
 
 
 @click.command()
@@ -58,7 +61,8 @@ def verify(
     from collections import Counter
 
     from benchmark.device import choose_device
-    from benchmark.leaderboard.files import load_records, stale_tables, write_leaderboards
+    from benchmark.leaderboard.files import load_rankings, load_records, stale_tables, write_leaderboards
+    from benchmark.records.tier import Tier
     from benchmark.training.progress import RunTerminal
     from benchmark.verification import Resources, Verified, verify_records
 
@@ -74,11 +78,14 @@ def verify(
         )
     if absent := [path for path in records if not path.is_file() or path.suffix != ".json"]:
         raise UsageError(f"{absent[0]}: there is no such record; name the .json files, or none for all of them")
-    stored, problems = _read(records) if records else load_records(root)
+    stored, rankings, problems = _read(records)
     if not records:
-        problems += stale_tables(stored, root, out)
+        stored, problems = load_records(root)
+        rankings, further = load_rankings(root, stored)
+        problems += further + stale_tables(stored, root, out, rankings)
+    found = [Verified(ranking, Tier.SELF_REPORTED, _NO_CHECKPOINT) for ranking in rankings]
     if quick:
-        found = [Verified(run, run.tier) for run in stored]
+        found += [Verified(run, run.tier) for run in stored]
     else:
         resources = Resources(
             places=given,
@@ -91,7 +98,8 @@ def verify(
             seconds=time_limit,
             memory_mib=memory_limit,
         )
-        found = []
+        for each in found:
+            click.echo(f"{each.stored.path}: {each.tier}: {each.note}")
         noted = 0
         try:
             for each in verify_records(stored, resources, train_again=retrain):
@@ -114,17 +122,21 @@ def verify(
         raise click.exceptions.Exit(1)
 
 
-def _read(paths: Sequence[Path]) -> tuple[list["StoredRecord"], list[str]]:
+def _read(paths: Sequence[Path]) -> "tuple[list[StoredRecord], list[StoredRanking], list[str]]":
     """The records at those paths that are internally consistent, and a line for every one that is not."""
+    from benchmark.records.rankings import is_ranking, read_ranking
     from benchmark.records.store import read_stored
 
-    stored, problems = [], []
+    stored, rankings, problems = [], [], []
     for path in paths:
         try:
-            stored.append(read_stored(path))
+            if is_ranking(path):
+                rankings.append(read_ranking(path))
+            else:
+                stored.append(read_stored(path))
         except BenchmarkError as error:
             problems.append(str(error))
-    return stored, problems
+    return stored, rankings, problems
 
 
 def _note(verified: "Verified") -> bool:

@@ -3,8 +3,9 @@
 from datetime import timedelta
 from statistics import fmean
 
-from benchmark.leaderboard.boards import Row, Score
+from benchmark.leaderboard.boards import Row
 from benchmark.leaderboard.levels import Level
+from benchmark.leaderboard.scores import Score
 
 NOTHING = "-"
 """What a cell shows where there is no number."""

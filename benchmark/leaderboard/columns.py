@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from benchmark.leaderboard.boards import ALL, Board, Row, Score
+from benchmark.leaderboard.boards import Board, Row
 from benchmark.leaderboard.cells import NOTHING, clock, duration, interval, macro_recall, mean, millions, reached, timed
+from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.levels import MARK, ORACLES, Doubt, Level
+from benchmark.leaderboard.scores import Score
 from benchmark.scoring.recall import KS, MAP_KS
 from benchmark.tasks import Task
 

@@ -14,8 +14,11 @@ import numpy as np
 
 from benchmark import tasks
 from benchmark.errors import BenchmarkError
-from benchmark.leaderboard.boards import Board, Row, Score, build
+from benchmark.leaderboard.any_model import model_tables, of_protocol
+from benchmark.leaderboard.boards import Board, Row, build
+from benchmark.leaderboard.scores import Score
 from benchmark.leaderboard.tables import csv_table, markdown_page, print_table
+from benchmark.records.rankings import StoredRanking, is_ranking, read_ranking
 from benchmark.records.store import StoredRecord, read_stored
 from css_gen.storage import locking
 from css_gen.storage.atomic import write_atomically
@@ -26,7 +29,9 @@ __all__ = [
     "Score",
     "Written",
     "build",
+    "load_rankings",
     "load_records",
+    "model_tables",
     "print_table",
     "stale_tables",
     "tables_of",
@@ -53,7 +58,7 @@ def load_records(root: Path) -> tuple[list[StoredRecord], list[str]]:
     problems: list[str] = []
     first_with: dict[tuple[object, ...], StoredRecord] = {}
     for path in sorted(root.rglob("*.json")):
-        if any(part.startswith(".") for part in path.relative_to(root).parts):
+        if any(part.startswith(".") for part in path.relative_to(root).parts) or is_ranking(path):
             continue
         try:
             run = read_stored(path)
@@ -66,6 +71,32 @@ def load_records(root: Path) -> tuple[list[StoredRecord], list[str]]:
         else:
             problems.append(f"{path}: names the dataset of {first.path} but holds other queries; run it again")
     return stored, problems
+
+
+def load_rankings(root: Path, stored: Sequence[StoredRecord]) -> tuple[list[StoredRanking], list[str]]:
+    """All records of models that are known by their rankings, and a line for every one that cannot be used.
+
+    Args:
+        root: the folder of records.
+        stored: what `load_records` gives of it; models that were asked other queries on the same data are left out.
+    """
+    first_with: dict[tuple[object, ...], StoredRecord | StoredRanking] = {}
+    for run in stored:
+        first_with.setdefault(_scored_data(run), run)
+    rankings: list[StoredRanking] = []
+    problems: list[str] = []
+    for path in sorted(path for path in root.glob("*/*/*.json") if is_ranking(path)):
+        try:
+            ranking = read_ranking(path)
+        except BenchmarkError as error:
+            problems.append(str(error))
+            continue
+        first = first_with.setdefault((ranking.record.protocol, ranking.record.dataset.fingerprint, None), ranking)
+        if _has_same_queries(ranking, first):
+            rankings.append(ranking)
+        else:
+            problems.append(f"{path}: names the dataset of {first.path} but holds other queries; score it again")
+    return rankings, problems
 
 
 def write_leaderboards(records_root: Path, out_root: Path) -> Written:
@@ -82,7 +113,9 @@ def write_leaderboards(records_root: Path, out_root: Path) -> Written:
         out_root.mkdir(parents=True, exist_ok=True)
         with locking.held(out_root / ".leaderboards.lock", timeout=-1):
             stored, problems = load_records(records_root)
-            for name, content in tables_of(stored, _protocols(records_root)).items():
+            rankings, further = load_rankings(records_root, stored)
+            problems += further
+            for name, content in tables_of(stored, _protocols(records_root), rankings).items():
                 files.append(out_root / name)
                 write_atomically(files[-1], content.encode())
     except OSError as error:
@@ -90,28 +123,32 @@ def write_leaderboards(records_root: Path, out_root: Path) -> Written:
     return Written(tuple(files), tuple(problems))
 
 
-def tables_of(stored: Sequence[StoredRecord], protocols: Iterable[str]) -> dict[str, str]:
+def tables_of(
+    stored: Sequence[StoredRecord], protocols: Iterable[str], rankings: Sequence[StoredRanking] = ()
+) -> dict[str, str]:
     """The text of every table by the name of its file: a page and a CSV file for each protocol."""
-    boards = build(stored)
+    boards, models = build(stored), model_tables(rankings)
     texts: dict[str, str] = {}
     for protocol in protocols:
-        of_protocol = [board for board in boards if board.protocol == protocol]
-        texts[f"{protocol}.md"] = markdown_page(protocol, of_protocol)
-        texts[f"{protocol}.csv"] = csv_table(protocol, of_protocol)
+        mine = of_protocol(boards, protocol), of_protocol(models, protocol)
+        texts[f"{protocol}.md"] = markdown_page(protocol, *mine)
+        texts[f"{protocol}.csv"] = csv_table(protocol, *mine)
     return texts
 
 
-def stale_tables(stored: Sequence[StoredRecord], records_root: Path, out_root: Path) -> list[str]:
+def stale_tables(
+    stored: Sequence[StoredRecord], records_root: Path, out_root: Path, rankings: Sequence[StoredRanking] = ()
+) -> list[str]:
     """A line for each table in `out_root` that is not the one of the records, or is missing.
 
     Pages are compared to the letter, numbers in CSV files to six digits: another processor may round the last ones.
 
     Args:
-        stored: what `load_records` gives of `records_root`.
+        stored, rankings: what `load_records` and `load_rankings` give of `records_root`.
     """
     remedy = "`tirg-bench leaderboard` writes it again"
     problems = []
-    for name, content in tables_of(stored, _protocols(records_root)).items():
+    for name, content in tables_of(stored, _protocols(records_root), rankings).items():
         path = out_root / name
         try:
             text = path.read_bytes().decode()
@@ -152,7 +189,7 @@ def _is_same_cell(cell: str, other: str) -> bool:
         return False
 
 
-def _has_same_queries(run: StoredRecord, other: StoredRecord) -> bool:
+def _has_same_queries(run: StoredRecord | StoredRanking, other: StoredRecord | StoredRanking) -> bool:
     mine, others = run.outcomes, other.outcomes
     if mine.attributes.keys() != others.attributes.keys():
         return False

@@ -4,7 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmark.leaderboard.boards import ALL, Board, Score
+from benchmark.leaderboard.boards import Board
+from benchmark.leaderboard.comparison import ALL
+from benchmark.leaderboard.scores import Score
 from benchmark.scoring.recall import KS
 
 MARK = "†"

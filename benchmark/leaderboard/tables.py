@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark import tasks
+from benchmark.leaderboard.any_model import MODEL_CSV, ModelTable, model_columns, of_protocol
 from benchmark.leaderboard.boards import Board, Row
 from benchmark.leaderboard.cells import NOTHING, interval, mean, reached
 from benchmark.leaderboard.columns import BOARD_CSV, SLICE_CSV, Column, csv_fields, headings, shown_on
@@ -23,8 +24,8 @@ from models.registry import get, names
 _WIDEST_WITH_INTERVALS = 4
 
 
-def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
-    """The page of a protocol; `boards` are its own, perhaps none."""
+def markdown_page(protocol: str, boards: Sequence[Board], models: Sequence[ModelTable] = ()) -> str:
+    """The page of a protocol; `boards` and `models` are its own, perhaps none."""
     # Markdown is not HTML: what comes from records is escaped by `_plain`.
     environment = Environment(
         loader=PackageLoader("benchmark.leaderboard"),
@@ -65,10 +66,33 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
             oracles=levels.keys() & set(ORACLES),
             mark=MARK,
             sources=SOURCES,
+            models=[
+                {
+                    "dataset": table.dataset,
+                    "presets": [_plain(board.preset) for board in boards if _is_of_data(board, table)],
+                    "table": _models_table(table),
+                    "notes": [
+                        (_plain(each.title), _link(each.url), _plain(each.author), _plain(each.about or ""))
+                        for each in (row.record for row in table.rows)
+                    ],
+                }
+                for table in models
+            ],
         )
         .rstrip("\n")
         + "\n"
     )
+
+
+def _is_of_data(board: Board, table: ModelTable) -> bool:
+    return board.dataset.fingerprint == table.dataset.fingerprint
+
+
+def _models_table(table: ModelTable) -> str:
+    shown = model_columns(tasks.find(table.protocol))
+    lines = [[_plain(column.text(row)) if column.left else column.text(row) for column in shown] for row in table.rows]
+    left = [place for place, column in enumerate(shown) if column.left]
+    return _table([column.heading for column in shown], lines, left=left)
 
 
 def _ranking_table(board: Board) -> str:
@@ -163,8 +187,8 @@ def _slice_table(board: Board, attribute: str, k: int) -> str:
     return _table(["Composer", *map(_plain, values)], lines, left=(0,))
 
 
-def csv_table(protocol: str, boards: Sequence[Board]) -> str:
-    """A line for every row and slice, numbers to the last digit; empty where there is no number."""
+def csv_table(protocol: str, boards: Sequence[Board], models: Sequence[ModelTable] = ()) -> str:
+    """A line for every row and slice, numbers to the last digit; empty where there is no number. Models come last."""
     fields = csv_fields(tasks.find(protocol))
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
@@ -175,6 +199,10 @@ def csv_table(protocol: str, boards: Sequence[Board]) -> str:
             about = [value(row) for value in fields.values()]
             for name, score in row.scores.items():
                 writer.writerow([*of_board, *about, name, *(value(score) for value in SLICE_CSV.values())])
+    for model in (row for table in models for row in table.rows):
+        said = [MODEL_CSV[name](model) if name in MODEL_CSV else None for name in (*BOARD_CSV, *fields)]
+        for name, score in model.scores.items():
+            writer.writerow([*said, name, *(value(score) for value in SLICE_CSV.values())])
     return sink.getvalue()
 
 
@@ -203,14 +231,38 @@ def _link(url: str) -> str:
     return url.replace("(", "%28").replace(")", "%29")
 
 
-def print_table(boards: Sequence[Board], failures: Mapping[str, str] | None = None) -> Group:
-    """A table for every board for the terminal, at most 80 columns wide; nothing is printed here.
+def print_table(
+    boards: Sequence[Board], failures: Mapping[str, str] | None = None, models: Sequence[ModelTable] = ()
+) -> Group:
+    """A table for every board for the terminal, at most 80 columns wide; nothing is printed here. The models of a task
+    come below its boards.
 
     Args:
         failures: reason by name of the run, for runs that gave no record; they are listed below the tables.
     """
     lost = [Text(f"{name} failed: {reason}", style="red") for name, reason in (failures or {}).items()]
-    return Group(*map(_terminal_table, boards), *lost)
+    protocols = dict.fromkeys([*(board.protocol for board in boards), *(table.protocol for table in models)])
+    tables = [
+        table
+        for protocol in protocols
+        for table in (
+            *map(_terminal_table, of_protocol(boards, protocol)),
+            *map(_terminal_models, of_protocol(models, protocol)),
+        )
+    ]
+    return Group(*tables, *lost)
+
+
+def _terminal_models(models: ModelTable) -> Table:
+    name = f"{models.protocol}, any model (self-reported), dataset {models.dataset.fingerprint[:8]}"
+    title = Text(name, style="bold")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    shown = [column for column in model_columns(tasks.find(models.protocol)) if not column.wide]
+    for column in shown:
+        table.add_column(column.heading, justify="left" if column.left else "right", no_wrap=not column.left)
+    for row in models.rows:
+        table.add_row(*(Text(column.text(row)) for column in shown))
+    return table
 
 
 def _terminal_table(board: Board) -> Table:

@@ -113,7 +113,23 @@ class Submission(_Part):
     sandbox: Literal["bubblewrap", "process"]
 
 
-class RunRecord(_Part):
+class ScoredRecord(_Part):
+    """What every record holds: of a run, or of a model that is known by its ranking alone (`rankings`).
+
+    Attributes:
+        ranks: its path is relative to the record.
+    """
+
+    format_version: Literal[3]
+    protocol: Name
+    dataset: DatasetCard
+    metrics: Metrics
+    examples: Annotated[tuple[Example, ...], Field(max_length=100)] = ()
+    ranks: StoredFile
+    created: datetime.date
+
+
+class RunRecord(ScoredRecord):
     """A finished run. Make one with `making.new_record`.
 
     Attributes:
@@ -122,27 +138,19 @@ class RunRecord(_Part):
         composer_sha256: of the file that defines the composer.
         is_local: whether that is a file that was named on the command line, neither in `models/` nor submitted.
         checkpoint: its path may be relative to anywhere.
-        ranks: its path is relative to the record.
     """
 
-    format_version: Literal[3]
-    protocol: Name
     composer: ComposerCard
     preset: Line
     seed: Count
     configuration: dict[str, JsonValue]
     composer_sha256: Digest
     is_local: bool = False
-    dataset: DatasetCard
-    metrics: Metrics
     training: TrainingFacts
     parameters: ParameterCounts
     curve: Annotated[tuple[CurvePoint, ...], Field(max_length=2_000)]
-    examples: Annotated[tuple[Example, ...], Field(max_length=100)] = ()
     environment: Environment
     checkpoint: StoredFile | None
-    ranks: StoredFile
-    created: datetime.date
     submission: Submission | None = None
 
     @model_validator(mode="after")

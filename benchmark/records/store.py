@@ -9,7 +9,7 @@ checksum of its own content, which catches an edit by hand, not a forger: only s
 import json
 from math import isclose
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
@@ -25,6 +25,7 @@ from benchmark.records.schema import (
     Example,
     ParameterCounts,
     RunRecord,
+    ScoredRecord,
     StoredFile,
     Submission,
     TrainingFacts,
@@ -65,6 +66,8 @@ SUBMISSIONS = "submissions"
 
 _LARGEST_FILE = 64 * 2**20
 
+Record = TypeVar("Record", bound=ScoredRecord)
+
 
 class StoredRecord(NamedTuple):
     """A record with the outcomes of its queries, the path of its file, how far it was checked, and its file's hash."""
@@ -91,21 +94,26 @@ def save_record(record: RunRecord, outcomes: Outcomes, root: Path, *, replace: b
     if sha256(content) != record.ranks.sha256:
         raise ValueError("these are not the outcomes that the record was made from")
     path = root / f"{record.place}.json"
-    values = record.model_dump(mode="json")
-    sealed = values | {"sha256": sha256(canonical(values))}
-    text = (json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
     try:
         earlier = record.identity.find(root)
         if earlier and not replace and not _is_same_run(earlier, record):
             raise BenchmarkError(f"{earlier}: there is a record of this run already; --replace replaces it")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path.parent / record.ranks.path, content)
-        write_atomically(path, text)
+        write_record(record, content, path)
         if earlier and earlier != path:
             remove_record(earlier)
     except OSError as error:
         raise BenchmarkError(f"{path}: the record cannot be written ({error.strerror}); check the folder") from None
     return path
+
+
+def write_record(record: ScoredRecord, ranks: bytes, path: Path) -> None:
+    """Write a record with its checksum, and before it the content of its ranks. Raises OSError."""
+    values = record.model_dump(mode="json")
+    sealed = values | {"sha256": sha256(canonical(values))}
+    text = (json.dumps(sealed, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path.parent / record.ranks.path, ranks)
+    write_atomically(path, text)
 
 
 def _is_same_run(path: Path, record: RunRecord) -> bool:
@@ -126,6 +134,11 @@ def load_record(path: Path) -> RunRecord:
     Raises:
         BenchmarkError: the file cannot be read, is not a record, is of another format version, or was edited.
     """
+    return load_as(path, RunRecord)
+
+
+def load_as(path: Path, kind: type[Record]) -> Record:
+    """Read a record of one kind, as `load_record` does."""
     try:
         values = json.loads(_read(path), parse_constant=_refuse_constant)
         version = values["format_version"]
@@ -137,14 +150,14 @@ def load_record(path: Path) -> RunRecord:
     if said != computed:
         raise BenchmarkError(f"{path}: was edited, its checksum no longer fits; restore it or run it again")
     try:
-        return RunRecord.model_validate_json(json.dumps(values))
+        return kind.model_validate_json(json.dumps(values))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(step) for step in first["loc"])
         raise BenchmarkError(f"{path}: {where + ': ' if where else ''}{first['msg']}; run it again") from None
 
 
-def load_outcomes(path: Path, record: RunRecord) -> Outcomes:
+def load_outcomes(path: Path, record: ScoredRecord) -> Outcomes:
     """Read the outcome of each query of the record at `path`.
 
     Raises:
@@ -166,13 +179,23 @@ def read_stored(path: Path) -> StoredRecord:
     Raises:
         BenchmarkError: it is not; the message names the file and the first disagreement.
     """
-    file_sha256 = sha256(_read(path))
+    digest = file_sha256(path)
     record = load_record(path)
     home = PurePath(f"{record.place}.json")
     if path.resolve().parts[-3:] != home.parts:
         raise BenchmarkError(f"{path}: is the record of another run; its place is {home} among the records")
-    outcomes = load_outcomes(path, record)
     _require_source(path, record)
+    outcomes = consistent_outcomes(path, record)
+    return StoredRecord(record, outcomes, path, tier_of(path), digest)
+
+
+def consistent_outcomes(path: Path, record: ScoredRecord) -> Outcomes:
+    """Load the outcomes of the record at `path`.
+
+    Raises:
+        BenchmarkError: the record's scores, examples or gallery do not agree with them.
+    """
+    outcomes = load_outcomes(path, record)
     gallery = record.dataset.gallery
     if outcomes.candidates.max() > gallery or outcomes.top1.max() >= gallery:
         raise BenchmarkError(f"{path}: its ranks are from a gallery of more than {gallery} images; run it again")
@@ -182,7 +205,12 @@ def read_stored(path: Path) -> StoredRecord:
     computed = metrics_of(outcomes, only=record.metrics.scores)
     if difference := _difference("metrics", record.metrics.model_dump(), computed.model_dump()):
         raise BenchmarkError(f"{path}: {difference}; the record was edited or is broken, run it again")
-    return StoredRecord(record, outcomes, path, tier_of(path), file_sha256)
+    return outcomes
+
+
+def file_sha256(path: Path) -> str:
+    """Hash the file of a record. Raises BenchmarkError if it cannot be read."""
+    return sha256(_read(path))
 
 
 def submitted_source(path: Path, composer: str) -> Path:

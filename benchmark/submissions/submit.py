@@ -110,6 +110,8 @@ def require_free(name: str, source: bytes, leaderboards: Path, *, replaces: bool
     """
     if name in models.names():
         raise UsageError(f"the name {name!r} belongs to a composer in models/; choose another info.name")
+    if any((leaderboards / "records").glob(f"*/{name}/ranking-*.json")):
+        raise UsageError(f"the name {name!r} belongs to a model scored by its ranking; choose another info.name")
     if replaces:
         return
     folder = leaderboards / SUBMISSIONS / name

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from benchmark.errors import BenchmarkError
+from benchmark.records.rankings import StoredRanking
 from benchmark.records.store import StoredRecord, Tier
 from benchmark.submissions.machine import is_of_the_machine
 from benchmark.verification.rescoring import rescore
@@ -22,7 +23,7 @@ class Verified:
         recall_at_1: what was found, in percent; None where nothing was computed but from its own ranks.
     """
 
-    stored: StoredRecord
+    stored: StoredRecord | StoredRanking
     tier: Tier | None
     note: str = ""
     recall_at_1: float | None = None

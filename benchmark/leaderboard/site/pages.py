@@ -12,11 +12,13 @@ from markupsafe import Markup
 
 from benchmark import tasks as datasets
 from benchmark.errors import BenchmarkError
-from benchmark.leaderboard.boards import ALL, Board, build, comparable
+from benchmark.leaderboard.any_model import model_columns, model_tables, of_protocol
+from benchmark.leaderboard.boards import Board, build, comparable
 from benchmark.leaderboard.cells import duration, reached
 from benchmark.leaderboard.columns import headings as column_headings
 from benchmark.leaderboard.columns import shown_on
-from benchmark.leaderboard.files import Written, load_records
+from benchmark.leaderboard.comparison import ALL
+from benchmark.leaderboard.files import Written, load_rankings, load_records
 from benchmark.leaderboard.levels import MARK, doubts_of, levels_of, note_on
 from benchmark.leaderboard.site.composer_sections import Section, section
 from benchmark.leaderboard.site.errors_counted import ErrorKind
@@ -24,6 +26,7 @@ from benchmark.leaderboard.site.gallery import of_dataset
 from benchmark.leaderboard.site.rendered import Rendered, find_rendered
 from benchmark.leaderboard.site.sources import source_files
 from benchmark.leaderboard.site.thumbnails import SIDE, Thumbnails
+from benchmark.records.rankings import StoredRanking
 from benchmark.records.store import SUBMISSIONS, StoredRecord
 from benchmark.scoring.recall import KS
 from benchmark.tasks import SOURCES
@@ -57,7 +60,9 @@ def write_site(records_root: Path, out_root: Path) -> Written:
         root.mkdir(parents=True, exist_ok=True)
         with held(out_root / ".leaderboards.lock", timeout=-1):
             stored, problems = load_records(records_root)
-            files = _site(stored, out_root / SUBMISSIONS)
+            rankings, further = load_rankings(records_root, stored)
+            problems += further
+            files = _site(stored, rankings, out_root / SUBMISSIONS)
             for name, content in files.items():
                 _write(root / name, content)
             kept = {root / name for name in files}
@@ -68,13 +73,16 @@ def write_site(records_root: Path, out_root: Path) -> Written:
     return Written(tuple(root / name for name in files), tuple(problems))
 
 
-def _site(stored: Sequence[StoredRecord], submissions: Path) -> dict[str, bytes]:
+def _site(stored: Sequence[StoredRecord], rankings: Sequence[StoredRanking], submissions: Path) -> dict[str, bytes]:
     """Every file's content under its path in the site."""
     thumbnails = Thumbnails()
     tables = list(_tables(stored, thumbnails))
     by_protocol: dict[str, list[_Table]] = {name: [] for name in datasets.names()}
     for table in tables:
         by_protocol.setdefault(table.board.protocol, []).append(table)
+    models = model_tables(rankings)
+    for protocol in (table.protocol for table in models):
+        by_protocol.setdefault(protocol, [])
     by_dataset: dict[str, list[_Table]] = {}
     for table in tables:
         by_dataset.setdefault(table.board.dataset.fingerprint, []).append(table)
@@ -95,7 +103,16 @@ def _site(stored: Sequence[StoredRecord], submissions: Path) -> dict[str, bytes]
         published = [(_title_of(row.method), row) for row in rows]
         columns = shown_on("site", task)
         path = f"board/{protocol}.html"
-        page(path, "board.html.jinja", protocol=protocol, tables=found, published=published, columns=columns)
+        page(
+            path,
+            "board.html.jinja",
+            protocol=protocol,
+            tables=found,
+            published=published,
+            columns=columns,
+            models=of_protocol(models, protocol),
+            model_columns=model_columns(task),
+        )
         for name, sections in _by_composer(found).items():
             sources = source_files(name, submissions)
             path = f"composer/{protocol}/{name}.html"

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmark.leaderboard.boards import ALL, Board
+from benchmark.leaderboard.boards import Board
+from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.files import build, load_records, print_table, write_leaderboards
 from benchmark.leaderboard.levels import MARK, Doubt, doubts_of, levels_of, note_on
 from benchmark.leaderboard.site import write_site

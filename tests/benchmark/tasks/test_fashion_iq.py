@@ -15,7 +15,8 @@ from benchmark.datasets.fashion_iq import CATEGORIES, FashionIq, joined, read_an
 from benchmark.datasets.folder_images import decode
 from benchmark.datasets.splits import hold_out, with_own_images
 from benchmark.errors import BenchmarkError
-from benchmark.leaderboard.boards import ALL, build
+from benchmark.leaderboard.boards import build
+from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.files import load_records, write_leaderboards
 from benchmark.leaderboard.levels import MARK
 from benchmark.records.store import save_record
