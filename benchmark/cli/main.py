@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from benchmark.cli.ablate import ablate
 from benchmark.cli.compare import compare
 from benchmark.cli.data import data
 from benchmark.cli.options import LEADERBOARDS
@@ -38,6 +39,7 @@ def main(debug: bool) -> None:
     tirg-bench run --all                        every composer on every available dataset
     tirg-bench run --composer tirg --set training.steps=500
     tirg-bench list                             composers, datasets, presets, and the keys of recipes
+    tirg-bench ablate tirg                      TIRG with one thing changed at a time, as in its paper
     tirg-bench compare tirg concat              whether two rows of a table differ significantly
     tirg-bench new my_composer.py               start a composer of your own; then `check` and `submit` it
     tirg-bench verify                           check records and tables
@@ -51,6 +53,7 @@ def list_() -> None:
     from rich.table import Table
 
     import models
+    from benchmark import ablations
     from benchmark import tasks as datasets
     from benchmark.recipe.presets import PRESETS, preset_about
     from benchmark.recipe.schema import Recipe
@@ -62,6 +65,10 @@ def list_() -> None:
         "Datasets": [
             ("Name", "What", "Where"),
             *((name, datasets.get(name).about, _where(name)) for name in datasets.names()),
+        ],
+        "Ablations": [
+            ("Name", "Settings"),
+            *((name, ", ".join(each.title for each in ablations.get(name).settings)) for name in ablations.names()),
         ],
         "Presets": [("Name", "What"), *((name, preset_about(name)) for name in PRESETS)],
         "Recipes (--set KEY=VALUE)": [
@@ -99,6 +106,7 @@ def leaderboard(out: Path, html: bool) -> None:
 
 
 main.add_command(run)
+main.add_command(ablate)
 main.add_command(data)
 main.add_command(compare)
 main.add_command(verify)

@@ -57,8 +57,9 @@ def verify(
     """
     from collections import Counter
 
+    from benchmark.ablations.runs import records_of_ablations
     from benchmark.device import choose_device
-    from benchmark.leaderboard.files import load_records, stale_tables, write_leaderboards
+    from benchmark.leaderboard.files import load_ablations, load_records, stale_tables, write_leaderboards
     from benchmark.training.progress import RunTerminal
     from benchmark.verification import Resources, Verified, verify_records
 
@@ -68,7 +69,8 @@ def verify(
         raise UsageError("--quick trains and scores nothing: leave out --retrain and --note")
     if not root.is_dir() and not records:
         raise BenchmarkError(f"{root}: there are no records yet; `tirg-bench run` makes them")
-    if note and (elsewhere := [path for path in records if not path.resolve().is_relative_to(root.resolve())]):
+    roots = [root.resolve(), records_of_ablations(out).resolve()]
+    if note and (elsewhere := [path for path in records if not any(map(path.resolve().is_relative_to, roots))]):
         raise UsageError(
             f"{elsewhere[0]}: --note updates the tables, and this record is not in {root}; name its folder with --out"
         )
@@ -77,6 +79,7 @@ def verify(
     stored, problems = _read(records) if records else load_records(root)
     if not records:
         problems += stale_tables(stored, root, out)
+        stored += load_ablations(out)[0]
     if quick:
         found = [Verified(run, run.tier) for run in stored]
     else:

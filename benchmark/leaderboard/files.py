@@ -13,7 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark import tasks
+from benchmark.ablations.runs import records_of_ablations
 from benchmark.errors import BenchmarkError
+from benchmark.leaderboard.ablation_tables import ablation_tables
 from benchmark.leaderboard.boards import Board, Row, Score, build
 from benchmark.leaderboard.tables import csv_table, markdown_page, print_table
 from benchmark.records.store import StoredRecord, read_stored
@@ -26,6 +28,7 @@ __all__ = [
     "Score",
     "Written",
     "build",
+    "load_ablations",
     "load_records",
     "print_table",
     "stale_tables",
@@ -68,9 +71,16 @@ def load_records(root: Path) -> tuple[list[StoredRecord], list[str]]:
     return stored, problems
 
 
+def load_ablations(out_root: Path) -> tuple[list[StoredRecord], list[str]]:
+    """As `load_records`, of the runs of ablations that are on no board; none if there is no folder of them."""
+    root = records_of_ablations(out_root)
+    return load_records(root) if root.is_dir() else ([], [])
+
+
 def write_leaderboards(records_root: Path, out_root: Path) -> Written:
     """Regenerate `<protocol>.md` and `<protocol>.csv` in `out_root` for every protocol that has a folder of records,
-    and for those whose data only their owners give.
+    and for those whose data only their owners give; and `<composer>-ablations.md` and `.csv` where there are records
+    of ablations.
 
     Two processes may do so at the same time: each reads and writes under a lock, so the last one has read everything.
 
@@ -82,12 +92,14 @@ def write_leaderboards(records_root: Path, out_root: Path) -> Written:
         out_root.mkdir(parents=True, exist_ok=True)
         with locking.held(out_root / ".leaderboards.lock", timeout=-1):
             stored, problems = load_records(records_root)
-            for name, content in tables_of(stored, _protocols(records_root)).items():
+            own, more_problems = load_ablations(out_root)
+            texts = tables_of(stored, _protocols(records_root)) | ablation_tables(stored, own)
+            for name, content in texts.items():
                 files.append(out_root / name)
                 write_atomically(files[-1], content.encode())
     except OSError as error:
         raise BenchmarkError(f"{out_root}: the tables cannot be written ({error.strerror}); check the folder") from None
-    return Written(tuple(files), tuple(problems))
+    return Written(tuple(files), (*problems, *more_problems))
 
 
 def tables_of(stored: Sequence[StoredRecord], protocols: Iterable[str]) -> dict[str, str]:
@@ -102,16 +114,18 @@ def tables_of(stored: Sequence[StoredRecord], protocols: Iterable[str]) -> dict[
 
 
 def stale_tables(stored: Sequence[StoredRecord], records_root: Path, out_root: Path) -> list[str]:
-    """A line for each table in `out_root` that is not the one of the records, or is missing.
+    """A line for each table in `out_root` that is not the one of the records, or is missing, and for each record of an
+    ablation that is left out.
 
     Pages are compared to the letter, numbers in CSV files to six digits: another processor may round the last ones.
 
     Args:
-        stored: what `load_records` gives of `records_root`.
+        stored: what `load_records` gives of `records_root`. Records of ablations are read from `out_root`.
     """
     remedy = "`tirg-bench leaderboard` writes it again"
-    problems = []
-    for name, content in tables_of(stored, _protocols(records_root)).items():
+    own, problems = load_ablations(out_root)
+    texts = tables_of(stored, _protocols(records_root)) | ablation_tables(stored, own)
+    for name, content in texts.items():
         path = out_root / name
         try:
             text = path.read_bytes().decode()

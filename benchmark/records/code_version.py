@@ -3,7 +3,7 @@
 Every run of a task depends on the shared sources: encoders and network, datasets, training, scoring, css_gen's scenes
 (which say what is a right answer), the recipe's schema, and the file of the task itself. The composer's own file has a
 hash of its own. Other tasks, other composers, presets (their recipes are hashed), records, tables and commands do not
-count.
+count. Variants of composers (`models/ablations`) count as composers.
 """
 
 import ast
@@ -35,8 +35,8 @@ def code_version(task: str) -> str:
     files = [root / name for name in _FILES]
     files += [file for folder in _FOLDERS for file in (root / folder).rglob("*.py")]
     files += (_folder(css_gen) / "scenes").rglob("*.py")
-    composers = _folder(models) / "composers"
-    files += [file for file in _folder(models).rglob("*.py") if not file.is_relative_to(composers)]
+    composers = [_folder(models) / name for name in ("composers", "ablations")]
+    files += [file for file in _folder(models).rglob("*.py") if not any(map(file.is_relative_to, composers))]
     files += _task_files(task)
     digest = hashlib.sha256()
     for file in sorted(set(files), key=lambda file: file.relative_to(file.parents[1]).as_posix()):
@@ -47,8 +47,14 @@ def code_version(task: str) -> str:
 
 @cache
 def composer_sha256(composer: type[Composer]) -> str:
-    """SHA-256 of the file that defines a composer, as it was when it was first asked for in this process."""
-    return hashlib.sha256(Path(inspect.getfile(composer)).read_bytes()).hexdigest()
+    """SHA-256 of the file that defines a composer, as it was when it was first asked for in this process.
+
+    For a composer that extends another one, as a variant in `models/ablations` does: over the hashes of both files.
+    """
+    classes = [kind for kind in inspect.getmro(composer) if issubclass(kind, Composer) and kind is not Composer]
+    files = dict.fromkeys(inspect.getfile(kind) for kind in classes)
+    hashes = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def is_local(composer: type[Composer]) -> bool:

@@ -37,7 +37,7 @@ def tirg_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TirgBench:
     return run
 
 
-COVERED = {"run", "list", "leaderboard", "data", "compare", "search", "verify", "new", "check", "submit"}
+COVERED = {"ablate", "run", "list", "leaderboard", "data", "compare", "search", "verify", "new", "check", "submit"}
 """All but the first three are in files of their own: test_cli_data, ..., submissions/test_cli_submission."""
 
 
