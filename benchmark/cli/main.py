@@ -11,7 +11,7 @@ import click
 from benchmark.cli.ablate import ablate
 from benchmark.cli.compare import compare
 from benchmark.cli.data import data
-from benchmark.cli.options import LEADERBOARDS
+from benchmark.cli.options import FOLDER, LEADERBOARDS
 from benchmark.cli.results import print_results
 from benchmark.cli.run import run
 from benchmark.cli.search import search
@@ -95,7 +95,8 @@ def list_() -> None:
 @main.command()
 @LEADERBOARDS
 @click.option("--html", is_flag=True, help="Write a static site of pages and pictures into OUT/site, too.")
-def leaderboard(out: Path, html: bool) -> None:
+@click.option("--page", type=FOLDER, metavar="FILE", help="Update the tables of this page, too, such as docs/paper.md.")
+def leaderboard(out: Path, html: bool, page: Path | None) -> None:
     """Write the tables from the records, and print them."""
     if html:
         from benchmark.leaderboard.site import write_site
@@ -103,6 +104,11 @@ def leaderboard(out: Path, html: bool) -> None:
         write_site(out / "records", out)
         click.echo(f"the site is {out / 'site' / 'index.html'}")
     print_results([], out / "records", out)
+    if page is not None:
+        from benchmark.leaderboard.paper_page import update
+
+        update(page, out)
+        click.echo(f"the tables of {page} are up to date")
 
 
 main.add_command(run)
