@@ -54,8 +54,8 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
     rankings, further = load_rankings(out / "records", stored)
     problems += further
     models = [model for model in rankings if model.record.protocol == dataset]
-    runs_a: "Runs"
-    runs_b: "Runs"
+    runs_a: Runs
+    runs_b: Runs
     if {side.composer for side in sides} & {model.record.name for model in models}:
         runs_a, runs_b = with_model(stored, models, sides, dataset, preset)
         title = _title_of_models(runs_a, runs_b, dataset)

@@ -17,6 +17,7 @@ from benchmark.leaderboard.boards import Board, Row
 from benchmark.leaderboard.cells import NOTHING, interval, mean, reached
 from benchmark.leaderboard.columns import BOARD_CSV, SLICE_CSV, Column, csv_fields, headings, shown_on
 from benchmark.leaderboard.levels import MARK, ORACLES, doubts_of, levels_of, note_on
+from benchmark.leaderboard.markdown import markdown_table as _table
 from benchmark.scoring.recall import KS
 from benchmark.tasks import SOURCES, Published
 from models.registry import get, names
@@ -204,21 +205,6 @@ def csv_table(protocol: str, boards: Sequence[Board], models: Sequence[ModelTabl
         for name, score in model.scores.items():
             writer.writerow([*said, name, *(value(score) for value in SLICE_CSV.values())])
     return sink.getvalue()
-
-
-def _table(header: Sequence[str], lines: Sequence[Sequence[str]], *, left: Sequence[int]) -> str:
-    """A Markdown table whose columns are aligned in its source, too; all but the `left` ones are right-aligned."""
-    widths = [max(3, *(len(cells[index]) for cells in (header, *lines))) for index in range(len(header))]
-    rule = [":" + "-" * (width - 1) if index in left else "-" * (width - 1) + ":" for index, width in enumerate(widths)]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = (
-            cell.ljust(width) if index in left else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return f"| {' | '.join(padded)} |"
-
-    return "\n".join(map(line, (header, rule, *lines)))
 
 
 def _plain(text: str) -> str:

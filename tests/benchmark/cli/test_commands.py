@@ -12,7 +12,21 @@ from benchmark.recipe.presets import preset_names
 from benchmark.recipe.schema import Recipe
 from tests.benchmark.cli.invoking import TirgBench
 
-COVERED = {"run", "list", "leaderboard", "data", "compare", "search", "verify", "new", "check", "submit"}
+COVERED = {
+    "ablate",
+    "queries",
+    "score",
+    "run",
+    "list",
+    "leaderboard",
+    "data",
+    "compare",
+    "search",
+    "verify",
+    "new",
+    "check",
+    "submit",
+}
 """Commands that have tests of their own. Add a test with the name of a new command here."""
 
 
