@@ -10,6 +10,7 @@ import click
 
 from benchmark.cli.compare import compare
 from benchmark.cli.data import data
+from benchmark.cli.explain import explain
 from benchmark.cli.options import LEADERBOARDS
 from benchmark.cli.results import print_results
 from benchmark.cli.run import run
@@ -39,6 +40,7 @@ def main(debug: bool) -> None:
     tirg-bench run --composer tirg --set training.steps=500
     tirg-bench list                             composers, datasets, presets, and the keys of recipes
     tirg-bench compare tirg concat              whether two rows of a table differ significantly
+    tirg-bench explain --composer tirg          which errors it makes, how often, and for which words
     tirg-bench new my_composer.py               start a composer of your own; then `check` and `submit` it
     tirg-bench verify                           check records and tables
     """
@@ -101,6 +103,7 @@ def leaderboard(out: Path, html: bool) -> None:
 main.add_command(run)
 main.add_command(data)
 main.add_command(compare)
+main.add_command(explain)
 main.add_command(verify)
 main.add_command(search)
 main.add_command(new)
