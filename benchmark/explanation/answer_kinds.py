@@ -50,7 +50,7 @@ class AnswerKind(StrEnum):
     )
     IGNORED = (
         "edit ignored",
-        "Nothing was added; or the objects that the text selects are as they were, and no other object was edited.",
+        "Nothing was added; or the objects that the text selects are as they were, and no other got this edit.",
         "remove red circle: it is still there, and a blue triangle became large",
     )
     OBJECT = (
