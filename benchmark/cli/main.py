@@ -12,6 +12,7 @@ from benchmark.cli.ablate import ablate
 from benchmark.cli.any_model import queries, score
 from benchmark.cli.compare import compare
 from benchmark.cli.data import data
+from benchmark.cli.explain import explain
 from benchmark.cli.options import FOLDER, LEADERBOARDS
 from benchmark.cli.results import print_results
 from benchmark.cli.run import run
@@ -42,6 +43,7 @@ def main(debug: bool) -> None:
     tirg-bench list                             composers, datasets, presets, and the keys of recipes
     tirg-bench ablate tirg                      TIRG with one thing changed at a time, as in its paper
     tirg-bench compare tirg concat              whether two rows of a table differ significantly
+    tirg-bench explain --composer tirg          which errors it makes, how often, and for which words
     tirg-bench new my_composer.py               start a composer of your own; then `check` and `submit` it
     tirg-bench verify                           check records and tables
     """
@@ -116,6 +118,7 @@ main.add_command(run)
 main.add_command(ablate)
 main.add_command(data)
 main.add_command(compare)
+main.add_command(explain)
 main.add_command(verify)
 main.add_command(search)
 main.add_command(new)

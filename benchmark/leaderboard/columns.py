@@ -199,22 +199,22 @@ def _recall(k: int, *, everywhere: bool = True) -> Column:
 
 
 def _of_exact_answers() -> tuple[Column, ...]:
-    """What is known where the scenes are: how well all right answers are found, and the paper's Recall."""
+    """What is known where the scenes are: how well all relevant images are found, and the paper's Recall."""
     return (
         *(
-            _score(f"mAP@{k}", f"map@{k}", "over all right images", on=("ranking", "site") if k == 10 else ("site",))
+            _score(f"mAP@{k}", f"map@{k}", "over all relevant images", on=("ranking", "site") if k == 10 else ("site",))
             for k in MAP_KS
         ),
         _score(
             "Drawn",
             "drawn_recall@1",
-            "R@1 as the paper has it: of all right scenes the one that was drawn counts",
+            "R@1 as the paper has it: of all relevant scenes the one that was drawn counts",
             on=("ranking", "terminal", "site"),
         ),
         _score(
             "Ceiling",
             "ceiling",
-            "the most that Drawn can be: a model that knows all right scenes, but not which was drawn",
+            "the most that Drawn can be: a model that knows all relevant scenes, but not which was drawn",
             on=("ranking", "site"),
         ),
     )

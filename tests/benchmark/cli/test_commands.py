@@ -13,19 +13,21 @@ from benchmark.recipe.schema import Recipe
 from tests.benchmark.cli.invoking import TirgBench
 
 COVERED = {
-    "ablate",
-    "queries",
-    "score",
-    "run",
-    "list",
-    "leaderboard",
-    "data",
-    "compare",
-    "search",
-    "verify",
-    "new",
-    "check",
-    "submit",
+    *(
+        "ablate",
+        "check",
+        "compare",
+        "data",
+        "explain",
+        "leaderboard",
+        "list",
+        "new",
+        "queries",
+        "run",
+        "score",
+        "search",
+    ),
+    *("submit", "verify"),
 }
 """Commands that have tests of their own. Add a test with the name of a new command here."""
 
