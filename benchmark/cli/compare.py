@@ -12,9 +12,9 @@ from benchmark.errors import BenchmarkError, UsageError
 if TYPE_CHECKING:
     from benchmark.records.rankings import StoredRanking
     from benchmark.records.store import StoredRecord
+    from benchmark.scoring.recall import Outcomes
 
-_SEED = 0
-"""Of the resampling, so that the same records give the same figures."""
+    Runs = Sequence[StoredRecord | StoredRanking]
 
 _FEWEST_DIGITS = 4
 
@@ -49,8 +49,8 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
     tirg-bench compare tirg@quick "tirg@quick, training.steps=100"
     tirg-bench compare tirg@quick tirg@6274ce34
 
-    Intervals come from a paired bootstrap over source scenes and seeds, p from a permutation test that swaps A and B
-    scene by scene on their means over seeds; over the slices, p is Holm-corrected.
+    Intervals and p are of a paired t-test over source scenes and seeds. How much seeds vary is pooled over all
+    composers of the recipe; over the slices, p is Holm-corrected.
     """
     from rich import box
     from rich.console import Console
@@ -70,8 +70,8 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
     rankings, further = load_rankings(out / "records", stored)
     problems += further
     models = [model for model in rankings if model.record.protocol == dataset]
-    runs_a: Sequence[StoredRecord | StoredRanking]
-    runs_b: Sequence[StoredRecord | StoredRanking]
+    runs_a: Runs
+    runs_b: Runs
     if {side.composer for side in sides} & {model.record.name for model in models}:
         runs_a, runs_b = _with_model(stored, models, sides, dataset, preset)
         title = _title_of_models(runs_a, runs_b, dataset)
@@ -82,17 +82,55 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
     table.add_column("Queries")
     for heading in ("n", "Difference", "95% interval", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
-    found = differences([run.outcomes for run in runs_a], [run.outcomes for run in runs_b], seed=_SEED)
+    pooled = _runs_of_all_composers(stored, runs_a, runs_b)
+    found = differences([run.outcomes for run in runs_a], [run.outcomes for run in runs_b], board=pooled)
     for name, each in found.items():
         points = "-" if each.points is None else f"{each.points:+.1f}"
         interval = "" if each.interval is None else f"[{each.interval.low:+.1f}, {each.interval.high:+.1f}]"
         p = "" if each.p is None else f"{each.p:.2g}" if each.p >= 1e-3 else "<0.001"
         table.add_row(*map(Text, (name, f"{each.queries:,}", points, interval, p)))
     Console(highlight=False).print(table)
+    if note := _note_on_seeds(runs_a, runs_b, pooled):
+        click.echo(note)
     for problem in problems:
         click.echo(f"tirg-bench: left out: {problem}", err=True)
     if problems:
         raise click.exceptions.Exit(1)
+
+
+def _runs_of_all_composers(stored: "list[StoredRecord]", runs_a: "Runs", runs_b: "Runs") -> "list[list[Outcomes]]":
+    """Outcomes by composer on the boards of A and of B, over which the variance between seeds is pooled."""
+    from benchmark.leaderboard.boards import comparable
+
+    found: dict[tuple[str, str], list[Outcomes]] = {}
+    for board in comparable(stored):
+        if any(runs[0] in board for runs in (runs_a, runs_b)):
+            for run in board:
+                found.setdefault((run.record.recipe_hash, run.record.composer.name), []).append(run.outcomes)
+    return list(found.values())
+
+
+def _note_on_seeds(runs_a: "Runs", runs_b: "Runs", pooled: "list[list[Outcomes]]") -> str:
+    """Say where the variance between seeds is from, if a side has one seed; "" if both have more."""
+    single = [_name(runs[0]) for runs in (runs_a, runs_b) if len(runs) == 1]
+    if not single:
+        return ""
+    freedom = sum(len(runs) - 1 for runs in pooled)
+    if not freedom:
+        return (
+            "No composer has two seeds here: this compares two runs, and other seeds may differ otherwise (--seeds 3)."
+        )
+    several = sum(len(runs) > 1 for runs in pooled)
+    return (
+        f"{' and '.join(dict.fromkeys(single))}: one seed. How much seeds vary is taken from the {several} composer(s) "
+        "that have more."
+    )
+
+
+def _name(run: "StoredRecord | StoredRanking") -> str:
+    from benchmark.records.schema import RunRecord
+
+    return run.record.composer.name if isinstance(run.record, RunRecord) else run.record.name
 
 
 def _title(runs_a: "list[StoredRecord]", runs_b: "list[StoredRecord]", dataset: str) -> str:
@@ -108,9 +146,7 @@ def _title(runs_a: "list[StoredRecord]", runs_b: "list[StoredRecord]", dataset: 
     return f"{names[0]} minus {names[1]} on {dataset}{f', preset {labels[0]}' if is_same else ''}: Recall@1"
 
 
-def _title_of_models(
-    runs_a: "Sequence[StoredRecord | StoredRanking]", runs_b: "Sequence[StoredRecord | StoredRanking]", dataset: str
-) -> str:
+def _title_of_models(runs_a: "Runs", runs_b: "Runs", dataset: str) -> str:
     from benchmark.leaderboard.boards import label_of
     from benchmark.records.rankings import StoredRanking
     from benchmark.records.store import StoredRecord
@@ -140,7 +176,7 @@ def _is_same_data(a: "StoredRecord | StoredRanking", b: "StoredRecord | StoredRa
 def _with_model(
     stored: "list[StoredRecord]", models: "list[StoredRanking]", sides: tuple[Side, Side], dataset: str,
     preset: str | None,
-) -> "tuple[Sequence[StoredRecord | StoredRanking], Sequence[StoredRecord | StoredRanking]]":  # fmt: skip
+) -> "tuple[Runs, Runs]":  # fmt: skip
     """The runs of two sides of which one is a model, or both: the first that were scored on the same test data.
 
     Raises:
@@ -152,7 +188,7 @@ def _with_model(
 
     boards = [board for board in comparable(stored) if board[0].record.protocol == dataset]
     names = {run.record.composer.name for board in boards for run in board} | {model.record.name for model in models}
-    candidates: list[list[Sequence[StoredRecord | StoredRanking]]] = []
+    candidates: list[list[Runs]] = []
     for side in sides:
         found = [model for model in models if model.record.name == side.composer]
         if side.composer not in names:

@@ -1,4 +1,4 @@
-"""Read a dataset that css-gen rendered: queries, labels, every right answer, and decoded images of its splits."""
+"""Read a dataset that css-gen rendered: queries, labels, relevant labels, and decoded images of its splits."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence

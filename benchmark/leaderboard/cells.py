@@ -28,7 +28,8 @@ def interval(score: Score) -> str:
 
 def chance(score: Score, k: int) -> str:
     """Recall@K of a random order of the gallery."""
-    return f"{score.chance[k]:.2g}"
+    value = score.chance[k]
+    return f"{value:.2g}" if value < 99.5 else f"{value:.0f}"
 
 
 def duration(seconds: float) -> str:

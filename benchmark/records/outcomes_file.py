@@ -1,4 +1,4 @@
-"""The outcome of every query, as a Parquet file that any tool reads: some 30 kB for 10,000 queries.
+"""Write and read the outcome of every query as a Parquet file: some 30 kB for 10,000 queries.
 
 Row i is query i of the dataset. Columns: rank, relevant, relevant_labels, candidates, top1, source, as in
 `recall.Outcomes`; drawn_rank, null where it is the rank; further_hits, a list of the places, from 1, of the other

@@ -1,4 +1,4 @@
-"""A trained network and a split to Outcomes: every image and every source is encoded once, in batches."""
+"""Score a trained network on a split. Every image and every source is encoded once, in batches."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -21,7 +21,7 @@ _SHOWN = 8
 
 
 class Evaluation(NamedTuple):
-    """`top` (Q, 8): gallery rows of the images ranked first, best first; -1 where the gallery has run out."""
+    """`top` (Q, 8): gallery rows of the images ranked first, best first; -1 where the gallery has fewer."""
 
     outcomes: Outcomes
     top: Integers
@@ -44,7 +44,7 @@ def evaluate(network: Network, split: Split, *, accelerator: Accelerator, batch_
 
 
 def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
-    """Embeddings (Q, D) of the split's queries and (N, D) of its gallery, of length one -> what became of each query.
+    """Embeddings (Q, D) of the split's queries and (N, D) of its gallery, of length one -> the outcome of each query.
 
     Raises:
         ValueError: an embedding is not finite.

@@ -1,4 +1,4 @@
-"""What became of each query of a run, and Recall@K from it, beside that of a random order of the gallery.
+"""The outcome of each query of a run, and Recall@K, mAP@K and the Recall@K of chance computed from outcomes.
 
 Recall@K is the share of queries, in percent, with at least one relevant image among the first K (a hit rate: the
 definition of the field, though a query may have several relevant images). mAP@K counts all of them.
@@ -17,7 +17,7 @@ from pydantic import Field
 KS = (1, 5, 10, 50)
 MAP_KS = (5, 10, 50)
 DEPTH = max(*KS, *MAP_KS)
-"""How many of a query's first images are looked at for more than the first relevant one."""
+"""How many of the images ranked first are stored as relevant or not, for each query."""
 
 NO_RANK = 2**31 - 1
 """The rank of a query without a relevant image: beyond any K, so never a hit."""
@@ -32,7 +32,7 @@ Recall = dict[int, Annotated[float, Field(ge=0, le=100)]]
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """What became of each query of a split; entry i belongs to query i of the dataset.
+    """The outcome of each query of a split; entry i belongs to query i of the dataset.
 
     Scores need nothing else, so any two runs on one dataset can be compared query by query.
 
@@ -122,7 +122,7 @@ def recall_at_k(ranks: npt.ArrayLike, ks: Sequence[int] = KS) -> dict[int, float
 
     Args:
         ranks: (Q,), the place of each query's best relevant image, from 1.
-        ks: numbers of images looked at; one beyond the gallery looks at all of it.
+        ks: how many of the first images count; a K beyond the gallery counts all of it.
 
     Raises:
         ValueError: there are no queries, so there is no recall.
@@ -146,7 +146,7 @@ def map_at_k(hits: Mask, relevant: npt.ArrayLike, ks: Sequence[int] = MAP_KS) ->
     Args:
         hits: (Q, depth), whether the image at each place is relevant.
         relevant: (Q,), relevant images of each query.
-        ks: numbers of images looked at, at most `depth`.
+        ks: how many of the first images count, at most `depth`.
 
     Raises:
         ValueError: there are no queries, or a K is beyond the depth.
@@ -161,10 +161,10 @@ def map_at_k(hits: Mask, relevant: npt.ArrayLike, ks: Sequence[int] = MAP_KS) ->
 
 
 def chance_recall(relevant: npt.ArrayLike, candidates: npt.ArrayLike, ks: Sequence[int] = KS) -> dict[int, float]:
-    """Expected Recall@K in percent if each query's candidates stood in random order.
+    """Expected Recall@K in percent of a random order of each query's candidates.
 
     With c relevant images among G candidates, `1 - C(G - c, K) / C(G, K)`: one minus the chance that none of K images
-    drawn without replacement is relevant. Computed in whole numbers, so it is right to the last digit for any size.
+    drawn without replacement is relevant. Computed in whole numbers, so it is exact for any size.
 
     >>> chance_recall([1, 2], [4, 4], ks=(1, 9))
     {1: 37.5, 9: 100.0}
@@ -186,7 +186,7 @@ def chance_recall(relevant: npt.ArrayLike, candidates: npt.ArrayLike, ks: Sequen
     span = int(pairs.max()) + 1
     codes, counts = np.unique(pairs[:, 0] * span + pairs[:, 1], return_counts=True)
     kinds = [(*divmod(code, span), count) for code, count in zip(codes.tolist(), counts.tolist(), strict=True)]
-    return {k: 100.0 * fsum(n * _chance(right, images, k) for right, images, n in kinds) / len(pairs) for k in ks}
+    return {k: 100.0 * fsum(n * _chance(found, images, k) for found, images, n in kinds) / len(pairs) for k in ks}
 
 
 def _chance(relevant: int, candidates: int, k: int) -> float:

@@ -35,16 +35,17 @@ def rescore(stored: StoredRecord, resources: Resources) -> float:
     A submission's composer runs in its own process.
 
     Raises:
-        UnavailableError: the checkpoint or the dataset is not there.
-        BenchmarkError: the checkpoint is another, or it gives another Recall@K than the record says.
+        UnavailableError: the checkpoint or the dataset is not there, or another run has overwritten the checkpoint.
+        BenchmarkError: the checkpoint gives another Recall@K than the record says, or the record names one of another
+            run.
     """
     record, path = stored.record, stored.path
     kept = record.checkpoint
     if kept is None or not Path(kept.path).is_file():
         raise UnavailableError(f"no checkpoint ({kept.path if kept else 'none was kept'})")
     if sha256(Path(kept.path).read_bytes()).hexdigest() != kept.sha256:
-        # Whoever runs a seed again overwrites its model: not a forgery, but the record cannot be checked by it.
-        raise BenchmarkError(f"{path}: {kept.path} is not the checkpoint that it was made from (its hash differs)")
+        # Whoever runs a seed again with --replace overwrites its model: not a forgery, but it cannot check the record.
+        raise UnavailableError(f"the checkpoint at {kept.path} is of another run (its hash differs)")
     checkpoint = Checkpoint.read(Path(kept.path))
     if difference := _other_run(checkpoint.run, record):
         raise BenchmarkError(f"{path}: {kept.path} is of another run ({difference})")

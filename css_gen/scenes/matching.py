@@ -1,4 +1,4 @@
-"""Find the references that a modification fits without looking at all of them.
+"""Find the references that a modification applies to, without testing all of them.
 
 A set of objects is an integer with one bit for each of the 432 objects there are, so that a reference is tested in a
 tenth of a microsecond, and an object that one reference in 200 has is found among 50,000 references as among 1,000.

@@ -26,7 +26,7 @@ class Add(Modification):
     kinds = ("add",)
     form = "add [size] [colour] shape [to cell]"
     grammar = f"add {NOUN}(?: to {PLACE})?"
-    # With one attribute named, about half the adds would have several right images in the gallery, of which one counts.
+    # With one attribute named, about half the adds would have several relevant images, of which the paper counts one.
     named = (2, 3, 4)
 
     def text_with(self, names: str) -> str:

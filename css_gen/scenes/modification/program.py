@@ -31,7 +31,7 @@ class Modification(ABC):
         kinds: the names of what it does, as the tables report it; `kind` is one of them.
         form: how its texts are written, for people.
         grammar: a pattern of its texts, whose groups are named after attributes of the selector and `parameters`.
-        parameters: its attributes besides the selector, and their values.
+        parameters: its attributes except the selector, and their types.
         named: how many attributes its selector may name in a dataset.
     """
 
@@ -73,7 +73,7 @@ class Modification(ABC):
 
     @abstractmethod
     def targets(self, scene: Scene) -> frozenset[str]:
-        """Return the keys of all scenes that are right answers; none where the modification does not apply."""
+        """Return the keys of all relevant scenes; none where the modification does not apply."""
 
     @abstractmethod
     def is_target(self, scene: Scene, target: Scene) -> bool:
