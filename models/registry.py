@@ -10,6 +10,7 @@ from models.parts import unknown
 C = TypeVar("C", bound=Composer)
 
 _composers: dict[str, type[Composer]] = {}
+_variants: dict[str, type[Composer]] = {}
 
 
 def register(cls: type[C]) -> type[C]:
@@ -17,6 +18,15 @@ def register(cls: type[C]) -> type[C]:
 
     Raises RegistryError if the class is not a concrete Composer, has no `info`, or if its name is taken.
     """
+    return _add(cls, _composers)
+
+
+def register_variant(cls: type[C]) -> type[C]:
+    """Class decorator: as `register`, for a composer with a part changed or taken away, which `names` does not list."""
+    return _add(cls, _variants)
+
+
+def _add(cls: type[C], composers: dict[str, type[Composer]]) -> type[C]:
     where = f"{cls.__module__}.{cls.__qualname__}"
     if not (isinstance(cls, type) and issubclass(cls, Composer)):
         raise RegistryError(f"{where} cannot be registered: expected a subclass of models.Composer")
@@ -25,13 +35,13 @@ def register(cls: type[C]) -> type[C]:
     if not isinstance(getattr(cls, "info", None), ComposerInfo):
         raise RegistryError(f"{where} cannot be registered: give it `info = ComposerInfo(name=..., title=..., ...)`")
     name = cls.info.name
-    if name in _composers:
-        taken = _composers[name]
+    if name in (known := _composers | _variants):
+        taken = known[name]
         raise RegistryError(
             f"{where} cannot be registered: the name {name!r} belongs to {taken.__module__}.{taken.__qualname__}; "
             "choose another info.name"
         )
-    _composers[name] = cls
+    composers[name] = cls
     return cls
 
 
@@ -40,8 +50,18 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_composers))
 
 
+def variants() -> tuple[str, ...]:
+    """The names of all variants of composers, sorted."""
+    return tuple(sorted(_variants))
+
+
 def get(name: str) -> type[Composer]:
-    """The class registered under a name. Raises RegistryError, offering the nearest name, if there is none."""
+    """The class registered under a name, a composer or a variant.
+
+    Raises RegistryError, offering the nearest composer's name, if there is none.
+    """
+    if name in _variants:
+        return _variants[name]
     if name not in _composers:
         raise RegistryError(unknown("composer", name, _composers))
     return _composers[name]

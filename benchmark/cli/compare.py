@@ -1,34 +1,18 @@
 """tirg-bench compare: two composers, or two recipes, on the same queries."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
+from benchmark.cli.compared_sides import Side, of_composers, with_model
 from benchmark.cli.options import LEADERBOARDS
-from benchmark.errors import BenchmarkError, UsageError
+from benchmark.errors import UsageError
 
 if TYPE_CHECKING:
-    from benchmark.records.rankings import StoredRanking
+    from benchmark.cli.compared_sides import Runs
     from benchmark.records.store import StoredRecord
     from benchmark.scoring.recall import Outcomes
-
-    Runs = Sequence[StoredRecord | StoredRanking]
-
-_FEWEST_DIGITS = 4
-
-
-class Side(NamedTuple):
-    """A composer, and the label or first digits of the recipe that was asked for; "" for any."""
-
-    composer: str
-    recipe: str
-
-    @classmethod
-    def of(cls, argument: str) -> "Side":
-        composer, _, recipe = argument.partition("@")
-        return cls(composer.strip(), " ".join(recipe.split()))
 
 
 @click.command()
@@ -73,10 +57,10 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
     runs_a: Runs
     runs_b: Runs
     if {side.composer for side in sides} & {model.record.name for model in models}:
-        runs_a, runs_b = _with_model(stored, models, sides, dataset, preset)
+        runs_a, runs_b = with_model(stored, models, sides, dataset, preset)
         title = _title_of_models(runs_a, runs_b, dataset)
     else:
-        runs_a, runs_b = of_boards = _runs(stored, sides, dataset, preset)
+        runs_a, runs_b = of_boards = of_composers(stored, sides, dataset, preset)
         title = _title(*of_boards, dataset)
     table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Queries")
@@ -112,7 +96,13 @@ def _runs_of_all_composers(stored: "list[StoredRecord]", runs_a: "Runs", runs_b:
 
 def _note_on_seeds(runs_a: "Runs", runs_b: "Runs", pooled: "list[list[Outcomes]]") -> str:
     """Say where the variance between seeds is from, if a side has one seed; "" if both have more."""
-    single = [_name(runs[0]) for runs in (runs_a, runs_b) if len(runs) == 1]
+    from benchmark.records.store import StoredRecord
+
+    single = [
+        run.record.composer.name if isinstance(run, StoredRecord) else run.record.name
+        for run, *others in (runs_a, runs_b)
+        if not others
+    ]
     if not single:
         return ""
     freedom = sum(len(runs) - 1 for runs in pooled)
@@ -125,12 +115,6 @@ def _note_on_seeds(runs_a: "Runs", runs_b: "Runs", pooled: "list[list[Outcomes]]
         f"{' and '.join(dict.fromkeys(single))}: one seed. How much seeds vary is taken from the {several} composer(s) "
         "that have more."
     )
-
-
-def _name(run: "StoredRecord | StoredRanking") -> str:
-    from benchmark.records.schema import RunRecord
-
-    return run.record.composer.name if isinstance(run.record, RunRecord) else run.record.name
 
 
 def _title(runs_a: "list[StoredRecord]", runs_b: "list[StoredRecord]", dataset: str) -> str:
@@ -160,106 +144,3 @@ def _title_of_models(runs_a: "Runs", runs_b: "Runs", dataset: str) -> str:
         else:
             names += [f"{run.record.name} (its ranking)" for run in runs if isinstance(run, StoredRanking)]
     return f"{names[0]} minus {names[1]} on {dataset}: Recall@1"
-
-
-def _is_same_data(a: "StoredRecord | StoredRanking", b: "StoredRecord | StoredRanking") -> bool:
-    """Whether both were scored on the same queries, not one of them on the validation part."""
-    from benchmark.leaderboard.comparison import require_same_queries
-
-    try:
-        require_same_queries([a.outcomes, b.outcomes])
-    except ValueError:
-        return False
-    return a.record.dataset.fingerprint == b.record.dataset.fingerprint
-
-
-def _with_model(
-    stored: "list[StoredRecord]", models: "list[StoredRanking]", sides: tuple[Side, Side], dataset: str,
-    preset: str | None,
-) -> "tuple[Runs, Runs]":  # fmt: skip
-    """The runs of two sides of which one is a model, or both: the first that were scored on the same test data.
-
-    Raises:
-        UsageError: a name is unknown among the records, or a recipe is asked of a model.
-        BenchmarkError: the two have none on the same data.
-    """
-    from benchmark.leaderboard.boards import comparable
-    from benchmark.recipe.spelling import unknown
-
-    boards = [board for board in comparable(stored) if board[0].record.protocol == dataset]
-    names = {run.record.composer.name for board in boards for run in board} | {model.record.name for model in models}
-    candidates: list[list[Runs]] = []
-    for side in sides:
-        found = [model for model in models if model.record.name == side.composer]
-        if side.composer not in names:
-            raise UsageError(unknown("composer or model", side.composer, names))
-        if found and side.recipe:
-            raise UsageError(f"{side.composer}@{side.recipe}: a model that was scored by its ranking has no recipe")
-        asked = _boards_of(boards, side.recipe or preset or "")
-        candidates.append([[model] for model in found] or [runs for board in asked if (runs := _of(board, side))])
-    for of_a in candidates[0]:
-        for of_b in candidates[1]:
-            if _is_same_data(of_a[0], of_b[0]):
-                return of_a, of_b
-    raise BenchmarkError(f"{sides[0].composer} and {sides[1].composer} have no records of the same data on {dataset}")
-
-
-def _runs(
-    stored: "list[StoredRecord]", sides: tuple[Side, Side], dataset: str, preset: str | None
-) -> "tuple[list[StoredRecord], list[StoredRecord]]":
-    """The runs of both sides: on the first board that has both, or, if recipes are named, on the same queries.
-
-    Raises:
-        UsageError: a name is unknown among the records.
-        BenchmarkError: there are no records, or the two have none on the same recipe or the same queries.
-    """
-    from benchmark.leaderboard.boards import comparable, label_of
-    from benchmark.recipe.spelling import unknown
-
-    if not stored:
-        raise BenchmarkError("there are no sound records; `tirg-bench run` makes them")
-    boards = [board for board in comparable(stored) if board[0].record.protocol == dataset]
-    if not boards:
-        raise UsageError(unknown("dataset", dataset, {run.record.protocol for run in stored}))
-    names = {run.record.composer.name for board in boards for run in board}
-    for side in sides:
-        if side.composer not in names:
-            raise UsageError(unknown("composer", side.composer, names))
-    labels = {label_of(board[0].record) for board in boards}
-    if preset is not None and preset not in labels:
-        raise UsageError(unknown("preset", preset, labels))
-    candidates = [
-        [(board, runs) for board in _boards_of(boards, side.recipe or preset or "") if (runs := _of(board, side))]
-        for side in sides
-    ]
-    for side, found in zip(sides, candidates, strict=True):
-        if side.recipe and not _boards_of(boards, side.recipe):
-            raise UsageError(f"{unknown('recipe', side.recipe, labels)}; or give the first digits of its hash")
-        if side.recipe and not found:
-            raise BenchmarkError(f"{side.composer} has no records with recipe {side.recipe} on {dataset}; run it")
-    has_recipes = any(side.recipe for side in sides)
-    for board_a, of_a in candidates[0]:
-        for board_b, of_b in candidates[1]:
-            same_data = board_a[0].record.dataset.fingerprint == board_b[0].record.dataset.fingerprint
-            if board_a is board_b or (has_recipes and same_data and of_a is not of_b):
-                return of_a, of_b
-    asked = f" with preset {preset}" if preset else ""
-    both = f"{sides[0].composer} and {sides[1].composer}"
-    what = "data" if has_recipes else "recipe and data"
-    raise BenchmarkError(f"{both} have no records of the same {what} on {dataset}{asked}; run both")
-
-
-def _boards_of(boards: "list[list[StoredRecord]]", recipe: str) -> "list[list[StoredRecord]]":
-    """The boards whose recipe has that label, or a hash that begins so; all of them for ""."""
-    from benchmark.leaderboard.boards import label_of
-
-    is_hash = len(recipe) >= _FEWEST_DIGITS and set(recipe) <= set("0123456789abcdef")
-    return [
-        board for board in boards
-        if not recipe or label_of(board[0].record) == recipe
-        or (is_hash and board[0].record.recipe_hash.startswith(recipe))
-    ]  # fmt: skip
-
-
-def _of(board: "list[StoredRecord]", side: Side) -> "list[StoredRecord]":
-    return [run for run in board if run.record.composer.name == side.composer]

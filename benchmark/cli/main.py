@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from benchmark.cli.ablate import ablate
 from benchmark.cli.any_model import queries, score
 from benchmark.cli.compare import compare
 from benchmark.cli.data import data
-from benchmark.cli.options import LEADERBOARDS
+from benchmark.cli.explain import explain
+from benchmark.cli.options import FOLDER, LEADERBOARDS
 from benchmark.cli.results import print_results
 from benchmark.cli.run import run
 from benchmark.cli.search import search
@@ -39,7 +41,9 @@ def main(debug: bool) -> None:
     tirg-bench run --all                        every composer on every available dataset
     tirg-bench run --composer tirg --set training.steps=500
     tirg-bench list                             composers, datasets, presets, and the keys of recipes
+    tirg-bench ablate tirg                      TIRG with one thing changed at a time, as in its paper
     tirg-bench compare tirg concat              whether two rows of a table differ significantly
+    tirg-bench explain --composer tirg          which errors it makes, how often, and for which words
     tirg-bench new my_composer.py               start a composer of your own; then `check` and `submit` it
     tirg-bench verify                           check records and tables
     """
@@ -52,6 +56,7 @@ def list_() -> None:
     from rich.table import Table
 
     import models
+    from benchmark import ablations
     from benchmark import tasks as datasets
     from benchmark.recipe.presets import PRESETS, preset_about, preset_names
     from benchmark.recipe.schema import Recipe
@@ -63,6 +68,10 @@ def list_() -> None:
         "Datasets": [
             ("Name", "What", "Where"),
             *((name, datasets.get(name).about, _where(name)) for name in datasets.names()),
+        ],
+        "Ablations": [
+            ("Name", "Settings"),
+            *((name, ", ".join(each.title for each in ablations.get(name).settings)) for name in ablations.names()),
         ],
         "Presets": [("Name", "What"), *((name, preset_about(name)) for name in preset_names())],
         "Recipes (--set KEY=VALUE)": [
@@ -89,7 +98,8 @@ def list_() -> None:
 @main.command()
 @LEADERBOARDS
 @click.option("--html", is_flag=True, help="Write a static site of pages and pictures into OUT/site, too.")
-def leaderboard(out: Path, html: bool) -> None:
+@click.option("--page", type=FOLDER, metavar="FILE", help="Update the tables of this page, too, such as docs/paper.md.")
+def leaderboard(out: Path, html: bool, page: Path | None) -> None:
     """Write the tables from the records, and print them."""
     if html:
         from benchmark.leaderboard.site import write_site
@@ -97,11 +107,18 @@ def leaderboard(out: Path, html: bool) -> None:
         write_site(out / "records", out)
         click.echo(f"the site is {out / 'site' / 'index.html'}")
     print_results([], out / "records", out)
+    if page is not None:
+        from benchmark.leaderboard.paper_page import update
+
+        update(page, out)
+        click.echo(f"the tables of {page} are up to date")
 
 
 main.add_command(run)
+main.add_command(ablate)
 main.add_command(data)
 main.add_command(compare)
+main.add_command(explain)
 main.add_command(verify)
 main.add_command(search)
 main.add_command(new)

@@ -119,25 +119,25 @@ def _table(found: "Found") -> "Table":
     from rich.table import Column, Table
     from rich.text import Text
 
-    judges = any(answer.is_right is not None for answer in found.answers)
+    judges = any(answer.is_relevant is not None for answer in found.answers)
     tells = any(answer.scene is not None for answer in found.answers)
     columns = [Column("Rank", justify="right"), Column("Similarity", justify="right"), Column("Image", overflow="fold")]
-    columns += [Column("Right")] * judges + [Column("Scene", overflow="fold")] * tells
+    columns += [Column("Relevant")] * judges + [Column("Scene", overflow="fold")] * tells
     table = Table(*columns, box=None)
     if tells and found.scene is not None:
         query = [Text("-"), Text(""), Text("query"), *[Text("")] * judges, Text(found.scene)]
         table.add_row(*query, style="dim")
     for answer in found.answers:
         cells = [str(answer.rank), f"{answer.similarity:.3f}", answer.name]
-        cells += ["yes" if answer.is_right else "no"] * judges + [answer.scene or ""] * tells
+        cells += ["yes" if answer.is_relevant else "no"] * judges + [answer.scene or ""] * tells
         table.add_row(*map(Text, cells))
     return table
 
 
 def _summary(found: "Found") -> str:
     if not found.applies:
-        return "the text does not apply to what the query's image shows, so no image is right"
-    if found.right is None:
+        return "the text does not apply to what the query's image shows, so no image is relevant"
+    if found.relevant is None:
         return f"{found.candidates:,} images were ranked"
-    are = "is right" if found.right == 1 else "are right"
-    return f"{found.candidates:,} images were ranked; {found.right:,} {are}: the query's scene after the change"
+    are = "is relevant" if found.relevant == 1 else "are relevant"
+    return f"{found.candidates:,} images were ranked; {found.relevant:,} {are}: the query's scene after the change"

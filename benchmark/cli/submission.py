@@ -184,8 +184,8 @@ def _show(finding: "Finding") -> None:
 
 def _show_rows(stored: "list[StoredRecord]", composer: str, preset: str, protocols: tuple[str, ...]) -> None:
     """Print the composer's row on each board, and how it compares with the rows above and below."""
-    from benchmark.leaderboard.boards import ALL, build, comparable, label_of
-    from benchmark.leaderboard.comparison import compare
+    from benchmark.leaderboard.boards import build, comparable, label_of
+    from benchmark.leaderboard.comparison import ALL, compare
 
     for runs in comparable(stored):
         about = runs[0].record

@@ -60,8 +60,15 @@ def verify(
     """
     from collections import Counter
 
+    from benchmark.ablations.runs import records_of_ablations
     from benchmark.device import choose_device
-    from benchmark.leaderboard.files import load_rankings, load_records, stale_tables, write_leaderboards
+    from benchmark.leaderboard.files import (
+        load_ablations,
+        load_rankings,
+        load_records,
+        stale_tables,
+        write_leaderboards,
+    )
     from benchmark.records.tier import Tier
     from benchmark.training.progress import RunTerminal
     from benchmark.verification import Resources, Verified, verify_records
@@ -72,7 +79,8 @@ def verify(
         raise UsageError("--quick trains and scores nothing: leave out --retrain and --note")
     if not root.is_dir() and not records:
         raise BenchmarkError(f"{root}: there are no records yet; `tirg-bench run` makes them")
-    if note and (elsewhere := [path for path in records if not path.resolve().is_relative_to(root.resolve())]):
+    roots = [root.resolve(), records_of_ablations(out).resolve()]
+    if note and (elsewhere := [path for path in records if not any(map(path.resolve().is_relative_to, roots))]):
         raise UsageError(
             f"{elsewhere[0]}: --note updates the tables, and this record is not in {root}; name its folder with --out"
         )
@@ -83,6 +91,7 @@ def verify(
         stored, problems = load_records(root)
         rankings, further = load_rankings(root, stored)
         problems += further + stale_tables(stored, root, out, rankings)
+        stored += load_ablations(out)[0]
     found = [Verified(ranking, Tier.SELF_REPORTED, _NO_CHECKPOINT) for ranking in rankings]
     if quick:
         found += [Verified(run, run.tier) for run in stored]

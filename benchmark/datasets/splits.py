@@ -84,6 +84,8 @@ class Split:
         parts: labels (gallery images,) of parts of the meaning, such as "noun", which are scored apart.
         drawn_pairs: draws pairs for training instead of taking those of `queries`, which are then one of each source.
         files: (gallery images,) relative to the dataset's folder; empty where images are not files of their own.
+        text_candidates: (Q,) how many images of the gallery, without the query's own source image, the query's text can
+            make of some source, whatever that is. None where it is not known.
     """
 
     sources: Pixels
@@ -96,11 +98,13 @@ class Split:
     drawn_pairs: DrawnPairs | None = None
     files: tuple[str, ...] = ()
     relevant: Relevance | None = None
+    text_candidates: Rows | None = None
 
     def asking(self, rows: Rows) -> "Split":
         """The same images with only these queries, in this order."""
         relevant = None if self.relevant is None else self.relevant.rows(rows)
-        return replace(self, queries=self.queries.rows(rows), relevant=relevant)
+        text_candidates = None if self.text_candidates is None else self.text_candidates[rows]
+        return replace(self, queries=self.queries.rows(rows), relevant=relevant, text_candidates=text_candidates)
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
@@ -176,4 +180,5 @@ def with_own_images(split: Split) -> Split:
         queries=replace(queries, targets=place[queries.targets], source_images=place[queries.source_images]),
         parts={name: labels[gallery] for name, labels in split.parts.items()},
         files=tuple(split.files[row] for row in gallery) if split.files else (),
+        text_candidates=None,
     )

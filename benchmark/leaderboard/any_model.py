@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from benchmark.leaderboard.boards import ALL, Board, Score, scores_of
+from benchmark.leaderboard.boards import Board
 from benchmark.leaderboard.cells import interval, mean
+from benchmark.leaderboard.comparison import ALL
+from benchmark.leaderboard.scores import Score, scores_of
 from benchmark.records.rankings import RankingRecord, StoredRanking
 from benchmark.records.store import DatasetCard, Tier
 from benchmark.scoring.recall import KS
@@ -55,10 +57,16 @@ class ModelColumn:
 
 def model_tables(rankings: Iterable[StoredRanking]) -> tuple[ModelTable, ...]:
     """The tables of these records, by task and dataset. The result does not depend on their order."""
-    groups: dict[tuple[str, str], list[StoredRanking]] = defaultdict(list)
-    for ranking in rankings:
-        groups[ranking.record.protocol, ranking.record.dataset.fingerprint].append(ranking)
-    return tuple(_table(group) for _, group in sorted(groups.items()))
+    groups: dict[tuple[str, str], list[ModelRow]] = defaultdict(list)
+    for ranking in sorted(rankings, key=lambda ranking: ranking.record.name):
+        record = ranking.record
+        groups[record.protocol, record.dataset.fingerprint].append(
+            ModelRow(record, scores_of({record.name: [ranking]})[record.name])
+        )
+    return tuple(
+        ModelTable(protocol, rows[0].record.dataset, tuple(sorted(rows, key=_best_first)))
+        for (protocol, _), rows in sorted(groups.items())
+    )
 
 
 def model_columns(task: Task | None) -> tuple[ModelColumn, ...]:
@@ -105,13 +113,6 @@ MODEL_CSV: Mapping[str, Callable[[ModelRow], Cell]] = {
 
 def of_protocol(tables: Sequence[Table], protocol: str) -> list[Table]:
     return [table for table in tables if table.protocol == protocol]
-
-
-def _table(group: Sequence[StoredRanking]) -> ModelTable:
-    scores = scores_of({ranking.record.name: [ranking] for ranking in group})
-    rows = [ModelRow(ranking.record, scores[ranking.record.name]) for ranking in group]
-    record = group[0].record
-    return ModelTable(record.protocol, record.dataset, tuple(sorted(rows, key=_best_first)))
 
 
 def _best_first(row: ModelRow) -> tuple[float | str, ...]:

@@ -3,12 +3,15 @@
 To add a column, add it to `columns`. `BOARD_CSV` and `SLICE_CSV` hold what only the CSV file says.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from benchmark.leaderboard.boards import ALL, Board, Row, Score
-from benchmark.leaderboard.cells import NOTHING, chance, clock, duration, interval, macro_recall, mean, millions, timed
+from benchmark.leaderboard.boards import Board, Row
+from benchmark.leaderboard.cells import NOTHING, clock, duration, interval, macro_recall, mean, millions, reached, timed
+from benchmark.leaderboard.comparison import ALL
+from benchmark.leaderboard.levels import MARK, ORACLES, Doubt, Level
+from benchmark.leaderboard.scores import Score
 from benchmark.scoring.recall import KS, MAP_KS
 from benchmark.tasks import Task
 
@@ -25,7 +28,8 @@ class Column:
         on: the tables that show it: "ranking" and "cost" are those of the Markdown page.
         text: the cell of a row.
         short: the cell on a terminal, which has 80 columns; None where it is `text`.
-        chance: the cell of a random order of the gallery.
+        level: the cell of a computed level, such as chance; see `levels`.
+        k: what K its Recall@K is of, if it is one.
         left: whether cells are words, aligned to the left.
         kind: how pages show it: "number", "text", "composer" for a link to its page, or "wide" for a drawn interval.
         hint: what pages say when the heading is pointed at.
@@ -37,7 +41,8 @@ class Column:
     on: tuple[Place, ...] = ()
     text: Callable[[Row], str] = lambda _: ""
     short: Callable[[Row], str] | None = None
-    chance: Callable[[Score], str] = lambda _: ""
+    level: Callable[[Level, Score], str] = lambda *_: ""
+    k: int | None = None
     left: bool = False
     kind: Literal["number", "text", "composer", "wide"] = "number"
     hint: str = ""
@@ -60,7 +65,7 @@ def columns(task: Task | None) -> tuple[Column, ...]:
             heading="Composer",
             on=("ranking", "cost", "terminal", "site"),
             text=lambda row: row.composer.title,
-            chance=lambda _: "chance",
+            level=lambda level, _: level.title,
             left=True,
             kind="composer",
             csv={
@@ -170,6 +175,11 @@ def shown_on(place: Place, task: Task | None) -> tuple[Column, ...]:
     return tuple(column for column in columns(task) if place in column.on)
 
 
+def headings(shown: Sequence[Column], doubts: Mapping[int, Doubt]) -> list[str]:
+    """The headings of a board's table, marked where Recall@K says little about composing."""
+    return [f"{column.heading}{MARK}" if column.k in doubts else column.heading for column in shown]
+
+
 def csv_fields(task: Task | None) -> dict[str, Callable[[Row], Cell]]:
     """What every line of the CSV file says of its row, by the names of columns."""
     return {name: value for column in columns(task) for name, value in column.csv.items()}
@@ -182,28 +192,29 @@ def _recall(k: int, *, everywhere: bool = True) -> Column:
         on=("ranking", "terminal", "site") if everywhere else ("site",),
         text=lambda row: mean(row.scores[ALL], k, with_deviation=k == 1),
         short=lambda row: mean(row.scores[ALL], k, with_deviation=k == 1).replace(" ", ""),
-        chance=lambda score: chance(score, k),
+        level=lambda level, score: reached(level, score, k),
+        k=k,
         sort=lambda row: row.scores[ALL].mean[k],
     )
 
 
 def _of_exact_answers() -> tuple[Column, ...]:
-    """What is known where the scenes are: how well all right answers are found, and the paper's Recall."""
+    """What is known where the scenes are: how well all relevant images are found, and the paper's Recall."""
     return (
         *(
-            _score(f"mAP@{k}", f"map@{k}", "over all right images", on=("ranking", "site") if k == 10 else ("site",))
+            _score(f"mAP@{k}", f"map@{k}", "over all relevant images", on=("ranking", "site") if k == 10 else ("site",))
             for k in MAP_KS
         ),
         _score(
             "Drawn",
             "drawn_recall@1",
-            "R@1 as the paper has it: of all right scenes the one that was drawn counts",
+            "R@1 as the paper has it: of all relevant scenes the one that was drawn counts",
             on=("ranking", "terminal", "site"),
         ),
         _score(
             "Ceiling",
             "ceiling",
-            "the most that Drawn can be: a model that knows all right scenes, but not which was drawn",
+            "the most that Drawn can be: a model that knows all relevant scenes, but not which was drawn",
             on=("ranking", "site"),
         ),
     )
@@ -224,6 +235,7 @@ def _macro(attribute: str, k: int) -> Column:
         heading=f"Mean R@{k}",
         on=("ranking", "site"),
         text=lambda row: NOTHING if (value := macro_recall(row, attribute, k)) is None else f"{value:.1f}",
+        k=k,
         sort=lambda row: macro_recall(row, attribute, k),
         csv={f"mean_recall_{k}": lambda row: macro_recall(row, attribute, k)},
     )
@@ -236,6 +248,7 @@ def _of_slice(k: int) -> dict[str, Callable[[Score], Cell]]:
         f"recall_{k}_low": lambda score: score.intervals[k].low if k in score.intervals else None,
         f"recall_{k}_high": lambda score: score.intervals[k].high if k in score.intervals else None,
         f"recall_{k}_chance": lambda score: score.chance.get(k),
+        **{f"recall_{k}_{oracle.score}": _named(f"{oracle.score}@{k}") for oracle in ORACLES},
         f"drawn_recall_{k}": _named(f"drawn_recall@{k}"),
     }
 

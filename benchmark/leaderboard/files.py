@@ -13,9 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark import tasks
+from benchmark.ablations.runs import records_of_ablations
 from benchmark.errors import BenchmarkError
+from benchmark.leaderboard.ablation_tables import ablation_tables
 from benchmark.leaderboard.any_model import model_tables, of_protocol
-from benchmark.leaderboard.boards import Board, Row, Score, build
+from benchmark.leaderboard.boards import Board, Row, build
+from benchmark.leaderboard.scores import Score
 from benchmark.leaderboard.tables import csv_table, markdown_page, print_table
 from benchmark.records.rankings import StoredRanking, is_ranking, read_ranking
 from benchmark.records.store import StoredRecord, read_stored
@@ -28,6 +31,7 @@ __all__ = [
     "Score",
     "Written",
     "build",
+    "load_ablations",
     "load_rankings",
     "load_records",
     "model_tables",
@@ -98,9 +102,16 @@ def load_rankings(root: Path, stored: Sequence[StoredRecord]) -> tuple[list[Stor
     return rankings, problems
 
 
+def load_ablations(out_root: Path) -> tuple[list[StoredRecord], list[str]]:
+    """As `load_records`, of the runs of ablations that are on no board; none if there is no folder of them."""
+    root = records_of_ablations(out_root)
+    return load_records(root) if root.is_dir() else ([], [])
+
+
 def write_leaderboards(records_root: Path, out_root: Path) -> Written:
     """Regenerate `<protocol>.md` and `<protocol>.csv` in `out_root` for every protocol that has a folder of records,
-    and for those whose data only their owners give.
+    and for those whose data only their owners give; and `<composer>-ablations.md` and `.csv` where there are records
+    of ablations.
 
     Two processes may do so at the same time: each reads and writes under a lock, so the last one has read everything.
 
@@ -113,8 +124,10 @@ def write_leaderboards(records_root: Path, out_root: Path) -> Written:
         with locking.held(out_root / ".leaderboards.lock", timeout=-1):
             stored, problems = load_records(records_root)
             rankings, further = load_rankings(records_root, stored)
-            problems += further
-            for name, content in tables_of(stored, _protocols(records_root), rankings).items():
+            of_ablations, more = load_ablations(out_root)
+            problems += [*further, *more]
+            texts = tables_of(stored, _protocols(records_root), rankings) | ablation_tables(stored, of_ablations)
+            for name, content in texts.items():
                 files.append(out_root / name)
                 write_atomically(files[-1], content.encode())
     except OSError as error:
@@ -138,16 +151,19 @@ def tables_of(
 def stale_tables(
     stored: Sequence[StoredRecord], records_root: Path, out_root: Path, rankings: Sequence[StoredRanking] = ()
 ) -> list[str]:
-    """A line for each table in `out_root` that is not the one of the records, or is missing.
+    """A line for each table in `out_root` that is not the one of the records, or is missing, and for each record of an
+    ablation that is left out.
 
     Pages are compared to the letter, numbers in CSV files to six digits: another processor may round the last ones.
 
     Args:
-        stored, rankings: what `load_records` and `load_rankings` give of `records_root`.
+        stored, rankings: what `load_records` and `load_rankings` give of `records_root`. Records of ablations are read
+            from `out_root`.
     """
     remedy = "`tirg-bench leaderboard` writes it again"
-    problems = []
-    for name, content in tables_of(stored, _protocols(records_root), rankings).items():
+    of_ablations, problems = load_ablations(out_root)
+    texts = tables_of(stored, _protocols(records_root), rankings) | ablation_tables(stored, of_ablations)
+    for name, content in texts.items():
         path = out_root / name
         try:
             text = path.read_bytes().decode()
@@ -193,5 +209,6 @@ def _has_same_queries(run: StoredRecord | StoredRanking, other: StoredRecord | S
     if mine.attributes.keys() != others.attributes.keys():
         return False
     pairs = [(getattr(mine, name), getattr(others, name)) for name in ("relevant", "candidates", "sources")]
+    pairs += [(column, others.optional[name]) for name, column in mine.optional.items() if name in others.optional]
     pairs += [(column, others.attributes[name]) for name, column in mine.attributes.items()]
     return all(np.array_equal(left, right) for left, right in pairs)

@@ -54,7 +54,17 @@ def origin_of(records: Sequence[RunRecord]) -> Origin:
 
 def notes_on(records: Sequence[RunRecord], origin: Origin) -> Notes:
     """How the row of these records differs from its board, in the order of importance."""
-    texts = [
+    texts = differences(records, origin)
+    cores = max((record.environment.other_cores or 0.0 for record in records), default=0.0)
+    if cores > MOST_OTHER_CORES:
+        texts.append(f"other processes used {cores:.1f} cores")
+    is_alike = cores <= MOST_OTHER_CORES and all(machine_of(record) == origin.machine for record in records)
+    return Notes(tuple(dict.fromkeys(texts)), is_alike)
+
+
+def differences(records: Sequence[RunRecord], origin: Origin) -> list[str]:
+    """What may change the results of these records, compared with most runs of their board."""
+    return [
         *(f"local file {record.composer_sha256[:8]}" for record in records if record.is_local),
         *(
             f"other code {version[:8]}"
@@ -65,11 +75,6 @@ def notes_on(records: Sequence[RunRecord], origin: Origin) -> Notes:
         *(f"torch {record.environment.torch}" for record in records if record.environment.torch != origin.torch),
         *(str(machine) for machine in map(machine_of, records) if machine != origin.machine),
     ]
-    cores = max((record.environment.other_cores or 0.0 for record in records), default=0.0)
-    if cores > MOST_OTHER_CORES:
-        texts.append(f"other processes used {cores:.1f} cores")
-    is_alike = cores <= MOST_OTHER_CORES and all(machine_of(record) == origin.machine for record in records)
-    return Notes(tuple(dict.fromkeys(texts)), is_alike)
 
 
 def machine_of(record: RunRecord) -> Machine:

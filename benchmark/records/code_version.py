@@ -1,10 +1,10 @@
 """The version of the code that a run was made with: hashes of the sources that its result depends on.
 
 Every run of a task depends on the shared sources: encoders and network, datasets, training, scoring, the course of a
-run (`single_run`: which part is trained on, which is scored), css_gen's scenes (which define relevance) and
-its reader of rendered data, the recipe's schema and hash, and the file of the task itself. The composer's own file has
-a hash of its own. Other tasks, other composers, presets (their recipes are hashed), records, tables and commands do not
-count.
+run (`single_run`: which part is trained on, which is scored), css_gen's scenes (which define relevance) and its reader
+of rendered data, the recipe's schema and hash, and the file of the task itself. The composer's own file has a hash of
+its own. Other tasks, other composers and their variants (`models/ablations`), presets (their recipes are hashed),
+records, tables and commands do not count.
 """
 
 import ast
@@ -47,16 +47,22 @@ def shared_sources(task: str) -> set[Path]:
     files += [file for folder in _FOLDERS for file in (root / folder).rglob("*.py")]
     files += [_folder(css_gen) / name for name in _GENERATOR_FILES]
     files += (_folder(css_gen) / "scenes").rglob("*.py")
-    composers = _folder(models) / "composers"
-    files += [file for file in _folder(models).rglob("*.py") if not file.is_relative_to(composers)]
+    composers = [_folder(models) / name for name in ("composers", "ablations")]
+    files += [file for file in _folder(models).rglob("*.py") if not any(map(file.is_relative_to, composers))]
     files += _task_files(task)
     return set(files)
 
 
 @cache
 def composer_sha256(composer: type[Composer]) -> str:
-    """SHA-256 of the file that defines a composer, as it was at the first call in this process."""
-    return hashlib.sha256(Path(inspect.getfile(composer)).read_bytes()).hexdigest()
+    """SHA-256 of the file that defines a composer, as it was at the first call in this process.
+
+    For a composer that extends another one, as a variant in `models/ablations` does: over the hashes of both files.
+    """
+    classes = [kind for kind in inspect.getmro(composer) if issubclass(kind, Composer) and kind is not Composer]
+    files = dict.fromkeys(inspect.getfile(kind) for kind in classes)
+    hashes = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def is_local(composer: type[Composer]) -> bool:

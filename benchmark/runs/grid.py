@@ -1,7 +1,7 @@
 """A grid of runs: those with a record are skipped, interrupted ones resume, and a failure does not stop the rest."""
 
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -91,14 +91,17 @@ def open_task(task: str, bench: Bench) -> Dataset:
     return dataset
 
 
-def run_all(planned: Plan, bench: Bench) -> Iterator[Finished]:
+def run_all(planned: Plan, bench: Bench, describe: Callable[[Run], str] = str) -> Iterator[Finished]:
     """Make each run that has no record yet. One that fails does not stop the rest.
 
     A damaged record is a failure, and one that was made by other code is kept and reported: `bench.replace` makes both
     again. Nothing else is ever replaced.
+
+    Args:
+        describe: how messages name a run.
     """
     for number, run in enumerate(planned.runs, start=1):
-        yield _finish(run, planned.datasets[run.task], bench, f"[{number}/{len(planned.runs)}] {run}")
+        yield _finish(run, planned.datasets[run.task], bench, f"[{number}/{len(planned.runs)}] {describe(run)}")
 
 
 def _finish(run: Run, dataset: Dataset, bench: Bench, title: str) -> Finished:

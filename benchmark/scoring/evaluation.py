@@ -12,6 +12,7 @@ from benchmark.datasets.image_store import ImageStore
 from benchmark.datasets.relevance import Relevance
 from benchmark.datasets.splits import Pixels, Rows, Split
 from benchmark.device import memory_advice
+from benchmark.scoring.levels import source_oracle_ranks
 from benchmark.scoring.ranking import Ranking, rank_targets
 from benchmark.scoring.recall import DEPTH, Integers, Outcomes
 from models.base import TextFeatures
@@ -75,6 +76,8 @@ def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
         top1=ranking.top[:, 0].numpy(),
         attributes=queries.attributes,
         part_ranks=part_ranks,
+        source_oracle_ranks=source_oracle_ranks(split),
+        text_candidates=split.text_candidates,
     )
     return Evaluation(outcomes, ranking.top[:, :_SHOWN].numpy())
 

@@ -59,6 +59,17 @@ def _chance(outcomes: Outcomes) -> Scores:
     return {f"chance@{k}": value for k, value in found.items()}
 
 
+@metric
+def _oracles(outcomes: Outcomes) -> Scores:
+    """Recall of the two searchers that miss one modality, in percent, where it is known: see `levels`."""
+    found: Scores = {}
+    if (ranks := outcomes.source_oracle_ranks) is not None:
+        found |= {f"source_oracle@{k}": value for k, value in recall_at_k(ranks).items()}
+    if (candidates := outcomes.text_candidates) is not None:
+        found |= {f"text_oracle@{k}": value for k, value in chance_recall(outcomes.relevant, candidates).items()}
+    return found
+
+
 _REQUIRED = frozenset(
     {"ceiling", *(f"{name}@{k}" for name in ("recall", "drawn_recall", "chance") for k in KS)}
     | {f"map@{k}" for k in MAP_KS}

@@ -6,6 +6,7 @@ definition of the field, though a query may have several relevant images). mAP@K
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import comb, fsum
 from types import MappingProxyType
 from typing import Annotated
@@ -23,6 +24,7 @@ NO_RANK = 2**31 - 1
 """The rank of a query without a relevant image: beyond any K, so never a hit."""
 
 _NUMBERS = ("ranks", "drawn_ranks", "relevant", "relevant_labels", "candidates", "top1", "sources")
+_OPTIONAL = ("source_oracle_ranks", "text_candidates")
 
 Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.str_]
@@ -43,6 +45,9 @@ class Outcomes:
         sources: (Q,), integers; queries of equal number share their source scene and count as one cluster.
         attributes: columns of Q words that results are sliced by, such as "kind".
         part_ranks: for a part of the meaning, such as "noun", the rank of the first image that agrees in this part.
+        source_oracle_ranks: (Q,), the rank of the first relevant image in the order of `levels.source_oracle_ranks`.
+        text_candidates: (Q,), how many of the candidates the text can make of some source, whatever that is. Both are
+            None where they are not known, and in older records.
 
     Raises:
         ValueError: lengths differ, a rank is neither `NO_RANK` nor from 1 to the number of candidates, or numbers
@@ -59,6 +64,8 @@ class Outcomes:
     sources: Integers
     attributes: Mapping[str, Words] = field(default_factory=dict)
     part_ranks: Mapping[str, Integers] = field(default_factory=dict)
+    source_oracle_ranks: Integers | None = None
+    text_candidates: Integers | None = None
 
     def __post_init__(self) -> None:
         for name in _NUMBERS:
@@ -68,7 +75,10 @@ class Outcomes:
         object.__setattr__(self, "attributes", MappingProxyType(words))
         parts = {name: np.asarray(column, dtype=np.int64) for name, column in self.part_ranks.items()}
         object.__setattr__(self, "part_ranks", MappingProxyType(parts))
-        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        optional = {name: np.asarray(column, dtype=np.int64) for name, column in self.optional.items()}
+        for name, column in optional.items():
+            object.__setattr__(self, name, column)
+        numbers = {name: getattr(self, name) for name in _NUMBERS} | optional
         for name, column in [*numbers.items(), *words.items(), *parts.items()]:
             if column.shape != (len(self),):
                 raise ValueError(f"{name} has shape {column.shape}, expected one value for each of {len(self)} queries")
@@ -98,6 +108,11 @@ class Outcomes:
             "relevant labels": (self.relevant_labels <= self.relevant)
             & ((self.relevant_labels > 0) == (self.relevant > 0)),
         }
+        if (ranks := self.source_oracle_ranks) is not None:
+            last = np.where(self.relevant > 0, self.candidates - self.relevant + 1, NO_RANK)
+            possible["source oracle's rank"] = (ranks >= np.where(self.relevant > 0, 1, NO_RANK)) & (ranks <= last)
+        if (images := self.text_candidates) is not None:
+            possible["text's candidates"] = (images >= self.relevant) & (images <= self.candidates)
         for name, fits in possible.items():
             if not fits.all():
                 raise ValueError(f"query {int(np.flatnonzero(~fits)[0])}: its {name} contradict its other numbers")
@@ -105,10 +120,15 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self.ranks)
 
+    @property
+    def optional(self) -> dict[str, Integers]:
+        """Those columns, by their names, that are known here and not everywhere."""
+        return {name: column for name in _OPTIONAL if (column := getattr(self, name)) is not None}
+
     def rows(self, chosen: Mask | Integers) -> "Outcomes":
         """Of these queries alone."""
         return Outcomes(
-            **{name: getattr(self, name)[chosen] for name in (*_NUMBERS, "hits")},
+            **{name: getattr(self, name)[chosen] for name in (*_NUMBERS, "hits", *self.optional)},
             attributes={name: column[chosen] for name, column in self.attributes.items()},
             part_ranks={name: column[chosen] for name, column in self.part_ranks.items()},
         )
@@ -189,6 +209,8 @@ def chance_recall(relevant: npt.ArrayLike, candidates: npt.ArrayLike, ks: Sequen
     return {k: 100.0 * fsum(n * _chance(found, images, k) for found, images, n in kinds) / len(pairs) for k in ks}
 
 
+# The slices of a record, and the records of a task, ask for the same few thousand numbers again and again.
+@lru_cache(maxsize=2**16)
 def _chance(relevant: int, candidates: int, k: int) -> float:
     drawn = min(k, candidates)
     ways = comb(candidates, drawn)

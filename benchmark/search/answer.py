@@ -23,7 +23,7 @@ class Answer:
         row: of the gallery.
         name: the row's number as text, or the name of its file.
         scene: what the image shows, in words; None where that is not known.
-        is_right: whether the scene is what the text makes of the query's; None where that is not known.
+        is_relevant: whether the scene is what the text makes of the query's; None where that is not known.
     """
 
     rank: int
@@ -31,7 +31,7 @@ class Answer:
     row: int
     name: str
     scene: str | None
-    is_right: bool | None
+    is_relevant: bool | None
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,16 @@ class Found:
     Attributes:
         answers: best first.
         candidates: how many images were ranked.
-        right: how many of them are right answers; None where that is not known.
+        relevant: how many of them are relevant; None where that is not known.
         scene: what the query's image shows, in words; None where that is not known.
-        applies: whether any scene at all can be a right answer; True where that is not known.
+        applies: whether any scene at all can be relevant; True where that is not known.
         notes: a line for each thing about the text that the asker should know, such as an unknown word.
         image: the query's image.
     """
 
     answers: tuple[Answer, ...]
     candidates: int
-    right: int | None
+    relevant: int | None
     scene: str | None
     applies: bool
     notes: tuple[str, ...]
@@ -72,7 +72,7 @@ def judged(
     Args:
         words: those that the model knows; scenes are told with cube, sphere and cylinder if it knows these.
     """
-    right = right_keys(image, text)
+    relevant = relevant_keys(image, text)
     keys = gallery.keys
     solid = any(name in (words or ()) for name in SOLID_NAMES)
     candidates = np.delete(embedded.rows, embedded.own)
@@ -83,16 +83,16 @@ def judged(
             row,
             gallery.name(row),
             scene_in_words(keys[row], solid=solid) if keys else None,
-            keys[row] in right if keys and right is not None else None,
+            keys[row] in relevant if keys and relevant is not None else None,
         )
         for rank, (row, similarity) in enumerate(ranked(embedded, k), start=1)
     )
-    count = sum(keys[row] in right for row in candidates.tolist()) if keys and right is not None else None
+    count = sum(keys[row] in relevant for row in candidates.tolist()) if keys and relevant is not None else None
     scene = scene_in_words(image.scene.key, solid=solid) if image.scene else None
-    return Found(answers, len(candidates), count, scene, right != frozenset(), notes, image)
+    return Found(answers, len(candidates), count, scene, relevant != frozenset(), notes, image)
 
 
-def right_keys(image: QueryImage, text: str) -> frozenset[str] | None:
+def relevant_keys(image: QueryImage, text: str) -> frozenset[str] | None:
     """The scenes that the text makes of the image's; None if that is unknown or the text is not a modification."""
     if image.scene is None:
         return None

@@ -20,7 +20,7 @@ SLICES = {
     "selection": Slice("what the text selects by", ("cell", "content", "cell and content", "everything")),
     "changed": Slice("number of objects that the text changes", ("0", "1", "2", "3+")),
     "kind": Slice("kind of modification", KINDS_ASKED),
-    "answers": Slice("number of right scenes in the gallery", ("1", "2+"), on_tables=False),
+    "answers": Slice("number of relevant scenes in the gallery", ("1", "2+"), on_tables=False),
     "combination": Slice("shape-colour combination, seen in training or novel", ("seen", "novel"), on_tables=False),
     "objects": Slice("number of objects in the source scene", on_tables=False),
 }

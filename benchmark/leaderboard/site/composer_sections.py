@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
+from benchmark.explanation.answer_kinds import AnswerKind
+from benchmark.explanation.rendered import Rendered
+from benchmark.explanation.summary import Tally, kinds_of_answers, tally
 from benchmark.leaderboard.boards import Board, Row
-from benchmark.leaderboard.site.errors_counted import ErrorKind, count_errors
-from benchmark.leaderboard.site.gallery import Shelf, shelves
+from benchmark.leaderboard.site.gallery import Shelf, Shown, examples_of_kinds, shelves
 from benchmark.leaderboard.site.plots import Plot, curves
-from benchmark.leaderboard.site.rendered import Rendered
 from benchmark.leaderboard.site.thumbnails import Thumbnails
 from benchmark.recipe.label import written
 from benchmark.recipe.schema import Recipe
@@ -23,9 +24,9 @@ class Section:
     Attributes:
         runs: those of the row, by seed.
         recipe: its keys and values.
-        missing: why there are neither errors nor shelves; empty where there are.
-        errors: wrong answers of all runs by kind; None where the dataset cannot be rendered.
-        answers: how many answers all runs gave, right or wrong.
+        missing: why there are neither tallies nor shelves; empty where there are.
+        tallies: the first images of all runs by kind; empty where the dataset cannot be rendered.
+        examples: some of each kind, from the first run; the drawn target's are among the shelves.
         shelves: pictures from the run with seed `shelves_seed`; empty where no record has examples.
     """
 
@@ -35,8 +36,8 @@ class Section:
     recipe: tuple[tuple[str, str], ...]
     plots: tuple[Plot, ...]
     missing: str
-    errors: Mapping[ErrorKind, int] | None
-    answers: int
+    tallies: tuple[Tally, ...]
+    examples: Mapping[AnswerKind, tuple[Shown, ...]]
     shelves: tuple[Shelf, ...]
     shelves_seed: int | None
 
@@ -57,6 +58,13 @@ def section(
         rendered: the board's dataset, or why it cannot be shown.
     """
     there = rendered if isinstance(rendered, Rendered) else None
+    missing = "" if isinstance(rendered, Rendered) else rendered
+    kinds: list[tuple[AnswerKind, ...]] = []
+    if there:
+        try:
+            kinds = [kinds_of_answers(there.scenes, there.queries, run.outcomes) for run in runs]
+        except ValueError as error:
+            there, missing = None, f"A record does not fit its dataset ({error}), so there are no pictures."
     with_examples = next((run for run in runs if run.record.examples), None)
     return Section(
         board=board,
@@ -64,9 +72,9 @@ def section(
         runs=tuple(runs),
         recipe=_recipe(runs[0].record.configuration),
         plots=curves([(run.record.seed, run.record.curve) for run in runs], name=f"plot{place}-"),
-        missing="" if isinstance(rendered, Rendered) else rendered,
-        errors=count_errors(there.scenes, there.queries, [run.outcomes for run in runs]) if there else None,
-        answers=sum(len(run.outcomes) for run in runs),
+        missing=missing,
+        tallies=tally(there.queries, kinds) if there else (),
+        examples=examples_of_kinds(kinds[0], runs[0], there, thumbnails) if there else {},
         shelves=shelves(with_examples, there, thumbnails) if with_examples and there else (),
         shelves_seed=with_examples.record.seed if with_examples else None,
     )

@@ -4,22 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark.leaderboard.site.errors_counted import ErrorKind, kind_of_error
-from benchmark.leaderboard.site.rendered import Rendered, view_of_sources
+from benchmark.explanation.answer_kinds import AnswerKind, kind_of_answer
+from benchmark.explanation.rendered import Rendered, view_of_sources
 from benchmark.leaderboard.site.thumbnails import Thumbnails
-from benchmark.records.store import Example, StoredRecord
+from benchmark.records.store import StoredRecord
 from css_gen.contact_sheet import choose
 from css_gen.dataset import QueryRow
 
 _WHY = {
-    "best": "Right at rank 1",
+    "best": "Relevant at rank 1",
     "worst": "Worst misses",
     "sample": "An even sample, the same queries for every composer",
 }
 _OF_DATASET = 12
+_OF_KIND = 3
 _SEED = 0
 
-Mark = Literal["right", "fits", ""]
+Mark = Literal["target", "completion", ""]
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ class Shown:
 
     Attributes:
         source, target: what it starts from, and the answer that was drawn for it.
-        top: the images ranked first, best first; "right" is marked what shows the drawn target's scene, "fits" what
-            else satisfies the text. Recall counts both.
-        rank: of the first right answer; None where the score knows of none.
-        error: what is wrong with the first image; None if nothing is.
+        top: the images ranked first, best first; "target" marks the drawn target's scene, "completion" another one that
+            satisfies the text. Both are relevant.
+        rank: of the first relevant image; None where the score knows of none.
+        kind: of the first image; None if there is none.
     """
 
     query: QueryRow
@@ -48,7 +49,7 @@ class Shown:
     target: Picture
     top: tuple[Picture, ...]
     rank: int | None
-    error: ErrorKind | None
+    kind: AnswerKind | None
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,30 @@ class Shelf:
 def shelves(run: StoredRecord, rendered: Rendered, thumbnails: Thumbnails) -> tuple[Shelf, ...]:
     """A record's examples by why they were kept: the best, the worst, a sample."""
     return tuple(
-        Shelf(title, tuple(_shown(example, run, rendered, thumbnails) for example in kept))
+        Shelf(title, tuple(_shown(each.query, each.top, run, rendered, thumbnails) for each in kept))
         for why, title in _WHY.items()
         if (kept := [example for example in run.record.examples if example.why == why])
     )
+
+
+def examples_of_kinds(
+    kinds: Sequence[AnswerKind], run: StoredRecord, rendered: Rendered, thumbnails: Thumbnails
+) -> dict[AnswerKind, tuple[Shown, ...]]:
+    """Return up to three queries of each kind of answer, evenly spread, with the first image alone.
+
+    Args:
+        kinds: of the run's answers. Queries that were answered with the drawn target are left out.
+    """
+    rows: dict[AnswerKind, list[int]] = {kind: [] for kind in AnswerKind if kind is not AnswerKind.DRAWN}
+    for row, kind in enumerate(kinds):
+        if kind in rows and run.outcomes.top1[row] >= 0:
+            rows[kind].append(row)
+    found = {}
+    for kind, of_kind in rows.items():
+        count = min(_OF_KIND, len(of_kind))
+        chosen = [of_kind[place * len(of_kind) // count] for place in range(count)]
+        found[kind] = tuple(_shown(row, [int(run.outcomes.top1[row])], run, rendered, thumbnails) for row in chosen)
+    return found
 
 
 def of_dataset(rendered: Rendered, thumbnails: Thumbnails) -> list[tuple[QueryRow, Sequence[Picture]]]:
@@ -81,24 +102,23 @@ def of_dataset(rendered: Rendered, thumbnails: Thumbnails) -> list[tuple[QueryRo
     ]
 
 
-def _shown(example: Example, run: StoredRecord, rendered: Rendered, thumbnails: Thumbnails) -> Shown:
-    query = rendered.queries[example.query]
+def _shown(row: int, top: Sequence[int], run: StoredRecord, rendered: Rendered, thumbnails: Thumbnails) -> Shown:
+    query = rendered.queries[row]
     source, target = rendered.scenes[query.source_id], rendered.scenes[query.target_id]
+    rank = int(run.outcomes.ranks[row])
 
     def mark(image: int) -> Mark:
         if rendered.scenes[image] == target:
-            return "right"
-        return "fits" if query.modification.is_target(source, rendered.scenes[image]) else ""
+            return "target"
+        return "completion" if query.modification.is_target(source, rendered.scenes[image]) else ""
 
-    first_is_wrong = bool(example.top) and not mark(example.top[0])
-    rank = int(run.outcomes.ranks[example.query])
     return Shown(
         query=query,
         source=_picture(rendered, thumbnails, query.source_id, view_of_sources(run.record.protocol)),
         target=_picture(rendered, thumbnails, query.target_id),
-        top=tuple(_picture(rendered, thumbnails, image, mark=mark(image)) for image in example.top),
+        top=tuple(_picture(rendered, thumbnails, image, mark=mark(image)) for image in top),
         rank=rank if rank <= run.record.dataset.gallery else None,
-        error=kind_of_error(source, query.modification, rendered.scenes[example.top[0]]) if first_is_wrong else None,
+        kind=kind_of_answer(source, query.modification, target, rendered.scenes[top[0]]) if top else None,
     )
 
 

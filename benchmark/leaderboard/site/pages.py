@@ -12,15 +12,18 @@ from markupsafe import Markup
 
 from benchmark import tasks as datasets
 from benchmark.errors import BenchmarkError
+from benchmark.explanation.answer_kinds import ERRORS, AnswerKind
+from benchmark.explanation.rendered import Rendered, find_rendered
 from benchmark.leaderboard.any_model import model_columns, model_tables, of_protocol
-from benchmark.leaderboard.boards import ALL, Board, build, comparable
-from benchmark.leaderboard.cells import duration
+from benchmark.leaderboard.boards import Board, build, comparable
+from benchmark.leaderboard.cells import duration, reached
+from benchmark.leaderboard.columns import headings as column_headings
 from benchmark.leaderboard.columns import shown_on
+from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.files import Written, load_rankings, load_records
+from benchmark.leaderboard.levels import MARK, doubts_of, levels_of, note_on
 from benchmark.leaderboard.site.composer_sections import Section, section
-from benchmark.leaderboard.site.errors_counted import ErrorKind
 from benchmark.leaderboard.site.gallery import of_dataset
-from benchmark.leaderboard.site.rendered import Rendered, find_rendered
 from benchmark.leaderboard.site.sources import source_files
 from benchmark.leaderboard.site.thumbnails import SIDE, Thumbnails
 from benchmark.records.rankings import StoredRanking
@@ -96,7 +99,7 @@ def _site(stored: Sequence[StoredRecord], rankings: Sequence[StoredRanking], sub
     page("index.html", "index.html.jinja", by_protocol=by_protocol, by_dataset=by_dataset, examples=examples)
     for protocol, found in by_protocol.items():
         task = datasets.find(protocol)
-        rows = sorted(task.published if task else (), key=lambda row: -row.recall[1])
+        rows = sorted(task.published if task else (), key=lambda row: -row.recall.get(1, -1.0))
         published = [(_title_of(row.method), row) for row in rows]
         columns = shown_on("site", task)
         path = f"board/{protocol}.html"
@@ -167,7 +170,14 @@ def _environment() -> Environment:
     environment.globals |= {
         "ALL": ALL,
         "KS": KS,
-        "ErrorKind": ErrorKind,
+        "AnswerKind": AnswerKind,
+        "ERRORS": ERRORS,
+        "MARK": MARK,
+        "doubts_of": doubts_of,
+        "levels_of": levels_of,
+        "note_on": note_on,
+        "reached": reached,
+        "column_headings": column_headings,
         "side": SIDE,
         "published_sources": SOURCES,
         "title_of_protocol": _title_of_protocol,

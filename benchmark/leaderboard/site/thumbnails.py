@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmark.leaderboard.site.rendered import Rendered
+from benchmark.explanation.rendered import Rendered
 from css_gen.storage.configuration import Configuration
 
 SIDE = 96

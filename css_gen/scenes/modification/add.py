@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from css_gen.scenes.factors import COMBINATIONS, Cell, Combination, Size
-from css_gen.scenes.matching import EVERY_OBJECT, Needs, having
+from css_gen.scenes.matching import EVERY_OBJECT, Needs, having, selected_by
 from css_gen.scenes.modification.program import Modification, register
 from css_gen.scenes.modification.words import NOUN, PLACE
 from css_gen.scenes.randomness import one_of
@@ -61,6 +61,9 @@ class Add(Modification):
         """Require that the cell is empty, if one is named; otherwise there is room, since no reference is full."""
         del combinations
         return Needs(EVERY_OBJECT, having(self.selector.cell))
+
+    def postcondition(self) -> Needs:
+        return Needs(selected_by(self.selector), 0)
 
     @classmethod
     def lender(cls, scene: Scene, combinations: Sequence[Combination], *, rng: np.random.Generator) -> SceneObject:

@@ -87,6 +87,13 @@ class Modification(ABC):
     def needs(self, combinations: Sequence[Combination]) -> Needs:
         """Return what a scene needs so that the modification changes it into a scene of these combinations."""
 
+    @abstractmethod
+    def postcondition(self) -> Needs:
+        """Return what holds afterwards, whatever the source: a scene fits if and only if it is a target of some scene.
+
+        It may ask for objects and for empty cells: see `matching.scene_set`.
+        """
+
     @classmethod
     def lender(cls, scene: Scene, combinations: Sequence[Combination], *, rng: np.random.Generator) -> SceneObject:
         """Draw the object whose attributes the selector of a new modification names."""

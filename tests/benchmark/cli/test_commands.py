@@ -12,7 +12,23 @@ from benchmark.recipe.presets import preset_names
 from benchmark.recipe.schema import Recipe
 from tests.benchmark.cli.invoking import TirgBench
 
-COVERED = {"run", "list", "leaderboard", "data", "compare", "search", "verify", "new", "check", "submit"}
+COVERED = {
+    *(
+        "ablate",
+        "check",
+        "compare",
+        "data",
+        "explain",
+        "leaderboard",
+        "list",
+        "new",
+        "queries",
+        "run",
+        "score",
+        "search",
+    ),
+    *("submit", "verify"),
+}
 """Commands that have tests of their own. Add a test with the name of a new command here."""
 
 

@@ -140,6 +140,12 @@ def invent_the_drawn_ranks() -> None:
     forge(lambda outcomes: replace(outcomes, drawn_ranks=outcomes.candidates))
 
 
+def invent_the_oracle() -> None:
+    """In the only record of its board: beside another one it would be left out."""
+    the_record("concat").unlink()
+    forge(lambda outcomes: replace(outcomes, source_oracle_ranks=outcomes.ranks * 0 + 1))
+
+
 def edit_table() -> None:
     page = Path("leaderboards/css.md")
     page.write_text(page.read_text().replace("TIRG", "BEST"))
@@ -165,6 +171,7 @@ def remove_table() -> None:
         (invent_the_ranks, "says R@1 100.00, its checkpoint gives"),
         (sort_the_ranks, "of its queries are hits at"),
         (invent_the_drawn_ranks, "says drawn R@"),
+        (invent_the_oracle, "its source_oracle_ranks are not those of the dataset"),
         (edit_table, "css.md: is not the table of the records"),
         (edit_csv, "css.csv: is not the table of the records"),
         (remove_table, "css.md: is missing"),

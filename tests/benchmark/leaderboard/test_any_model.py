@@ -11,7 +11,8 @@ from rich.console import Console
 
 from benchmark.cli.main import main
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.leaderboard.boards import ALL, build
+from benchmark.leaderboard.boards import build
+from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.files import (
     load_rankings,
     load_records,

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.leaderboard.cells import chance, macro_recall
+from benchmark.leaderboard.cells import macro_recall, reached
+from benchmark.leaderboard.levels import CHANCE
 
 RECALL = st.dictionaries(st.sampled_from(["dress", "shirt", "top"]), st.floats(0, 100))
 
@@ -23,8 +24,7 @@ def test_the_mean_over_values_counts_each_value_alike(recall: dict[str, float]) 
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.0, "0"), (0.0123, "0.012"), (1.26, "1.3"), (42.4, "42"), (99.4, "99"), (99.6, "100"), (100.0, "100")],
+    ("value", "text"), [(0.0, "0"), (0.0123, "0.012"), (1.26, "1.3"), (9.94, "9.9"), (42.43, "42.4"), (100.0, "100.0")]
 )
-def test_chance_has_two_digits_and_no_exponent(value: float, text: str) -> None:
-    assert chance(SimpleNamespace(chance={10: value}), 10) == text  # type: ignore[arg-type]
+def test_a_level_has_two_digits_or_more_and_no_exponent(value: float, text: str) -> None:
+    assert reached(CHANCE, SimpleNamespace(scores={"chance@10": value}), 10) == text  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.leaderboard.boards import ALL
+from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.files import build, load_records, write_leaderboards
 from benchmark.recipe.changes import override
 from benchmark.recipe.presets import PRESETS

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import models
 from benchmark import tasks
-from benchmark.leaderboard.boards import ALL
+from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.files import print_table, write_leaderboards
 from benchmark.recipe.presets import PRESETS
 from tests.benchmark.leaderboard.made_up_tables import boards_of, page, save, shown, tables

@@ -66,6 +66,7 @@ def test_a_new_task_composer_table_preset_or_command_ages_nothing(copy: Path, by
         copy / "benchmark/tasks/of_somebody.py",
         copy / "models/composers/of_somebody.py",
         copy / "models/composers/film.py",
+        copy / "models/ablations/tirg.py",
         copy / "benchmark/leaderboard/tables.py",
         copy / "benchmark/recipe/presets.py",
         copy / "benchmark/records/store.py",

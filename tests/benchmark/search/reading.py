@@ -18,7 +18,7 @@ def answers(result: Result) -> list[list[str]]:
 
 
 def found_by(search: Search, *options: object) -> list[tuple[str, ...]]:
-    """The rows of the table: rank, similarity, image, and whether it is right."""
+    """The rows of the table: rank, similarity, image, and whether it is relevant."""
     result = search(*options)
     assert result.exit_code == 0, result.output
     return re.findall(r"(?m)^ +(\d+) +(-?\d\.\d{3})  (\S+(?: \S+)*) *(\S*)", result.stdout)

@@ -15,7 +15,7 @@ from benchmark.device import make_accelerator
 from benchmark.errors import UsageError
 from benchmark.scoring.evaluation import embed_gallery, embed_queries
 from benchmark.scoring.ranking import rank_targets
-from benchmark.search.answer import right_keys
+from benchmark.search.answer import relevant_keys
 from benchmark.search.embedding import Embedded, encode_gallery, encode_query, ranked
 from benchmark.search.gallery import DatasetGallery
 from benchmark.search.model import Model
@@ -99,8 +99,8 @@ def test_answers_are_judged_by_their_scenes(search: Search, css_root: Path) -> N
 
 def test_a_text_that_does_not_apply_says_so() -> None:
     nothing = QueryImage("x", np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8), None, Scene(()))
-    assert right_keys(nothing, "remove red circle") == frozenset()
-    assert right_keys(nothing, "what is this") is None
+    assert relevant_keys(nothing, "remove red circle") == frozenset()
+    assert relevant_keys(nothing, "what is this") is None
 
 
 def test_words_are_put_as_the_model_knows_them() -> None:

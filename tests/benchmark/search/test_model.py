@@ -84,7 +84,9 @@ def test_ranking_by_row_file_and_pixels_is_the_same(model: benchmark.Model, css_
         assert model.rank(asked, query.text).answers == by_row.answers
     assert model.rank(split.image_3d(query.source_id), query.text).answers == by_row.answers
     right = parse(query.text).targets(split.scene(query.source_id))
-    assert [answer.is_right for answer in by_row.answers] == [split.keys[int(a.name)] in right for a in by_row.answers]
+    assert [answer.is_relevant for answer in by_row.answers] == [
+        split.keys[int(a.name)] in right for a in by_row.answers
+    ]
 
 
 def test_a_gallery_is_encoded_once_and_another_one_again(

@@ -62,7 +62,7 @@ def test_the_page_holds_the_answers_and_their_images(search: Search, css_root: P
     for _, similarity, name, verdict in rows:
         assert similarity in page.text
         assert f"\n{name}\n" in page.text
-        assert {"yes": "✓ right", "no": "not right"}[verdict] in page.text
+        assert {"yes": "✓ relevant", "no": "not relevant"}[verdict] in page.text
     assert css_gen.dataset.open(css_root).split("test").scene(query.source_id).key.split("; ")[0] in page.text
     assert "prefers-color-scheme: dark" in page.text
     assert not re.search(r"https?://|url\(", (tmp_path / "page.html").read_text())

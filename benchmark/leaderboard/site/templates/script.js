@@ -4,7 +4,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const headers = [...table.tHead.rows[0].cells];
   headers.forEach((header, column) => {
     header.querySelector("button").addEventListener("click", () => {
-      const firstIsBest = header.classList.contains("text") || header.textContent.trim() === "#";
+      const firstIsBest = header.matches(".text, .composer") || header.textContent.trim() === "#";
       const now = header.getAttribute("aria-sort");
       const next = now === "none" ? (firstIsBest ? "ascending" : "descending") : now === "ascending" ? "descending" : "ascending";
       for (const other of headers) other.setAttribute("aria-sort", "none");

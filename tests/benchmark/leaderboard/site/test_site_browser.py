@@ -113,7 +113,9 @@ def values(page: "Page", column: int) -> list[float]:
 def test_headers_sort_by_mouse_and_by_keyboard(page: "Page", site: Path) -> None:
     visit(page, site / "board" / "css.html")
     table = page.locator("table.sortable").first
-    for heading, column in (("R@10", 7), ("Parameters", 11), ("R@1", 3)):
+    headings = [text.strip() for text in table.locator("thead th").all_text_contents()]
+    for heading in ("R@10", "Parameters", "R@1"):
+        column = 1 + headings.index(heading)
         header = table.locator("thead th").filter(has_text=re.compile(f"^{heading}$"))
         button = header.get_by_role("button")
         button.click()
@@ -168,7 +170,7 @@ def test_every_page_fits_its_width_and_has_contrast(page: "Page", site: Path, wi
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (int(re.findall(r"\d+", ground)[0]) < 128) == (scheme == "dark")
         contrasts = page.evaluate(CONTRASTS)
-        assert len(contrasts) > 10
+        assert len(contrasts) > 5
         for ratio, is_large, text in contrasts:
             assert ratio >= (LEAST_CONTRAST_OF_LARGE_TEXT if is_large else LEAST_CONTRAST), (path, text, ratio)
 

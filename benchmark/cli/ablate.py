@@ -1,0 +1,63 @@
+"""tirg-bench ablate: train a composer with one thing changed at a time."""
+
+from typing import Any
+
+import click
+
+from benchmark.cli.run_options import run_options, set_up
+
+
+@click.command()
+@click.argument("composer")
+@run_options
+@click.pass_context
+def ablate(context: click.Context, /, composer: str, **options: Any) -> None:
+    """Train the ablations of COMPOSER, and write their table.
+
+    Each setting changes one thing: a part of the composer, the task or the recipe. A setting that equals a run of the
+    leaderboards uses its record, or makes it as `tirg-bench run` does. All other records are in OUT/ablations, and
+    no board shows them.
+
+    Runs with a valid record are skipped, and interrupted ones resume. The datasets are those that the paper reports
+    the ablation on, where they are available.
+    """
+    from benchmark import ablations
+
+    ablation = ablations.get(composer)
+    setup = set_up(**options, usual=ablation.tasks)
+
+    from rich.console import Console
+
+    from benchmark import tasks as datasets
+    from benchmark.ablations.runs import plan, records_of_ablations, run_ablation
+    from benchmark.leaderboard.ablation_sections import sections
+    from benchmark.leaderboard.ablation_tables import terminal_table
+    from benchmark.leaderboard.files import load_ablations, load_records, write_leaderboards
+
+    bench = setup.bench
+    for task in setup.tasks:
+        datasets.make_if_absent(task, bench.places, bench.reporter)
+    failures, problems = [], []
+    for one in run_ablation(plan(ablation, setup.tasks, setup.seeds, bench), bench):
+        if one.failure:
+            failures.append(f"{one.run}: {one.failure}")
+        if one.is_new and one.record and bench.is_on_leaderboard:
+            write_leaderboards(bench.records, bench.leaderboards)
+        if one.traceback and context.find_root().params["debug"]:
+            click.echo(one.traceback, err=True)
+    stored, _ = load_records(bench.records)
+    own, _ = load_ablations(bench.records.parent)
+    console = Console(highlight=False)
+    for section in sections(ablation, stored, own):
+        console.print(terminal_table(section))
+    if bench.is_on_leaderboard:
+        problems = list(write_leaderboards(bench.records, bench.leaderboards).problems)
+        click.echo(f"the table is {bench.leaderboards / f'{composer}-ablations.md'}")
+    else:
+        click.echo(f"scored on the validation part: the records are in {records_of_ablations(bench.records.parent)}")
+    for problem in problems:
+        click.echo(f"tirg-bench: left out: {problem}", err=True)
+    for failure in failures:
+        click.echo(f"tirg-bench: failed: {failure}", err=True)
+    if problems or failures:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,140 @@
+"""The options of commands that train, and the settings of runs that they give."""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from benchmark.cli.options import (
+    BATCH_SIZE,
+    COMPILE,
+    DEVICE,
+    FOLDER,
+    LARGEST_SEED,
+    LEADERBOARDS,
+    PLACES,
+    SEEDS,
+    THREADS,
+    VALIDATE_EVERY,
+    by_name,
+    make_runtime,
+)
+from benchmark.errors import UsageError
+
+if TYPE_CHECKING:
+    from benchmark.runs.single_run import Bench
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option(
+        "--dataset", "dataset_names", multiple=True, metavar="NAME",
+        help="A dataset; may be given several times.  [default: all available]",
+    ),
+    click.option("--preset", metavar="NAME", help="The recipe.  [default: standard on a GPU, else quick]"),
+    click.option("--seed", "seed", type=click.IntRange(min=0, max=LARGEST_SEED), help="One seed.  [default: 0]"),
+    click.option("--seeds", type=SEEDS, help="How many seeds, counted from 0, or a list: 3 is 0,1,2."),
+    click.option(
+        "--set", "assignments", multiple=True, metavar="KEY=VALUE",
+        help="Change a key of the recipe, such as training.steps=500; `tirg-bench list` shows all keys.",
+    ),
+    PLACES,
+    click.option(
+        "--skip-broken", is_flag=True, help="Leave out broken images and queries; the record says how many."
+    ),
+    click.option(
+        "--pretrained", metavar="torchvision|FILE", help="Start the image encoder from these weights."
+    ),
+    DEVICE,
+    THREADS,
+    BATCH_SIZE,
+    VALIDATE_EVERY,
+    COMPILE,
+    LEADERBOARDS,
+    click.option(
+        "--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Checkpoints, models and curves."
+    ),
+    click.option(
+        "--checkpoint-seconds", type=click.FloatRange(min=0), default=20, show_default=True,
+        help="Seconds between two checkpoints of a run.",
+    ),
+    click.option(
+        "--replace", is_flag=True,
+        help="Repeat runs whose record is damaged or was made by another version of the code.",
+    ),
+)  # fmt: skip
+
+
+class Setup(NamedTuple):
+    """What the options ask for: the tasks and seeds to run, and the settings of the runs."""
+
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    bench: "Bench"
+
+
+def run_options(command: Command) -> Command:
+    """Decorator: the options that `set_up` takes."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def set_up(
+    *, dataset_names: tuple[str, ...], preset: str | None, seed: int | None, seeds: tuple[int, ...] | None,
+    assignments: tuple[str, ...], places: tuple[tuple[str, Path], ...], skip_broken: bool, pretrained: str | None,
+    device: str | None, threads: int | None, batch_size: int, validate_every: int | None, compiled: bool, out: Path,
+    runs: Path, checkpoint_seconds: float, replace: bool, usual: Collection[str] | None = None,
+) -> Setup:  # fmt: skip
+    """The settings that the options ask for; nothing is read or written yet.
+
+    Args:
+        usual: the tasks that are run if none is named, where their data is there or can be made; None for all.
+
+    Raises:
+        click.UsageError: both --seed and --seeds are given.
+        UsageError: a dataset, a preset, a key or a value is unknown, or there is no data.
+    """
+    from benchmark import tasks as datasets
+    from benchmark.recipe import presets
+    from benchmark.recipe.runtime import split_assignments
+    from benchmark.training.progress import RunTerminal
+
+    if seed is not None and seeds is not None:
+        raise click.UsageError("--seed and --seeds exclude each other")
+    given = by_name(places)
+    if preset is not None:
+        presets.preset(preset)
+    assignments, spelled = split_assignments(assignments)
+    available = [task for task in datasets.present_or_made(given) if usual is None or task in usual]
+    wanted = tuple(datasets.get(each).name for each in dataset_names) or tuple(available)
+    if not wanted:
+        raise UsageError(f"none of the datasets {', '.join(usual or ())} is there; README says where to put them")
+
+    from benchmark.device import choose_device
+    from benchmark.runs.recipes import recipe_on
+    from benchmark.runs.single_run import Bench
+
+    device = choose_device(device)
+    name = preset or presets.default_preset(device)
+    runtime = make_runtime(
+        device=device, threads=threads, batch_size=batch_size, validate_every=validate_every, compiled=compiled,
+        checkpoint_seconds=checkpoint_seconds,
+    )  # fmt: skip
+    reporter = RunTerminal()
+    for key in spelled:
+        reporter.message(f"--set for {key}: it does not change a result, so it is the option --{key.replace('_', '-')}")
+    recipes = {task: recipe_on(task, name, pretrained=pretrained, assignments=assignments) for task in wanted}
+    bench = Bench(
+        base=next(iter(recipes.values())),
+        recipes=recipes,
+        runtime=runtime.model_copy(update=spelled),
+        reporter=reporter,
+        places=given,
+        skip_broken=skip_broken,
+        replace=replace,
+        leaderboards=out,
+        runs=runs,
+    )
+    return Setup(wanted, seeds or (seed or 0,), bench)

@@ -1,0 +1,1 @@
+"""Explain the first image of every query from scenes alone: which kind of answer it is, how often, for which words."""

@@ -1,0 +1,140 @@
+"""Count the kinds of answers of a composer's runs: how often, for which modifications, and for which words."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import NamedTuple
+
+from benchmark.explanation.answer_kinds import AnswerKind, kind_of_answer
+from benchmark.scoring.recall import Outcomes
+from css_gen.dataset import QueryRow
+from css_gen.scenes.modification import Modification
+from css_gen.scenes.scene import Scene
+
+_MOST_WORDS = 3
+_FEWEST_ANSWERS, _FEWEST_MODIFICATIONS, _FEWEST_DEVIATIONS = 10, 5, 3.0
+_OPEN = {"cell": "(no cell)", "size": "(no size)", "colour": "(no colour)"}
+"""What stands for an attribute that a text leaves open; an open shape has a word of its own, "object"."""
+
+
+class Word(NamedTuple):
+    """A word that the queries of a kind of answer have more often than others.
+
+    Attributes:
+        word: of the text, or "(no cell)" for a text that names no cell, and so on.
+        ratio: its share among the queries of the kind, divided by its share among all queries.
+        answers: how many answers of the kind are to a text with it.
+    """
+
+    word: str
+    ratio: float
+    answers: int
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How often the first images are of one kind.
+
+    Attributes:
+        answers: of all runs together.
+        share: in percent of all answers.
+        by_modification: in percent of the answers to a kind of modification.
+        words: those that stand out most, at most three. Each occurs in at least 10 answers of this kind and 5 different
+            modifications, and three standard deviations (of a Poisson distribution) more often than in other queries.
+    """
+
+    kind: AnswerKind
+    answers: int
+    share: float
+    by_modification: Mapping[str, float]
+    words: tuple[Word, ...]
+
+
+def kinds_of_answers(
+    scenes: Sequence[Scene], queries: Sequence[QueryRow], outcomes: Outcomes
+) -> tuple[AnswerKind, ...]:
+    """Return the kind of each query's first image. Where a query has no candidates, it is another scene.
+
+    Args:
+        scenes: of every image of the gallery.
+        queries: of the split, in the order of the outcomes.
+
+    Raises:
+        ValueError: a rank contradicts the scenes, so these are not the scenes that were ranked.
+    """
+    found = []
+    firsts, ranks, drawn_ranks = outcomes.top1.tolist(), outcomes.ranks.tolist(), outcomes.drawn_ranks.tolist()
+    for query, first, rank, drawn_rank in zip(queries, firsts, ranks, drawn_ranks, strict=True):
+        kind = AnswerKind.SCENE
+        if first >= 0:
+            source, target = scenes[query.source_id], scenes[query.target_id]
+            kind = kind_of_answer(source, query.modification, target, scenes[first])
+        if kind.is_relevant != (rank == 1) or (kind is AnswerKind.DRAWN) != (drawn_rank == 1):
+            raise ValueError(f"query {query.query_id}: its rank contradicts the scene of its first image")
+        found.append(kind)
+    return tuple(found)
+
+
+def tally(queries: Sequence[QueryRow], runs: Iterable[Sequence[AnswerKind]]) -> tuple[Tally, ...]:
+    """Return one tally for each kind, in their order; their shares add up to 100.
+
+    Args:
+        queries: of the split.
+        runs: the kinds of answers of each run, as `kinds_of_answers` returns them.
+
+    Raises:
+        ValueError: there are no answers.
+    """
+    answered = [pair for kinds in runs for pair in zip(queries, kinds, strict=True)]
+    if not answered:
+        raise ValueError("there are no answers to count")
+    words = {query.query_id: tuple(words_of(query.text, query.modification)) for query in queries}
+    of_word = Counter(word for query, _ in answered for word in words[query.query_id])
+    of_modification = Counter(query.kind for query, _ in answered)
+    of_kind: dict[AnswerKind, list[QueryRow]] = defaultdict(list)
+    for query, kind in answered:
+        of_kind[kind].append(query)
+    return tuple(
+        Tally(
+            kind=kind,
+            answers=len(of_kind[kind]),
+            share=100 * len(of_kind[kind]) / len(answered),
+            by_modification={
+                name: 100 * sum(query.kind == name for query in of_kind[kind]) / of_modification[name]
+                for name in sorted(of_modification)
+            },
+            words=_outstanding(of_kind[kind], words, of_word, len(answered)),
+        )
+        for kind in AnswerKind
+    )
+
+
+def words_of(text: str, modification: Modification) -> Iterator[str]:
+    """Yield each word of a text once, but for its verb and "to", then what its selector leaves open.
+
+    >>> from css_gen.scenes.modification import parse
+    >>> list(words_of("add red circle to top-left", parse("add red circle to top-left")))
+    ['red', 'circle', 'top-left', '(no size)']
+    """
+    _, *words = text.split()
+    yield from dict.fromkeys(word for word in words if word != "to")
+    yield from (word for name, word in _OPEN.items() if getattr(modification.selector, name) is None)
+
+
+def _outstanding(
+    queries: Sequence[QueryRow], words: Mapping[int, tuple[str, ...]], of_word: Mapping[str, int], answers: int
+) -> tuple[Word, ...]:
+    counts = Counter(word for query in queries for word in words[query.query_id])
+    modifications: dict[str, set[int]] = defaultdict(set)
+    for query in queries:
+        for word in words[query.query_id]:
+            modifications[word].add(query.modification_id)
+    found = []
+    for word, count in counts.items():
+        expected = len(queries) * of_word[word] / answers
+        deviations = (count - expected) / sqrt(expected)
+        is_enough = count >= _FEWEST_ANSWERS and len(modifications[word]) >= _FEWEST_MODIFICATIONS
+        if is_enough and deviations >= _FEWEST_DEVIATIONS:
+            found.append((-deviations, Word(word, count / expected, count)))
+    return tuple(word for _, word in sorted(found)[:_MOST_WORDS])

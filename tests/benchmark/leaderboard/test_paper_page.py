@@ -1,0 +1,143 @@
+"""Blocks of a page: every number of a paper, ours from CSV files written by hand, and the differences."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark import tasks
+from benchmark.errors import BenchmarkError, UsageError
+from benchmark.leaderboard.paper_page import update, updated
+
+BOARD = {"preset": "quick", "recipe": "44336f72", "dataset": "ab" * 32, "slice": "all", "seeds": "0"}
+
+
+def write(path: Path, *lines: dict[str, Any]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def line(composer: str, drawn: float | str, **others: str) -> dict[str, Any]:
+    return BOARD | {"composer": composer, "drawn_recall_1": drawn, "recall_1": 99.0} | others
+
+
+def page(block: str, content: str = "") -> str:
+    return f"Before.\n\n<!-- {block} -->\n{content}<!-- end -->\n\nAfter.\n"
+
+
+def table(text: str) -> dict[str, list[str]]:
+    """The cells of each line by the first one."""
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    return {first: others for first, *others in lines}
+
+
+def test_our_drawn_recall_is_compared_with_the_papers(tmp_path: Path) -> None:
+    write(
+        tmp_path / "css.csv",
+        line("tirg", 70.04, preset="cpu-long"),
+        line("tirg", 71.26),
+        line("tirg", 12.0, slice="kind=add"),
+        line("tirg", 13.0, dataset="cd" * 32),
+        line("film", 65.6),
+        line("attribute_as_operator", 80.0),
+    )
+    text = updated(page("composers css quick"), tmp_path)
+    found = table(text)
+    assert found["Composer"] == ["NAME", "Source", "Paper R@1", "Ours", "Difference"]
+    assert found["TIRG"] == ["`tirg`", "V", "73.7", "71.3", "-2.4"]
+    assert found["FiLM"] == ["`film`", "M", "65.6", "65.6", "+0.0"]
+    assert found["Concat"] == ["`concat`", "T", "60.6", "-", "-"]
+    assert "Attribute as Operator" not in found
+    assert "from -2.4 (TIRG) to +0.0 (FiLM)" in text
+    assert "Dataset `abababab`, recipe `44336f72`, seed 0." in text
+    assert text.startswith("Before.\n\n<!-- composers css quick -->\n")
+    assert text.endswith("<!-- end -->\n\nAfter.\n")
+
+
+def test_what_was_there_before_is_replaced(tmp_path: Path) -> None:
+    write(tmp_path / "css.csv", line("tirg", 71.26))
+    once = updated(page("composers css quick", "| TIRG | old |\n"), tmp_path)
+    assert "old" not in once
+    assert updated(once, tmp_path) == once
+
+
+def test_several_seeds_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "css.csv", line("tirg", 71.26, seeds="0 1 2"))
+    assert "mean of seeds 0, 1, 2." in updated(page("composers css quick"), tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in tasks.names() if tasks.get(name).published])
+def test_without_results_the_papers_numbers_are_still_all_there(name: str, tmp_path: Path) -> None:
+    text = updated(page(f"composers {name} standard"), tmp_path)
+    cells = sorted(cell for row in list(table(text).values())[1:] for cell in row[2:] if cell not in ("-", ":--"))
+    expected = sorted(f"{value:.1f}" for row in tasks.get(name).published for value in row.recall.values())
+    assert [cell for cell in cells if "-" not in cell] == expected
+    owned = not tasks.get(name).is_rendered
+    assert ("Not measured here: only its owners distribute the data." in text) == owned
+    assert "Ours" not in text
+
+
+def test_a_drop_is_the_second_task_minus_the_first(tmp_path: Path) -> None:
+    write(tmp_path / "css.csv", line("tirg", 70.0), line("film", 50.0))
+    write(tmp_path / "css-2d3d.csv", line("tirg", 60.5))
+    found = table(updated(page("drop css css-2d3d quick"), tmp_path))
+    assert found["TIRG"] == ["73.7", "46.6", "-27.1", "70.0", "60.5", "-9.5"]
+    assert found["FiLM"] == ["65.6", "43.7", "-21.9", "50.0", "-", "-"]
+
+
+def test_ablations_are_compared_with_their_own_full_composer(tmp_path: Path) -> None:
+    shared = {"task": "css", "preset": "quick", "recipe": "44336f72", "dataset": "ab" * 32}
+    write(
+        tmp_path / "tirg-ablations.csv",
+        {**shared, "setting": "full", "seeds": "0", "drawn_recall_1": 70.0},
+        {**shared, "setting": "gate only", "seeds": "0", "drawn_recall_1": 30.25},
+        {**shared, "setting": "K = 2", "seeds": "", "drawn_recall_1": ""},
+        {**shared, "setting": "residual only", "seeds": "0", "drawn_recall_1": 1.0, "task": "css-2d3d"},
+    )
+    found = table(updated(page("ablations tirg css quick"), tmp_path))
+    assert found["full"] == ["73.7", "-", "70.0", "-"]
+    assert found["gate only"] == ["6.5", "-67.2", "30.2", "-39.8"]
+    assert found["K = 2"] == ["73.7", "+0.0", "-", "-"]
+    assert found["residual only"] == ["60.6", "-13.1", "-", "-"]
+    text = updated(page("ablations tirg mit-states standard"), tmp_path)
+    assert table(text)["K = B"] == ["10.9", "-1.3", "-", "-"]
+    assert "only its owners distribute the data" in text
+    assert "Not run yet." in updated(page("ablations tirg css paper"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ("tables css quick", r"<!-- tables css quick -->: unknown kind; there are composers, ablations, drop"),
+        ("composers css", r"<!-- composers css -->: expected 2 names, found 1"),
+        ("composers csss quick", r"unknown dataset 'csss': did you mean"),
+        ("composers css quik", r"unknown preset 'quik': did you mean quick"),
+        ("ablations film css quick", r"unknown ablation 'film'"),
+    ],
+)
+def test_a_block_that_cannot_be_written_is_named(block: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "page.md"
+    file.write_text(page(block))
+    with pytest.raises(BenchmarkError, match=rf"page.md: .*{message}"):
+        update(file, tmp_path)
+    assert file.read_text() == page(block)
+
+
+def test_ends_without_blocks_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="an <!-- end --> without a block"):
+        updated(page("composers css quick") + "<!-- end -->\n", tmp_path)
+    with pytest.raises(BenchmarkError, match="an <!-- end --> without a block"):
+        updated(page("composers css quick", page("composers css-2d3d quick")), tmp_path)
+
+
+def test_a_page_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"absent.md: is not a page that can be read and written"):
+        update(tmp_path / "absent.md", tmp_path)
+
+
+def test_errors_of_names_are_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        updated(page("composers csss quick"), tmp_path)
