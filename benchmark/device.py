@@ -62,7 +62,7 @@ def reproducible(device: str) -> Iterator[None]:
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep what is freed for what comes next, for the rest of the process.
+    """Let the C library keep freed memory for later allocations, for the rest of the process.
 
     Every step allocates its activations and gradients again. Given back to the kernel and asked for again, each of
     their pages costs a fault and is cleared, together a tenth of a step of ResNet-18 on a CPU (docs/performance.md).
@@ -80,7 +80,7 @@ def _of_c_library(name: str) -> Callable[..., int] | None:
 
 
 def start_measuring_memory(device: str) -> None:
-    """Have `peak_memory_mib` count from here on. On a CPU this works on Linux; elsewhere it counts from the start."""
+    """Reset `peak_memory_mib`. On a CPU this works on Linux only; elsewhere it counts from the process's start."""
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()
         return

@@ -4,7 +4,6 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 """
 
 import io
-import os
 import sys
 import time
 from pathlib import Path
@@ -101,6 +100,7 @@ def render(
 ) -> None:  # fmt: skip
     """Render a dataset. After an interruption, the same command resumes."""
     from css_gen import render as writing
+    from css_gen.pool import available_cores
     from css_gen.progress import Terminal
     from css_gen.rendering.nuisance import Jitter
     from css_gen.storage.configuration import SWITCHES, Configuration
@@ -124,7 +124,7 @@ def render(
     if refuse and not yes:
         raise click.UsageError(refuse)
     started = time.monotonic()
-    manifest = writing.render(out, configuration, jobs=jobs or _cores(), force=force, reporter=reporter)
+    manifest = writing.render(out, configuration, jobs=jobs or available_cores(), force=force, reporter=reporter)
     seconds = time.monotonic() - started
     click.echo(
         f"{out}: {images} images in {seconds:.0f} s, fingerprint {manifest.fingerprint[:16]}; "
@@ -147,12 +147,13 @@ def info(folder: Path) -> None:
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Number of processes.  [default: all cores]")
 def verify(folder: Path, repair: bool, jobs: int | None) -> None:
     """Check every checksum, image and query of a dataset, and list what is broken."""
+    from css_gen.pool import available_cores
     from css_gen.progress import Terminal
     from css_gen.repair import repair as make_again
     from css_gen.verify import verify as problems_of
 
     reporter = Terminal()
-    cores = jobs or _cores()
+    cores = jobs or available_cores()
     if repair:
         made = make_again(folder, jobs=cores, reporter=reporter)
         click.echo(f"{folder}: repaired: {', '.join(made)}" if made else f"{folder}: nothing to repair")
@@ -194,13 +195,6 @@ def export(folder: Path, layout: str, out: Path) -> None:
 
     export_to(dataset.open(folder), out, layout, reporter=Terminal())
     click.echo(f"{out}: exported as {layout}")
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 if __name__ == "__main__":

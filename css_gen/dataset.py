@@ -1,6 +1,6 @@
-"""Read a dataset lazily: opening reads the manifest alone, an image reads its row group alone.
+"""Read a dataset lazily: opening it reads only the manifest, and an image only its row group.
 
-`css_gen.open_dataset` is the way in, with an example.
+See `css_gen.open_dataset` for an example.
 """
 
 import bisect

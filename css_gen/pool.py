@@ -25,6 +25,14 @@ class Stopped(BaseException):
     """Raised inside a task when the run is abandoned. Not an Exception, so that no task catches it by accident."""
 
 
+def available_cores() -> int:
+    """How many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
 def run_tasks(
     work: Callable[[Task, Step], Result],
     tasks: Sequence[Task],

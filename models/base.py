@@ -1,4 +1,4 @@
-"""The contract of a composer: what goes in, what comes out, and what it says about itself."""
+"""The contract of a composer: its input, its output, and its description."""
 
 import re
 from abc import ABC, abstractmethod

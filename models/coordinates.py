@@ -1,4 +1,4 @@
-"""Add each cell's position as two more channels: without them a set of cells cannot tell left from right."""
+"""Add each cell's position to a map as two more channels."""
 
 import torch
 from torch import Tensor

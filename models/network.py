@@ -21,7 +21,7 @@ INITIAL_SCALE = 4.0
 
 
 class Network(nn.Module):
-    """A composer with all that it shares with the others of its leaderboard.
+    """A composer with the encoders and the head that all composers of a leaderboard share.
 
     The image encoder gives a map (B, C, H, W). If the composer is `spatial` it works on the map, and the head begins
     with the map's average; otherwise the average is taken first and the composer works on (B, C). The head's linear
@@ -41,7 +41,7 @@ class Network(nn.Module):
         self.head = nn.Linear(image_encoder.channels, embedding_width)
         self.scale = nn.Parameter(torch.tensor(INITIAL_SCALE))
         self.map_layout = torch.channels_last
-        self.to(memory_format=torch.channels_last)
+        _lay_out(self, self.map_layout)
 
     def arrange(self, device: torch.device, image_size: int) -> None:
         """Move to the device, in the layout of memory that is fastest there for images of that size.
@@ -54,7 +54,7 @@ class Network(nn.Module):
         if device.type == "cpu" and self.image_encoder.channels > _CHANNELS_PER_CELL * side**2:
             self.map_layout = torch.contiguous_format
             for part in (self.image_encoder[-1], self.composer):
-                part.to(memory_format=self.map_layout)
+                _lay_out(part, self.map_layout)
 
     def forward(self, images: Tensor, group: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Embed one training batch: its G source images are the first of `images`, its B targets the others.
@@ -131,6 +131,13 @@ def take_rows(features: Tensor, rows: Tensor) -> Tensor:
     if features.ndim == 2 or features.is_contiguous():
         return features.index_select(0, rows)
     return features.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
+
+
+def _lay_out(module: nn.Module, layout: torch.memory_format) -> None:
+    """Store maps and the weights of convolutions in this layout. Module.to would refuse tensors of five dimensions."""
+    for value in (*module.parameters(), *module.buffers()):
+        if value.ndim == 4:
+            value.data = value.data.to(memory_format=layout)
 
 
 def _count(parameters: Iterable[nn.Parameter]) -> int:

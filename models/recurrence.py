@@ -1,4 +1,4 @@
-"""Run an LSTM in the precision of its weights, whatever autocast says."""
+"""Run an LSTM in the precision of its weights, also under autocast."""
 
 from contextlib import nullcontext
 

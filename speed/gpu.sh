@@ -183,7 +183,7 @@ esac
 
 OUT=${OUT:?a folder for the results}
 name=$job
-[ "$job" != board ] || name=board-${1:?css or css-2d3d}-s${2:?a seed}
+[ "$job" != board ] || name=board-${1:?css, css-2d3d or css-pooled}-s${2:?a seed}
 mkdir -p "$OUT" "$landing/runs/gpu"
 exec > >(tee "$work/$name.log") 2>&1
 archive_now_and_then > /dev/null 2>&1 &

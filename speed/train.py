@@ -37,6 +37,7 @@ from torch import Tensor, nn
 
 import css_gen.dataset
 from benchmark.datasets.relevance import Relevance
+from benchmark.datasets.rendered_css import Css
 from benchmark.device import choose_device, make_accelerator, peak_memory_mib, reproducible, start_measuring_memory
 from benchmark.recipe.changes import override
 from benchmark.recipe.identity import Run
@@ -45,7 +46,6 @@ from benchmark.recipe.schema import Recipe
 from benchmark.records.environment import cpu_name
 from benchmark.runs.single_run import new_network
 from benchmark.scoring.ranking import rank_targets
-from benchmark.tasks.css import Css
 from benchmark.training.progress import SilentRuns
 from benchmark.training.samplers import make_sampler
 from benchmark.training.step import Session

@@ -256,6 +256,10 @@ class Resize(Rewrite):
     def needs(self, combinations):
         return Needs(selected_by(self.selector), 0)
 
+    def postcondition(self):
+        resized = selected_by(replace(self.selector, size=OTHER.get(self.selector.size)))
+        return Needs(resized, selected_by(self.selector) & ~resized)
+
     @classmethod
     def draw(cls, kind, selector, lender, combinations, *, rng):
         return cls(selector)

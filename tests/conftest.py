@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import settings
 
 import css_gen
 from css_gen.cli import main
@@ -17,6 +18,10 @@ from css_gen.render import render
 from css_gen.storage.configuration import Configuration
 
 CssGen = Callable[..., Result]
+
+# No example has a time limit: the machine may have other work.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def list_() -> None:
 
     import models
     from benchmark import tasks as datasets
-    from benchmark.recipe.presets import PRESETS, preset_about
+    from benchmark.recipe.presets import PRESETS, preset_about, preset_names
     from benchmark.recipe.schema import Recipe
     from models.registry import get
 
@@ -65,9 +65,9 @@ def list_() -> None:
             ("Name", "What", "Where"),
             *((name, datasets.get(name).about, _where(name)) for name in datasets.names()),
         ],
-        "Presets": [("Name", "What"), *((name, preset_about(name)) for name in PRESETS)],
+        "Presets": [("Name", "What"), *((name, preset_about(name)) for name in preset_names())],
         "Recipes (--set KEY=VALUE)": [
-            ("Key", *PRESETS),
+            ("Key", *preset_names()),
             *((key, *(_value(each, key) for each in PRESETS.values())) for key in Recipe.keys()),  # noqa: SIM118
         ],
     }

@@ -9,7 +9,6 @@ import click
 
 from benchmark.cli.options import (
     BATCH_SIZE,
-    COMPILE,
     DEVICE,
     FOLDER,
     LEADERBOARDS,
@@ -100,7 +99,6 @@ def check(composer: str, sandbox: str) -> None:
 @DEVICE
 @THREADS
 @BATCH_SIZE
-@COMPILE
 @LEADERBOARDS
 @click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Models and curves.")
 @click.option("--replace", is_flag=True, help="Remove the rows of your earlier version first.")
@@ -109,7 +107,7 @@ def check(composer: str, sandbox: str) -> None:
 @SANDBOX
 def submit(
     composer: str, author: str, url: str, names: tuple[str, ...], seeds: tuple[int, ...], preset: str | None,
-    places: tuple[tuple[str, Path], ...], device: str | None, threads: int | None, batch_size: int, compiled: bool,
+    places: tuple[tuple[str, Path], ...], device: str | None, threads: int | None, batch_size: int,
     out: Path, runs: Path, replace: bool, time_limit: float, memory_limit: int, sandbox: str,
 ) -> None:  # fmt: skip
     """Check, train and score a composer, and add its rows, its source and its pages to the leaderboards.
@@ -130,8 +128,6 @@ def submit(
     from benchmark.submissions import submit as submission
     from benchmark.training.progress import RunTerminal
 
-    if compiled:
-        raise UsageError("--compile: torch.compile starts a compiler, and submitted code may not start a process")
     given = by_name(places)
     names = tuple(datasets.get(name).name for name in names)
     for name in names:
@@ -202,7 +198,8 @@ def _show_rows(stored: "list[StoredRecord]", composer: str, preset: str, protoco
         recall = ", ".join(f"R@{k} {mean:.1f}" for k, mean in row.scores[ALL].mean.items())
         where = f"{about.protocol}, {preset}: {row.composer.title} is {row.rank} of {len(rows)}"
         seeds = "1 seed, so how much seeds vary is unknown" if len(row.seeds) == 1 else f"{len(row.seeds)} seeds"
-        click.echo(f"{where}: {recall}, group {row.group}; {seeds}")
+        group = f", group {row.group}" if row.group else ""
+        click.echo(f"{where}: {recall}{group}; {seeds}")
         if len(rows) == 1:
             click.echo(
                 "  no other rows to compare with here; a clone of the repository has ours in leaderboards/ (see --out)"
@@ -212,7 +209,8 @@ def _show_rows(stored: "list[StoredRecord]", composer: str, preset: str, protoco
             if name == composer:
                 continue
             outcomes = ([run.outcomes for run in of[each]] for each in (composer, name))
-            difference = compare(*outcomes, seed=0)[ALL]
+            everyone = [[run.outcomes for run in each] for each in of.values()]
+            difference = compare(*outcomes, board=everyone)[ALL]
             interval, p = difference.interval, difference.p
             more = f", 95% interval {interval.low:+.1f} to {interval.high:+.1f}, p {p:.2g}" if interval and p else ""
             click.echo(f"  {difference.points:+.1f} compared with {neighbour.composer.title} ({neighbour.rank}){more}")

@@ -1,6 +1,5 @@
-"""Where what was read from a dataset is kept for the next start: beside the data, else in the user's cache folder."""
+"""The cache folder of a dataset: `.cache` in its own folder, else a folder in the user's cache."""
 
-import errno
 import os
 import sys
 import tempfile
@@ -9,14 +8,15 @@ from hashlib import sha256
 from pathlib import Path
 
 from css_gen.progress import Reporter
+from css_gen.storage.atomic import NO_ROOM
 from css_gen.storage.locking import held
 
 _noted: set[Path] = set()
-"""Folders of which it was said in this process that they cannot be written to."""
+"""Dataset folders that this process has already reported as not writable."""
 
 
 def places(root: Path) -> tuple[Path, Path]:
-    """The two folders that may hold what is kept of the dataset at `root`: its own `.cache`, and one of the user's."""
+    """The two folders that may hold the cache of a dataset: `.cache` in its own folder, and one in the user's cache."""
     key = sha256(os.fsencode(root.resolve())).hexdigest()[:16]
     return root / ".cache", _user_cache() / "css-bench" / f"{root.resolve().name}-{key}"
 
@@ -27,10 +27,10 @@ def find(root: Path, relative: str) -> Path | None:
 
 
 def writable_place(root: Path, reporter: Reporter | None = None) -> Path | None:
-    """The first of the places that can be written to, made if need be; None if there is none.
+    """Create and return the first of `places` that is writable; None if neither is.
 
     Args:
-        reporter: told once in a process if the dataset's own folder is not the one.
+        reporter: told once per process if the dataset's own folder is not writable.
     """
     own, users = places(root)
     if _is_writable(own, parents=False):
@@ -57,7 +57,7 @@ def _is_writable(folder: Path, *, parents: bool) -> bool:
             return True
     except OSError as error:
         # A full disk can be written to once there is room: what is written then says so.
-        return error.errno == errno.ENOSPC
+        return error.errno in NO_ROOM
 
 
 def _user_cache() -> Path:

@@ -1,4 +1,4 @@
-"""Say what a folder of data holds and what is wrong with it, for `tirg-bench data check`."""
+"""Count what a data folder holds and list its problems, for `tirg-bench data check`."""
 
 import os
 from collections import defaultdict
@@ -18,7 +18,7 @@ _AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Count:
-    """`published` is the number in the papers as we recall them; None where we recall none."""
+    """`published` is the number in the papers, from memory; None if unknown."""
 
     what: str
     found: int
@@ -27,7 +27,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Contents:
-    """What the names and text files of a folder say.
+    """The contents of a folder, from its file names and text files.
 
     Attributes:
         images: files relative to the folder.
@@ -42,7 +42,7 @@ class Contents:
 
 
 def broken_images(root: Path, images: Iterable[str], reporter: Reporter) -> tuple[Problem, ...]:
-    """Decode every image, on all cores; what cannot be decoded, in the order of the images."""
+    """Decode every image, on all cores, and return the problems in the order of the images."""
     paths = list(images)
     found: list[Problem] = []
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool, reporter.track("checking", len(paths), "images") as report:
@@ -63,7 +63,7 @@ def _broken(root: Path, path: str) -> str | None:
 
 
 def alike(captions: Iterable[str]) -> Iterable[Problem]:
-    """Captions that a person would call equal, and that count as different answers."""
+    """Report captions that read alike but have different labels."""
     groups: dict[str, list[str]] = defaultdict(list)
     for caption in captions:
         groups[" ".join(caption.casefold().split())].append(caption)

@@ -18,11 +18,13 @@ import numpy as np
 
 from benchmark.datasets import cache_place
 from benchmark.datasets.image_cache import CachedImages, cached_files
+from benchmark.datasets.original_scenes import relevant_labels, scene_of, third
 from benchmark.datasets.plain_pickle import load_plain
 from benchmark.datasets.problems import skipped_hash
 from benchmark.datasets.splits import Queries, Rows, Split
 from benchmark.errors import BenchmarkError
 from css_gen.progress import Reporter
+from css_gen.scenes.scene import Scene
 from css_gen.storage.atomic import write_atomically
 
 TABLE_NAME = "css_toy_dataset_novel2_small.dup.npy"
@@ -30,7 +32,7 @@ _SPLITS = ("train", "test")
 
 
 class CssOriginal:
-    """3D to 3D: the gallery is all images of the split, an image is right if its objects are the target's.
+    """3D to 3D: the gallery is all images of the split, and every image is relevant that shows what the text asks for.
 
     Args:
         root: the folder that holds `images` and the pickled file.
@@ -77,11 +79,19 @@ class CssOriginal:
         sources: Rows = row_of[[query["source"] for query in queries]]
         labels = np.unique(np.array(table["labels"]), return_inverse=True)[1].astype(np.int64)
         pixels = images.pixels
+        scenes = [None if scene is None else Scene.from_json(scene) for scene in table["scenes"]]
+        relevant, unread = relevant_labels(queries, scenes, labels.tolist(), (row_of >= 0).tolist())
+        if unread:
+            self._reporter.message(
+                f"{self.name}: {unread:,} of {len(queries):,} {name} queries count only the drawn target as relevant, "
+                "because their text does not give it, or their objects are not a scene of the 3x3 grid"
+            )
         return Split(
             sources=pixels,
             gallery=pixels,
             labels=labels[row_of >= 0],
             files=images.paths,
+            relevant=relevant,
             queries=Queries(
                 ids=tuple(str(query["id"]) for query in queries),
                 sources=sources,
@@ -118,7 +128,7 @@ def image_paths(split: str, table: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def read_tables(root: Path) -> tuple[str, Mapping[str, Any]]:
-    """The SHA-256 of the pickled file, and by split: labels and numbers of objects of its images, and its queries.
+    """The SHA-256 of the pickled file, and by split: labels, scenes and numbers of objects of images, and the queries.
 
     The pickle is read once; later starts read what it held from JSON, kept under its hash.
 
@@ -133,7 +143,7 @@ def read_tables(root: Path) -> tuple[str, Mapping[str, Any]]:
         raise BenchmarkError(
             f"{path}: cannot be read ({error.strerror}); expected the CSS release of google/tirg"
         ) from None
-    relative = f"{digest[:16]}/tables.json"
+    relative = f"{digest[:16]}/tables-with-scenes.json"
     with suppress(OSError, ValueError):  # one that was cut short is made again
         if kept := cache_place.find(root, relative):
             before: dict[str, Any] = json.loads(kept.read_bytes())
@@ -151,6 +161,7 @@ def _table(path: Path, split: str, content: Any) -> dict[str, Any]:
     where = f"{path}, split {split}"
     try:
         scenes, mods = content[split]["objects_img"], content[split]["mods"]
+        read = [scene_of(scene) for scene in scenes]
         labels = content[split].get("labels") or [_label(scene) for scene in scenes]
         if len(labels) != len(scenes):
             raise BenchmarkError(f"{where}: has {len(scenes)} images and {len(labels)} labels")
@@ -168,21 +179,22 @@ def _table(path: Path, split: str, content: Any) -> dict[str, Any]:
                 )
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         raise BenchmarkError(f"{where}: is not laid out as CSS labels are ({type(error).__name__}: {error})") from None
-    return {"labels": labels, "objects": [len(scene) for scene in scenes], "queries": queries}
+    return {
+        "labels": labels,
+        "objects": [len(scene) for scene in scenes],
+        "scenes": [None if scene is None else scene.to_json() for scene in read],
+        "queries": queries,
+    }
 
 
 def _label(scene: list[dict[str, Any]]) -> str:
-    """Equal for scenes of equal objects in equal cells, in whatever order they are listed."""
+    """A label that is equal for equal objects in equal cells, in any order."""
     return " ".join(
         sorted(
-            f"{item['shape']},{item['color']},{item['size']},{_third(item['pos'][0])},{_third(item['pos'][1])}"
+            f"{item['shape']},{item['color']},{item['size']},{third(item['pos'][0])},{third(item['pos'][1])}"
             for item in scene
         )
     )
-
-
-def _third(position: float) -> int:
-    return min(int(3 * position), 2)
 
 
 def _kind(mod: Mapping[str, Any]) -> str:

@@ -25,12 +25,13 @@ from css_gen.progress import Reporter
 
 QUERY_FILE = "test_queries.txt"
 _MARKS = {".": "dotmark", "?": "questionmark", "&": "andmark", "*": "starmark"}
-_LOOK_SEED = 0
+_LISTED_PAIRS_SEED = 0
+"""Of the training pairs that `Split.queries` lists, one for each source; batches draw their own."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What the text files of a folder say.
+    """The contents of a folder's text files.
 
     Attributes:
         captions: by split and image file, cleaned; images in an order that does not depend on the files' order.
@@ -82,7 +83,7 @@ class Fashion200k:
     def train(self) -> Split:
         captions = self._captions("train")
         swaps = WordSwaps(captions)
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(_LOOK_SEED)))
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(_LISTED_PAIRS_SEED)))
         everything = np.ones(len(captions), dtype=bool)
         sources = swaps.sources(everything)
         if not len(sources):
@@ -201,7 +202,7 @@ def read_labels(root: Path) -> Labels:
 
 
 def cleaned(caption: str) -> str:
-    """A caption as google/tirg cleans it: marks that are no words become words."""
+    """Clean a caption as google/tirg does: some punctuation marks become words."""
     caption = caption.strip()
     for mark, word in _MARKS.items():
         caption = caption.replace(mark, word)

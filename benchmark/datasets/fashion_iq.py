@@ -50,7 +50,7 @@ class Triplet:
 
 @dataclass(frozen=True)
 class Annotations:
-    """What the JSON files and the names of the images say.
+    """The contents of a folder's JSON files, and its image names.
 
     Attributes:
         garments: by split, in an order that mixes the categories and does not depend on the files' order.
@@ -195,7 +195,7 @@ def joined(captions: list[str]) -> str:
 
 
 def _triplet(entry: Any, category: str, listed: Mapping[Garment, str]) -> Triplet | str:
-    """The query of an entry, or what is wrong with it."""
+    """The query of an entry, or its problem in words."""
     try:
         source, target = Garment(category, entry["candidate"]), Garment(category, entry["target"])
         if not isinstance(entry["captions"], list):
@@ -227,7 +227,7 @@ def _list_in(root: Path, name: str, digest: "hashlib._Hash") -> list[Any]:
 
 
 def _image_files(root: Path) -> dict[str, str]:
-    """Files relative to the folder by the id of their image; hidden ones left out. A PNG goes before a JPEG."""
+    """Files relative to the folder by the id of their image; hidden ones are left out. A PNG is preferred to a JPEG."""
     try:
         names = sorted(path.name for path in (root / "images").iterdir())
     except OSError as error:

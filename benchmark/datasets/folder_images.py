@@ -1,4 +1,4 @@
-"""Images in a folder that others made: found without leaving the folder, decoded without trusting them."""
+"""Read image files of untrusted datasets: paths stay inside the folder, and decoding limits what a file may do."""
 
 import warnings
 from pathlib import Path, PureWindowsPath
@@ -9,11 +9,11 @@ from PIL import Image, UnidentifiedImageError
 from benchmark.datasets.splits import Pixels
 
 MOST_PIXELS = 64_000_000
-"""An image with more is refused by its header: decoded it would take 200 MB and more."""
+"""The most pixels of an image: larger ones, of 200 MB and more in memory, are refused by their header."""
 
 
 class BrokenImage(Exception):  # noqa: N818  it is the image that is broken
-    """Why an image cannot be used, in a few words."""
+    """Raised when an image cannot be used; the message says why in a few words."""
 
 
 def safe_path(root: Path, relative: str) -> Path:

@@ -1,4 +1,4 @@
-"""Images decoded once, at the size that networks see, into one file that later runs map into memory."""
+"""Decode images once, at the size that networks see, into one file that later runs map into memory."""
 
 import json
 import os
@@ -136,7 +136,7 @@ def _cached_in(place: Path, source: ImageSource[Encoded], name: str, size: int, 
 
 
 def _left(source: ImageSource[Encoded], pixels: Pixels, broken: Mapping[str, str]) -> CachedImages:
-    """The images that are whole."""
+    """Leave out the broken images."""
     rows = [row for row, name in enumerate(source.names) if name not in broken]
     if len(rows) != len(pixels):
         pixels = pixels[rows]
@@ -146,7 +146,7 @@ def _left(source: ImageSource[Encoded], pixels: Pixels, broken: Mapping[str, str
 def _decode_to_file(
     whole: Path, source: ImageSource[Encoded], name: str, size: int, reporter: Reporter
 ) -> dict[str, str]:
-    """Decode into `whole`; why, for the images that are broken. What is done is noted after each stretch of images."""
+    """Decode into `whole`, noting the progress. Return the reason for each broken image, by name."""
     partial_pixels, progress = whole.with_suffix(".npy.partial"), whole.with_suffix(".progress.json")
     shape = (len(source.names), size, size, 3)
     done, broken = 0, dict[str, str]()
@@ -178,7 +178,7 @@ def _decode_into(
     broken: dict[str, str] | None = None,
     note: Callable[[int], None] = lambda _: None,
 ) -> dict[str, str]:
-    """Decode the images from row `start` on; why, for those that are broken. `note` is told how many are done."""
+    """Decode the images from row `start` on. Return the reason for each broken one; `note` gets the number done."""
     found_broken = {} if broken is None else broken
     total, encoded = len(source.names), source.encoded(start)
     # Pillow decodes and resizes without holding the interpreter's lock, so threads are enough.
@@ -203,7 +203,7 @@ def _decode_into(
 
 
 def _decode_again(whole: Path, source: ImageSource[Encoded], size: int, broken: Mapping[str, str]) -> dict[str, str]:
-    """Decode what was broken at the last start, in case somebody mended it; why, for what still is."""
+    """Try the images again that were broken before. Return the reason for each that still is."""
     still = {}
     for row in (row for row, name in enumerate(source.names) if name in broken):
         name = source.names[row]
@@ -225,7 +225,7 @@ def _decoded(source: ImageSource[Encoded], size: int, encoded: Encoded) -> Pixel
 
 
 def _noted_as_broken(notes: Path) -> dict[str, str] | None:
-    """What a finished start noted; None where none has finished."""
+    """The broken images that a complete decoding noted; None if none was completed."""
     try:
         return dict(json.loads(notes.read_bytes())["broken"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,6 +1,5 @@
-"""One file of decoded images, uint8 (N, size, size, 3), in NumPy's format: made, checked and mapped into memory."""
+"""Create, check and map one NumPy file of decoded images, uint8 (N, size, size, 3)."""
 
-import errno
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -11,17 +10,18 @@ from typing import cast
 import numpy as np
 
 from benchmark.datasets.splits import Pixels
+from css_gen.storage.atomic import NO_ROOM
 
 _AT_ONCE = 256
 
 
 def mapped(path: Path) -> Pixels:
-    """The images of a whole file; what is written to them does not reach the file."""
+    """Map a complete file into memory, copy on write: changes do not reach the file."""
     return cast(Pixels, np.load(path, mmap_mode="c"))
 
 
 def is_whole(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether a file holds images of that shape, all of them: one that was cut short does not."""
+    """Whether a file holds all images of that shape; a truncated file does not."""
     try:
         found = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError):
@@ -35,18 +35,28 @@ def new_file(path: Path, shape: tuple[int, ...]) -> np.memmap[tuple[int, ...], n
     Its room on the disk is taken at once: writing to a mapped file on a full disk would end the process.
 
     Raises:
-        OSError: the disk is full, or the file cannot be made.
+        OSError: there is no room for it, or it cannot be made.
     """
-    pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-            except OSError as error:
-                if error.errno == errno.ENOSPC:
-                    path.unlink()
-                    raise
+    try:
+        pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        _take_room(path)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            path.unlink(missing_ok=True)
+        raise
     return pixels
+
+
+def _take_room(path: Path) -> None:
+    """Raises OSError if there is no room; a file system that cannot reserve any is accepted."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
 
 
 def without_rows(whole: Path, broken: Iterable[str], names: Sequence[str]) -> Path:

@@ -1,4 +1,4 @@
-"""Stored uint8 images on the device, and batches of them as a network wants them."""
+"""Keep uint8 images on the device, and make normalised and augmented batches of them."""
 
 import warnings
 
@@ -13,7 +13,7 @@ _DEVIATION = (0.229, 0.224, 0.225)
 
 
 class ImageStore:
-    """Images of a split. On a GPU they live there; on a CPU they stay in the mapped file until they are used.
+    """Images of a split. They are kept in the GPU's memory; on a CPU they stay in the mapped file until they are used.
 
     Args:
         pixels: (N, H, W, 3).
@@ -34,7 +34,7 @@ class ImageStore:
         return len(self._pixels)
 
     def everything(self) -> Tensor:
-        """All of them, as `batch` gives them."""
+        """All images, as `batch` returns them."""
         return self._normalised(self._pixels)
 
     def batch(self, rows: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""List the files in a folder of folders, and keep the list, so that a second start lists nothing."""
+"""List the files below a folder, and cache the list for later runs."""
 
 import json
 from collections.abc import Sequence

@@ -31,13 +31,14 @@ TEST_NOUNS = frozenset(_TEST_NOUNS.split())
 """The 49 that google/tirg publishes."""
 
 _NO_ADJECTIVE = "adj"
-_LOOK_SEED = 0
+_LISTED_PAIRS_SEED = 0
+"""Of the training pairs that `Split.queries` lists, one for each source; batches draw their own."""
 
 
 class MitStates:
     """Training pairs are drawn on the fly: two images of one noun with different adjectives; the text is the target's.
 
-    Images are in the order of their nouns, so the held-out part consists of whole nouns, like the test.
+    Images are in the order of their nouns, so the validation part consists of whole nouns, like the test.
 
     Args:
         root: the folder that holds `images`.
@@ -66,7 +67,7 @@ class MitStates:
 
     @property
     def fingerprint(self) -> str:
-        """The same whether spaces or underscores are in the folders' names."""
+        """Does not depend on whether folder names have spaces or underscores."""
         plain = hashlib.sha256(json.dumps([_with_spaces(path) for path in self._paths]).encode()).hexdigest()
         skipped = skipped_hash({_with_spaces(name): why for name, why in self.skipped.items()})
         return hashlib.sha256(f"{plain} {skipped or ''}".encode()).hexdigest()
@@ -78,7 +79,7 @@ class MitStates:
         sources = states.sources(everything)
         if not len(sources):
             raise BenchmarkError(f"{self._root}: no training noun has two adjectives, so there are no pairs")
-        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(_LOOK_SEED)))
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(_LISTED_PAIRS_SEED)))
         pairs = [states.draw(source, everything, rng=rng) for source in sources.tolist()]
         return self._split("train", states, sources, pairs, ids=tuple(map(str, sources.tolist())))
 
@@ -175,7 +176,7 @@ class _States:
 
 
 def image_paths(root: Path) -> tuple[tuple[str, ...], tuple[Problem, ...]]:
-    """The images, ordered by noun, adjective and file name, and the folders that are none of the dataset's.
+    """The images, ordered by noun, adjective and file name, and the folders that are not part of the dataset.
 
     Raises:
         BenchmarkError: there is no folder `images`, or no image in it.

@@ -1,4 +1,4 @@
-"""A pickled array of objects read as data: whatever could run code, or be anything but plain values, is refused.
+"""Read a pickled array of objects as plain data. Anything that could run code, or is no plain value, is refused.
 
 google/tirg ships the labels of CSS as such a file, written by Python 2. Unpickling in the usual way runs whatever the
 file asks for.
@@ -116,7 +116,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _plain(value: Any, path: Path, most_values: int) -> Any:
-    """A copy that shares nothing, so that a pickle of few bytes that expands to many values is noticed."""
+    """Copy without shared parts, so that a small pickle that expands to very many values is refused."""
     left = most_values
 
     def copied(value: Any, depth: int) -> Any:

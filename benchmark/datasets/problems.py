@@ -1,4 +1,4 @@
-"""Collect what is wrong with a folder of data, so that a person reads all of it at once."""
+"""Collect the problems of a data folder, so that they are reported together."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ class Problem:
 
 
 def refuse(root: Path, name: str, problems: Iterable[Problem]) -> None:
-    """Raises BenchmarkError that names the first few problems and says how to see all, or to go on without them."""
+    """Raises BenchmarkError that names the first few problems, and how to list all or to skip the broken files."""
     found = list(problems)
     if found:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
@@ -34,5 +34,5 @@ def refuse(root: Path, name: str, problems: Iterable[Problem]) -> None:
 
 
 def skipped_hash(skipped: Mapping[str, str]) -> str | None:
-    """SHA-256 of the names of what was left out; None if nothing was."""
+    """SHA-256 of the names of the skipped images; None if there are none."""
     return hashlib.sha256(json.dumps(sorted(skipped)).encode()).hexdigest() if skipped else None

@@ -1,4 +1,4 @@
-"""Which labels answer which query, exactly and sparsely: memory grows with the answers, not with queries x images."""
+"""The relevant labels of each query, as a sparse matrix: memory grows with its entries, not with queries x images."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -45,14 +45,14 @@ class Relevance:
 
     @classmethod
     def of_sets(cls, answers: Iterable[Iterable[int]]) -> "Relevance":
-        """From the labels that answer each query, in any order."""
+        """Build from the relevant labels of each query, in any order."""
         rows = [sorted(set(labels)) for labels in answers]
         indptr = np.cumsum([0, *map(len, rows)])
         return cls(indptr, np.array([label for row in rows for label in row], dtype=np.int64))
 
     @classmethod
     def of_targets(cls, labels: Rows) -> "Relevance":
-        """One label (Q,) for each query: the target's, where nothing more is known of the answers."""
+        """Build from one label (Q,) for each query: its target's, where no other relevant label is known."""
         return cls(np.arange(len(labels) + 1), labels)
 
     def row(self, query: int) -> Rows:
@@ -73,7 +73,7 @@ class Relevance:
 
 
 class RelevanceLookup:
-    """Answers "is this label relevant to this query?" on a device, without waiting for it."""
+    """Look up on a device whether labels are relevant to queries, without synchronising."""
 
     def __init__(self, relevance: Relevance, device: torch.device) -> None:
         self._span = int(relevance.labels.max(initial=-1)) + 1

@@ -1,4 +1,4 @@
-"""Read a dataset that css-gen rendered: queries, labels, every right answer, and decoded images of its splits."""
+"""Read a dataset that css-gen rendered: queries, labels, relevant labels, and decoded images of its splits."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +21,7 @@ from benchmark.errors import BenchmarkError
 from css_gen.errors import DatasetError
 from css_gen.progress import Reporter
 from css_gen.scenes.modification import Modification
+from css_gen.scenes.reachable import count_reachable
 from css_gen.scenes.scene import Scene
 
 
@@ -80,6 +81,9 @@ class Css:
             scenes = [split.scene(image) for image in range(len(split))]
             relevant = _relevant(split, scenes, keys.tolist())
             queries = _queries(split, scenes, relevant)
+            text_candidates = count_reachable(
+                [row.modification for row in split.queries], scenes, without=queries.source_images.tolist()
+            )
         except (DatasetError, OSError, ValueError, KeyError) as error:
             raise BenchmarkError(
                 f"{self._dataset.root}: the {name} split cannot be read ({error}); "
@@ -90,7 +94,12 @@ class Css:
         if self._source_view == "2d":
             sources = self._pixels(split, "2d", split.counts.references)
         return Split(
-            sources=sources, gallery=gallery, labels=labels.astype(np.int64), queries=queries, relevant=relevant
+            sources=sources,
+            gallery=gallery,
+            labels=labels.astype(np.int64),
+            queries=queries,
+            relevant=relevant,
+            text_candidates=text_candidates,
         )
 
     def _pixels(self, split: css_gen.dataset.Split, view: str, count: int) -> Pixels:

@@ -1,4 +1,4 @@
-"""What training and scoring need of a dataset, whatever its files are."""
+"""The form in which training and scoring get a dataset, whatever its file format."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -76,14 +76,16 @@ class Split:
         sources: images that queries start from; the same object as `gallery` where they are the same images.
         gallery: images that are ranked.
         labels: (gallery images,) images of equal number are equally relevant.
-        relevant: which labels answer each query, the target's among them. None where no more is known than that the
-            target's label does.
+        relevant: the relevant labels of each query, the target's among them. None where only the target's label is
+            known to be relevant.
         galleries: (gallery images,) where a query is ranked among a part of the images alone: the number of the part
             that an image is in; the part of a query is its target's. None where every image is ranked for every query.
         further_texts: what batches may name besides the texts of `queries`, where training pairs are drawn on the fly.
         parts: labels (gallery images,) of parts of the meaning, such as "noun", which are scored apart.
         drawn_pairs: draws pairs for training instead of taking those of `queries`, which are then one of each source.
         files: (gallery images,) relative to the dataset's folder; empty where images are not files of their own.
+        text_candidates: (Q,) how many images of the gallery, without the query's own source image, the query's text can
+            make of some source, whatever that is. None where it is not known.
     """
 
     sources: Pixels
@@ -96,11 +98,13 @@ class Split:
     drawn_pairs: DrawnPairs | None = None
     files: tuple[str, ...] = ()
     relevant: Relevance | None = None
+    text_candidates: Rows | None = None
 
     def asking(self, rows: Rows) -> "Split":
         """The same images with only these queries, in this order."""
         relevant = None if self.relevant is None else self.relevant.rows(rows)
-        return replace(self, queries=self.queries.rows(rows), relevant=relevant)
+        text_candidates = None if self.text_candidates is None else self.text_candidates[rows]
+        return replace(self, queries=self.queries.rows(rows), relevant=relevant, text_candidates=text_candidates)
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
@@ -148,9 +152,9 @@ class Dataset(Protocol):
 
 
 def hold_out(split: Split, share: float) -> tuple[Split, Split | None]:
-    """A split without the queries of its last sources, and one with these alone; both have all its images.
+    """Split off the validation part: the queries of the last sources. Both parts keep all images.
 
-    `share` is that of the sources. The second is None where it comes to no source at all.
+    `share` is that of the sources. The validation part is None if it would have no source.
     """
     queries = split.queries
     sources = np.unique(queries.sources)
@@ -158,8 +162,8 @@ def hold_out(split: Split, share: float) -> tuple[Split, Split | None]:
     if kept == len(sources):
         return split, None
     is_kept = queries.sources < sources[kept]
-    training, held_out = (split.asking(np.flatnonzero(chosen)) for chosen in (is_kept, ~is_kept))
-    return training, held_out
+    training, validation = (split.asking(np.flatnonzero(chosen)) for chosen in (is_kept, ~is_kept))
+    return training, validation
 
 
 def with_own_images(split: Split) -> Split:
@@ -176,4 +180,5 @@ def with_own_images(split: Split) -> Split:
         queries=replace(queries, targets=place[queries.targets], source_images=place[queries.source_images]),
         parts={name: labels[gallery] for name, labels in split.parts.items()},
         files=tuple(split.files[row] for row in gallery) if split.files else (),
+        text_candidates=None,
     )

@@ -4,6 +4,7 @@ from datetime import timedelta
 from statistics import fmean
 
 from benchmark.leaderboard.boards import Row, Score
+from benchmark.leaderboard.levels import Level
 
 NOTHING = "-"
 """What a cell shows where there is no number."""
@@ -26,9 +27,10 @@ def interval(score: Score) -> str:
     return "" if score.interval is None else f"[{score.interval.low:.1f}, {score.interval.high:.1f}]"
 
 
-def chance(score: Score, k: int) -> str:
-    """Recall@K of a random order of the gallery."""
-    return f"{score.chance[k]:.2g}"
+def reached(level: Level, score: Score, k: int) -> str:
+    """Recall@K of a computed level; two digits below ten."""
+    value = level.at(score, k)
+    return NOTHING if value is None else f"{value:.1f}" if value >= 10 else f"{value:.2g}"
 
 
 def duration(seconds: float) -> str:

@@ -3,12 +3,13 @@
 To add a column, add it to `columns`. `BOARD_CSV` and `SLICE_CSV` hold what only the CSV file says.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from benchmark.leaderboard.boards import ALL, Board, Row, Score
-from benchmark.leaderboard.cells import NOTHING, chance, clock, duration, interval, macro_recall, mean, millions, timed
+from benchmark.leaderboard.cells import NOTHING, clock, duration, interval, macro_recall, mean, millions, reached, timed
+from benchmark.leaderboard.levels import MARK, ORACLES, Doubt, Level
 from benchmark.scoring.recall import KS, MAP_KS
 from benchmark.tasks import Task
 
@@ -25,7 +26,8 @@ class Column:
         on: the tables that show it: "ranking" and "cost" are those of the Markdown page.
         text: the cell of a row.
         short: the cell on a terminal, which has 80 columns; None where it is `text`.
-        chance: the cell of a random order of the gallery.
+        level: the cell of a computed level, such as chance; see `levels`.
+        k: what K its Recall@K is of, if it is one.
         left: whether cells are words, aligned to the left.
         kind: how pages show it: "number", "text", "composer" for a link to its page, or "wide" for a drawn interval.
         hint: what pages say when the heading is pointed at.
@@ -37,7 +39,8 @@ class Column:
     on: tuple[Place, ...] = ()
     text: Callable[[Row], str] = lambda _: ""
     short: Callable[[Row], str] | None = None
-    chance: Callable[[Score], str] = lambda _: ""
+    level: Callable[[Level, Score], str] = lambda *_: ""
+    k: int | None = None
     left: bool = False
     kind: Literal["number", "text", "composer", "wide"] = "number"
     hint: str = ""
@@ -60,7 +63,7 @@ def columns(task: Task | None) -> tuple[Column, ...]:
             heading="Composer",
             on=("ranking", "cost", "terminal", "site"),
             text=lambda row: row.composer.title,
-            chance=lambda _: "chance",
+            level=lambda level, _: level.title,
             left=True,
             kind="composer",
             csv={
@@ -78,7 +81,7 @@ def columns(task: Task | None) -> tuple[Column, ...]:
             hint="by its lower end",
             sort=lambda row: found.low if (found := row.scores[ALL].interval) else -1,
         ),
-        Column(heading="Group", on=("ranking", "site"), text=lambda row: row.group, kind="text"),
+        Column(heading="Group", on=("ranking", "site"), text=lambda row: row.group or NOTHING, kind="text"),
         *(_recall(k, everywhere=k < KS[-1] or not is_rendered) for k in KS[1:]),
         *(_of_exact_answers() if is_rendered else ()),
         *(_macro(task.averaged_over, k) for k in KS if task is not None and task.averaged_over),
@@ -170,6 +173,11 @@ def shown_on(place: Place, task: Task | None) -> tuple[Column, ...]:
     return tuple(column for column in columns(task) if place in column.on)
 
 
+def headings(shown: Sequence[Column], doubts: Mapping[int, Doubt]) -> list[str]:
+    """The headings of a board's table, marked where Recall@K says little about composing."""
+    return [f"{column.heading}{MARK}" if column.k in doubts else column.heading for column in shown]
+
+
 def csv_fields(task: Task | None) -> dict[str, Callable[[Row], Cell]]:
     """What every line of the CSV file says of its row, by the names of columns."""
     return {name: value for column in columns(task) for name, value in column.csv.items()}
@@ -182,7 +190,8 @@ def _recall(k: int, *, everywhere: bool = True) -> Column:
         on=("ranking", "terminal", "site") if everywhere else ("site",),
         text=lambda row: mean(row.scores[ALL], k, with_deviation=k == 1),
         short=lambda row: mean(row.scores[ALL], k, with_deviation=k == 1).replace(" ", ""),
-        chance=lambda score: chance(score, k),
+        level=lambda level, score: reached(level, score, k),
+        k=k,
         sort=lambda row: row.scores[ALL].mean[k],
     )
 
@@ -224,6 +233,7 @@ def _macro(attribute: str, k: int) -> Column:
         heading=f"Mean R@{k}",
         on=("ranking", "site"),
         text=lambda row: NOTHING if (value := macro_recall(row, attribute, k)) is None else f"{value:.1f}",
+        k=k,
         sort=lambda row: macro_recall(row, attribute, k),
         csv={f"mean_recall_{k}": lambda row: macro_recall(row, attribute, k)},
     )
@@ -236,6 +246,7 @@ def _of_slice(k: int) -> dict[str, Callable[[Score], Cell]]:
         f"recall_{k}_low": lambda score: score.intervals[k].low if k in score.intervals else None,
         f"recall_{k}_high": lambda score: score.intervals[k].high if k in score.intervals else None,
         f"recall_{k}_chance": lambda score: score.chance.get(k),
+        **{f"recall_{k}_{oracle.score}": _named(f"{oracle.score}@{k}") for oracle in ORACLES},
         f"drawn_recall_{k}": _named(f"drawn_recall@{k}"),
     }
 

@@ -157,5 +157,6 @@ def _has_same_queries(run: StoredRecord, other: StoredRecord) -> bool:
     if mine.attributes.keys() != others.attributes.keys():
         return False
     pairs = [(getattr(mine, name), getattr(others, name)) for name in ("relevant", "candidates", "sources")]
+    pairs += [(column, others.optional[name]) for name, column in mine.optional.items() if name in others.optional]
     pairs += [(column, others.attributes[name]) for name, column in mine.attributes.items()]
     return all(np.array_equal(left, right) for left, right in pairs)

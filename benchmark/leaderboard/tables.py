@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark import tasks
-from benchmark.leaderboard.boards import ALL, Board, Row
-from benchmark.leaderboard.cells import NOTHING, chance, interval, mean
-from benchmark.leaderboard.columns import BOARD_CSV, SLICE_CSV, Column, csv_fields, shown_on
+from benchmark.leaderboard.boards import Board, Row
+from benchmark.leaderboard.cells import NOTHING, interval, mean, reached
+from benchmark.leaderboard.columns import BOARD_CSV, SLICE_CSV, Column, csv_fields, headings, shown_on
+from benchmark.leaderboard.levels import MARK, ORACLES, doubts_of, levels_of, note_on
 from benchmark.scoring.recall import KS
 from benchmark.tasks import SOURCES, Published
 from models.registry import get, names
@@ -48,6 +49,7 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
                     "board": board,
                     "preset": _plain(board.preset),
                     "ranking": _ranking_table(board),
+                    "doubts": note_on(doubts_of(board), _ks(shown_on("ranking", task))),
                     "cost": _cost_table(board),
                     "machine": _plain(str(board.origin.machine)),
                     "parts": _parts_table(board),
@@ -59,6 +61,9 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
                 (_plain(card.title), _plain(card.paper), card.year, _link(card.url), _plain(row.author))
                 for card, row in ((papers[name].composer, papers[name]) for name in sorted(papers))
             ],
+            levels=(levels := dict.fromkeys(level for board in boards for level, _ in levels_of(board))),
+            oracles=levels.keys() & set(ORACLES),
+            mark=MARK,
             sources=SOURCES,
         )
         .rstrip("\n")
@@ -69,9 +74,9 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
 def _ranking_table(board: Board) -> str:
     shown = shown_on("ranking", tasks.find(board.protocol))
     lines = [_cells(shown, row) for row in board.rows]
-    random = board.rows[0].scores[ALL]
-    lines.append([f"*{text}*" if text == "chance" else text for text in (column.chance(random) for column in shown)])
-    return _table([column.heading for column in shown], lines, left=_left(shown))
+    for level, score in levels_of(board):
+        lines.append([f"*{level.title}*" if column.left else column.level(level, score) for column in shown])
+    return _table(headings(shown, doubts_of(board)), lines, left=_left(shown))
 
 
 def _cost_table(board: Board) -> str:
@@ -83,6 +88,11 @@ def _cost_table(board: Board) -> str:
 def _cells(shown: Sequence[Column], row: Row) -> list[str]:
     """Words come from records and are escaped; numbers are made here."""
     return [_plain(column.text(row)) if column.left else column.text(row) for column in shown]
+
+
+def _ks(shown: Sequence[Column]) -> set[int]:
+    """The K of their Recall@K."""
+    return {column.k for column in shown if column.k}
 
 
 def _left(shown: Sequence[Column]) -> tuple[int, ...]:
@@ -126,7 +136,8 @@ def _slice_tables(board: Board) -> list[tuple[str, str]]:
             continue
         heading = about.heading if about else name
         for k in KS if task and task.averaged_over == name else (1,):
-            found.append((f"R@{k} by {_plain(heading)}", _slice_table(board, name, k)))
+            mark = MARK if k in doubts_of(board) else ""
+            found.append((f"R@{k}{mark} by {_plain(heading)}", _slice_table(board, name, k)))
     return found
 
 
@@ -142,7 +153,9 @@ def _slice_table(board: Board, attribute: str, k: int) -> str:
             cells = [f"{cell} {interval(score)}".strip() for cell, score in zip(cells, scores, strict=True)]
         lines.append([_plain(row.composer.title), *cells])
     first = [board.rows[0].scores[name] for name in names]
-    lines.append(["*chance*", *(chance(score, k) for score in first)])
+    of_slices = [dict(levels_of(board, name)) for name in names]
+    for level, _ in levels_of(board):
+        lines.append([f"*{level.title}*", *(reached(level, scores[level], k) for scores in of_slices)])
     task = tasks.find(board.protocol)
     if task is not None and task.is_rendered:
         lines.append(["*ceiling of Drawn*", *(f"{score.scores['ceiling']:.1f}" for score in first)])
@@ -203,14 +216,17 @@ def print_table(boards: Sequence[Board], failures: Mapping[str, str] | None = No
 def _terminal_table(board: Board) -> Table:
     title = Text(f"{board.protocol}, preset {board.preset}", style="bold")
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    shown = shown_on("terminal", tasks.find(board.protocol))
-    for column in shown:
+    shown, doubts = shown_on("terminal", tasks.find(board.protocol)), doubts_of(board)
+    for column, heading in zip(shown, headings(shown, doubts), strict=True):
+        style = "dim" if column.k in doubts else ""
         if column.left:
-            table.add_column(column.heading, min_width=21)
+            table.add_column(heading, min_width=21)
         else:
-            table.add_column(column.heading, justify="right", no_wrap=True)
+            table.add_column(heading, justify="right", no_wrap=True, style=style, header_style=style)
     for row in board.rows:
         table.add_row(*(Text((column.short or column.text)(row)) for column in shown))
-    random = board.rows[0].scores[ALL]
-    table.add_row(*(Text(column.chance(random), style="dim") for column in shown))
+    for level, score in levels_of(board):
+        table.add_row(*(Text(column.level(level, score), style="dim") for column in shown))
+    if note := note_on(doubts, _ks(shown)):
+        table.caption, table.caption_justify = Text(f"{note}\n", style="dim"), "left"
     return table

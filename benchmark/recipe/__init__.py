@@ -1,1 +1,1 @@
-"""What a run is made with: the recipe, its presets and its hash; the identity of a run; and its runtime."""
+"""Recipes, their presets and hashes, runtime settings, and the identity of a run."""

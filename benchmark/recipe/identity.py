@@ -1,4 +1,4 @@
-"""Which run it is: one key for its record, its folder and its checkpoint."""
+"""The identity of a run: one key for its record, its folder and its checkpoint."""
 
 import re
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class RunName(NamedTuple):
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """Everything that makes a run another run. All of it is in the path of its record and of its folder:
+    """The values that tell runs apart. All of them are in the path of a run's record and folder:
 
         <task>/<composer>/<preset>-<recipe hash, 8 digits>-s<seed>-<fingerprint, 8 digits>
 
@@ -87,6 +87,10 @@ class Run:
     @property
     def identity(self) -> RunIdentity:
         return RunIdentity(self.task, self.composer, self.recipe.hash, self.seed, self.fingerprint)
+
+    def is_the_same(self, other: "Run") -> bool:
+        """Whether both train alike; recipes with the same hash do, though values without effect may differ."""
+        return (self.identity, self.spatial) == (other.identity, other.spatial)
 
     def __str__(self) -> str:
         return str(self.identity)

@@ -1,4 +1,4 @@
-"""Name a recipe: after the preset that it is, or after the nearest preset and the keys that differ."""
+"""Name a recipe: the preset that it equals, or the nearest preset and the keys that differ."""
 
 import re
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from benchmark.recipe import presets
 from benchmark.recipe.schema import Recipe
+from benchmark.recipe.weights_file import shortened
 
 _MOST_KEYS = 6
 _LONGEST = 200
@@ -31,7 +32,7 @@ def label(recipe: Recipe, variants: Mapping[str, Recipe] | None = None) -> str:
     keys = changed[nearest]
     if not keys:
         return nearest
-    words = [nearest, *(f"{key}={written(recipe.value(key))}" for key in keys)]
+    words = [nearest, *(f"{key}={written(recipe.hashed_value(key))}" for key in keys)]
     if len(keys) <= _MOST_KEYS and len(text := ", ".join(words)) <= _LONGEST:
         return text
     return f"{nearest}, {len(keys)} key{'' if len(keys) == 1 else 's'} changed ({recipe.hash[:8]})"
@@ -57,7 +58,7 @@ def changed_keys(recipe: Recipe, other: Recipe) -> tuple[str, ...]:
 
 
 def written(value: JsonValue) -> str:
-    """A value as `--set` reads it.
+    """A value as `--set` reads it; of a file's digest the first digits.
 
     >>> written(30.0), written(0.005), written("batch")
     ('30', '0.005', 'batch')
@@ -65,4 +66,4 @@ def written(value: JsonValue) -> str:
     if isinstance(value, float):
         short = f"{value:g}"
         return short if float(short) == value else repr(value)
-    return str(value)
+    return shortened(str(value))

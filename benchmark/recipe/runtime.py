@@ -29,7 +29,7 @@ class Runtime(BaseModel):
     threads: of torch on the CPU. Sums are cut up by threads, so their number changes the last digits of a result, and
         with them the training: records of the same seed are equal only for an equal number.
     batch_size: images or queries encoded at once when a run is scored.
-    validate_every: steps between two validations on the held-out part, 0 for none; None for five in a run.
+    validate_every: validate every so many steps, 0 for never; None for five times in a run.
     compile: whether torch.compile makes the network's code.
     checkpoint_seconds: between two checkpoints.
     """

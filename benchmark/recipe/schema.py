@@ -5,13 +5,11 @@ is added later, with a default that leaves training as it was, changes the hash 
 default never changes: raise RECIPE_VERSION instead.
 """
 
-import hashlib
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from benchmark.recipe.hashing import InertWhen, WrittenAs, hash_of
 
 RECIPE_VERSION: Final = 2
 """Raise it when a recipe of which there are records would train or score differently than before: they then
@@ -21,15 +19,16 @@ Text = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """One line without control characters, because tables show it."""
 
 
-@dataclass(frozen=True)
-class InertWhen:
-    """Marks a key that has no effect on the result while a condition on the recipe holds; it is then not hashed.
+def _group_size(recipe: "Recipe") -> JsonValue:
+    training = recipe.training
+    is_whole = training.loss == "sample_similarity" and training.has_one_group
+    return "batch" if is_whole else training.group_size
 
-    A condition names the values under which the key is known to be ignored, not those under which it is used: a
-    registered optimiser or loss of which nothing is known here may use every key.
-    """
 
-    condition: "Callable[[Recipe], bool]"
+def _repeats(recipe: "Recipe") -> JsonValue:
+    training = recipe.training
+    is_all = training.loss == "sample_similarity" and training.groups == training.batch - 1
+    return "all" if is_all else training.repeats
 
 
 def _groups(others: int, size: int, *, at_most: int) -> int:
@@ -65,9 +64,10 @@ class ModelRecipe(_Part):
 
     Attributes:
         image_encoder: a name of `models.image_encoders`.
-        pretrained: "" for random weights, "torchvision" for its ImageNet weights, or the path of a local weights file.
+        pretrained: "" for random weights, "torchvision" for its ImageNet weights, or the path of a local weights file,
+            to which a run adds "@sha256:" and the digest of its content. The digest is hashed, the path is not.
         text_encoder: a name of `models.text_encoders`.
-        text_weights: of a text encoder that reads some: the path of their file.
+        text_weights: of a text encoder that reads some: the path of their file, with the digest in the same way.
         text_width: of a word's embedding and of the text feature.
         state_width: of the LSTM that reads the words.
         embedding_width: of the vectors that are compared.
@@ -79,7 +79,9 @@ class ModelRecipe(_Part):
     text_encoder: Text = "word_lstm"
     text_weights: Annotated[Text, InertWhen(lambda recipe: recipe.model.text_encoder == "word_lstm")] = ""
     text_width: int = Field(default=512, ge=1, le=8192)
-    state_width: int = Field(default=512, ge=1, le=8192)
+    state_width: Annotated[int, InertWhen(lambda recipe: recipe.model.text_encoder == "sentence_file")] = Field(
+        default=512, ge=1, le=8192
+    )
     embedding_width: int = Field(default=512, ge=1, le=8192)
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
@@ -130,10 +132,11 @@ class TrainingRecipe(_Part):
     decay_every: Annotated[int, InertWhen(lambda recipe: recipe.training.schedule != "steps")] = Field(
         default=50_000, ge=1
     )
-    group_size: Literal["batch"] | Annotated[int, Field(ge=2)] = "batch"
+    group_size: Annotated[Literal["batch"] | Annotated[int, Field(ge=2)], WrittenAs(_group_size)] = "batch"
     repeats: Annotated[
         Literal["all"] | Annotated[int, Field(ge=1)],
         InertWhen(lambda recipe: recipe.training.loss == "sample_similarity" and recipe.training.has_one_group),
+        WrittenAs(_repeats),
     ] = 1
     precision: Literal["fp32", "bf16"] = "fp32"
     shift: int = Field(default=0, ge=0, le=64)
@@ -181,11 +184,11 @@ class TrainingRecipe(_Part):
 
 
 class EvaluationRecipe(_Part):
-    """The split to score, and the part to hold out of training.
+    """The split to score, and the size of the validation part.
 
     Attributes:
         split: "test", or "validation" to choose a recipe by: such a record never reaches a leaderboard.
-        held_out: share of the training sources, the last ones, that are kept from training for validation.
+        held_out: share of the training sources, the last ones, that are the validation part and not trained on.
     """
 
     split: Literal["test", "validation"] = "test"
@@ -203,7 +206,7 @@ class Recipe(_Part):
     @model_validator(mode="after")
     def _can_validate(self) -> Self:
         if self.evaluation.split == "validation" and self.evaluation.held_out == 0:
-            raise ValueError("evaluation.split=validation needs a held-out part: raise evaluation.held_out above 0")
+            raise ValueError("evaluation.split=validation needs a validation part: raise evaluation.held_out above 0")
         return self
 
     @classmethod
@@ -226,6 +229,13 @@ class Recipe(_Part):
         marks = _fields(type(self), part)[name].metadata
         return any(mark.condition(self) for mark in marks if isinstance(mark, InertWhen))
 
+    def hashed_value(self, key: str) -> JsonValue:
+        """The key's value as it is hashed: a group size that is the whole batch is "batch", however it was given."""
+        part, _, name = key.partition(".")
+        marks = _fields(type(self), part)[name].metadata
+        found = [mark.value(self) for mark in marks if isinstance(mark, WrittenAs)]
+        return found[0] if found else self.value(key)
+
     @property
     def content(self) -> dict[str, JsonValue]:
         """The part that is hashed and stored in records: the version, and each key that has an effect and is not at its
@@ -235,9 +245,9 @@ class Recipe(_Part):
         {'recipe_version': 2}
         """
         changed = {
-            key: self.value(key)
+            key: value
             for key in self.keys()
-            if self.value(key) != self.default(key) and not self.is_inert(key)
+            if (value := self.hashed_value(key)) != self.default(key) and not self.is_inert(key)
         }
         return {"recipe_version": RECIPE_VERSION, **changed}
 
@@ -263,16 +273,6 @@ class Recipe(_Part):
     def hash(self) -> str:
         """64 hexadecimal digits, equal for equal recipes."""
         return hash_of(self.content)
-
-
-def hash_of(content: dict[str, JsonValue]) -> str:
-    """The hash of a recipe's content: SHA-256 of its JSON with sorted keys.
-
-    Raises:
-        ValueError: the content holds NaN or infinity.
-    """
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _fields(recipe: type[Recipe], part: str) -> dict[str, Any]:

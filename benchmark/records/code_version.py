@@ -1,8 +1,9 @@
-"""Which code a run was made with: hashes of the sources that its result depends on; a changed table ages no row.
+"""The version of the code that a run was made with: hashes of the sources that its result depends on.
 
-Every run of a task depends on the shared sources: encoders and network, datasets, training, scoring, css_gen's scenes
-(which say what is a right answer), the recipe's schema, and the file of the task itself. The composer's own file has a
-hash of its own. Other tasks, other composers, presets (their recipes are hashed), records, tables and commands do not
+Every run of a task depends on the shared sources: encoders and network, datasets, training, scoring, the course of a
+run (`single_run`: which part is trained on, which is scored), css_gen's scenes (which define relevance) and
+its reader of rendered data, the recipe's schema and hash, and the file of the task itself. The composer's own file has
+a hash of its own. Other tasks, other composers, presets (their recipes are hashed), records, tables and commands do not
 count.
 """
 
@@ -20,34 +21,41 @@ from benchmark import tasks as datasets
 from models.base import Composer
 
 LOCAL_MODULE = "local_composer_"
-"""How the names of modules begin that hold a composer from a file named on the command line."""
+"""Prefix of the modules of composers from files named on the command line."""
 
 _BENCHMARK = Path(__file__).parents[1]
 _FOLDERS = ("datasets", "training", "scoring")
-_FILES = ("device.py", "recipe/schema.py")
+_FILES = ("device.py", "recipe/hashing.py", "recipe/schema.py", "runs/single_run.py")
+_GENERATOR_FILES = ("dataset.py", "storage/reader.py")
 _TASKS = "benchmark.tasks"
 
 
 @cache
 def code_version(task: str) -> str:
     """SHA-256 over the shared sources of a task's runs: each file's name and content, in the order of the names."""
-    root = _BENCHMARK
-    files = [root / name for name in _FILES]
-    files += [file for folder in _FOLDERS for file in (root / folder).rglob("*.py")]
-    files += (_folder(css_gen) / "scenes").rglob("*.py")
-    composers = _folder(models) / "composers"
-    files += [file for file in _folder(models).rglob("*.py") if not file.is_relative_to(composers)]
-    files += _task_files(task)
     digest = hashlib.sha256()
-    for file in sorted(set(files), key=lambda file: file.relative_to(file.parents[1]).as_posix()):
+    for file in sorted(shared_sources(task), key=lambda file: file.relative_to(file.parents[1]).as_posix()):
         digest.update(f"{file.parent.name}/{file.name}\0".encode())
         digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()
 
 
+def shared_sources(task: str) -> set[Path]:
+    """The files that results of a task depend on, whatever the composer."""
+    root = _BENCHMARK
+    files = [root / name for name in _FILES]
+    files += [file for folder in _FOLDERS for file in (root / folder).rglob("*.py")]
+    files += [_folder(css_gen) / name for name in _GENERATOR_FILES]
+    files += (_folder(css_gen) / "scenes").rglob("*.py")
+    composers = _folder(models) / "composers"
+    files += [file for file in _folder(models).rglob("*.py") if not file.is_relative_to(composers)]
+    files += _task_files(task)
+    return set(files)
+
+
 @cache
 def composer_sha256(composer: type[Composer]) -> str:
-    """SHA-256 of the file that defines a composer, as it was when it was first asked for in this process."""
+    """SHA-256 of the file that defines a composer, as it was at the first call in this process."""
     return hashlib.sha256(Path(inspect.getfile(composer)).read_bytes()).hexdigest()
 
 

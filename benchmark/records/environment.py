@@ -40,7 +40,7 @@ class Environment(BaseModel):
 
 
 class OtherWork:
-    """Measures how many cores other processes keep busy, on average, from when it is made.
+    """Measures how many cores other processes keep busy, on average, since its creation.
 
     That is the CPU time of the whole machine (psutil.cpu_times: user, nice, system, interrupts, and what a hypervisor
     gave to other guests), less the time of this process and of the children that it has waited for, by wall time. It

@@ -15,7 +15,7 @@ def examples_of(outcomes: Outcomes, top: Integers) -> tuple[Example, ...]:
     """Examples that depend on the outcomes alone; a query is named once.
 
     "sample" is spread evenly over the queries, the same for every composer; "worst" are those of the lowest ranks;
-    "best" is spread evenly over the queries whose first image is right.
+    "best" is spread evenly over the queries whose first image is relevant.
 
     Args:
         top: (Q, k) gallery rows, best first, -1 where there are no more.

@@ -1,6 +1,7 @@
-"""A finished run to its record: what was trained, what it scored, where it was made."""
+"""Make the record of a finished run."""
 
 import datetime
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +31,13 @@ from benchmark.training.loop import Trained
 from models.base import ComposerInfo
 
 _MOST_CURVE_POINTS = 200
+_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""In a path: control characters, and bytes that are not UTF-8, which Python keeps as surrogates."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """Everything of a run but its scores.
+    """Everything about a finished run except its scores.
 
     Attributes:
         preset: what its recipe is called.
@@ -61,7 +64,7 @@ class FinishedRun:
 
 
 def new_record(finished: FinishedRun, evaluation: Evaluation) -> RunRecord:
-    """The record of a run with these scores, made today. Scores and hashes are computed here, so they are right.
+    """The record of a run with these scores, made today. Scores and hashes are computed here.
 
     Raises:
         ValueError: there are no queries, or a value breaks the format (pydantic's ValidationError).
@@ -122,12 +125,17 @@ def dataset_card(dataset: Dataset, scored: Split) -> DatasetCard:
 
 
 def stored_file(path: Path) -> StoredFile:
-    """A file with its hash. Raises OSError if it cannot be read."""
-    return StoredFile(path=str(path), sha256=sha256(path.read_bytes()))
+    """A file with its hash. Control characters and bytes that are not UTF-8 are escapes in its path, such as `\\n`.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    shown = _UNWRITABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), str(path))
+    return StoredFile(path=shown, sha256=sha256(path.read_bytes()))
 
 
 def _curve(trained: Trained) -> tuple[CurvePoint, ...]:
-    """Mean losses of equal stretches of steps, and the validations between them."""
+    """Mean losses over intervals of equal length, and the validations."""
     losses, recalls = trained.losses, dict(trained.validations)
     width = -(-len(losses) // _MOST_CURVE_POINTS)
     points = {

@@ -1,9 +1,9 @@
-"""The outcome of every query, as a Parquet file that any tool reads: some 30 kB for 10,000 queries.
+"""Write and read the outcome of every query as a Parquet file: some 30 kB for 10,000 queries.
 
 Row i is query i of the dataset. Columns: rank, relevant, relevant_labels, candidates, top1, source, as in
 `recall.Outcomes`; drawn_rank, null where it is the rank; further_hits, a list of the places, from 1, of the other
-relevant images among the first `DEPTH`; one of ranks for every part of the meaning, such as "rank of the noun", and one
-of words for every attribute.
+relevant images among the first `DEPTH`; source_oracle_rank and text_candidates, where they are known; one of ranks for
+every part of the meaning, such as "rank of the noun", and one of words for every attribute.
 """
 
 from typing import Any
@@ -24,6 +24,7 @@ _COLUMNS = {
     "top1": "top1",
     "source": "sources",
 }
+_OPTIONAL = {"source_oracle_rank": "source_oracle_ranks", "text_candidates": "text_candidates"}
 
 
 def encode(outcomes: Outcomes) -> bytes:
@@ -32,11 +33,14 @@ def encode(outcomes: Outcomes) -> bytes:
     Raises:
         ValueError: an attribute has the name of another column.
     """
-    if taken := sorted(outcomes.attributes.keys() & {*_COLUMNS, _DRAWN, _HITS}):
+    if taken := sorted(outcomes.attributes.keys() & {*_COLUMNS, _DRAWN, _HITS, *_OPTIONAL}):
         raise ValueError(f"an attribute cannot be called {taken[0]!r}: the table has such a column")
     columns: dict[str, Any] = {}
     for name, field in _COLUMNS.items():
         columns[name] = pa.array(getattr(outcomes, field), pa.int32())
+    for name, field in _OPTIONAL.items():
+        if (column := getattr(outcomes, field)) is not None:
+            columns[name] = pa.array(column, pa.int32())
     columns[_DRAWN] = pa.array(outcomes.drawn_ranks, pa.int32(), mask=outcomes.drawn_ranks == outcomes.ranks)
     further = outcomes.hits & (outcomes.hits.cumsum(1) > 1)
     ends = [0, *further.sum(1).cumsum().tolist()]
@@ -63,11 +67,13 @@ def decode(content: bytes, queries: int) -> Outcomes:
             raise ValueError(f"it has {file.metadata.num_rows} rows")
         table = file.read()
         numbers = {field: table.column(name).to_numpy() for name, field in _COLUMNS.items()}
+        known = {name: field for name, field in _OPTIONAL.items() if name in table.column_names}
+        numbers |= {field: table.column(name).to_numpy() for name, field in known.items()}
         if not pa.types.is_integer(table.column(_DRAWN).type):
             raise ValueError("its numbers are not whole")
         drawn_ranks = table.column(_DRAWN).fill_null(0).to_numpy()
         further = _mask(table.column(_HITS), queries)
-        names = [name for name in table.column_names if name not in (*_COLUMNS, _DRAWN, _HITS)]
+        names = [name for name in table.column_names if name not in (*_COLUMNS, _DRAWN, _HITS, *_OPTIONAL)]
         parts = {name.removeprefix(_PART): table.column(name).to_numpy() for name in names if name.startswith(_PART)}
     except (pa.ArrowException, KeyError, OSError) as error:
         raise ValueError(f"it is damaged: {error}") from None

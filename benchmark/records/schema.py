@@ -1,4 +1,4 @@
-"""The format of a record: what one run reports, as types that refuse what does not fit."""
+"""The format of a record, as types that validate it."""
 
 import datetime
 import hashlib
@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from benchmark.recipe.hashing import hash_of
 from benchmark.recipe.identity import RunIdentity
-from benchmark.recipe.schema import hash_of
 from benchmark.records.environment import Environment
 from benchmark.scoring.metrics import Metrics
 
@@ -18,6 +18,8 @@ FORMAT_VERSION: Final = 3
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]{0,63}$")]
 # No control characters, and no start that a spreadsheet would take for a formula.
 Line = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x20\x7f=+@-][^\x00-\x1f\x7f]*$")]
+# Of a file: as long as a system allows, and starting with anything, because no table shows it.
+StoredPath = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Url = Annotated[str, Field(max_length=300, pattern=r"^https?://[^\s<>\"|\\]+$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -75,7 +77,7 @@ class ParameterCounts(_Part):
 
 
 class CurvePoint(_Part):
-    """One point of the learning curve; Recall@1 is of the held-out part of the training set."""
+    """One point of the learning curve; Recall@1 is of the validation part."""
 
     step: Count
     loss: float | None = None
@@ -83,7 +85,7 @@ class CurvePoint(_Part):
 
 
 class Example(_Part):
-    """One query's answer, to be shown: rows of the split's queries and, best first, of its gallery."""
+    """The first images of one query, to be shown: its row, and rows of the gallery, best first."""
 
     query: Count
     why: Literal["sample", "best", "worst"]
@@ -91,7 +93,9 @@ class Example(_Part):
 
 
 class StoredFile(_Part):
-    path: Line
+    """A file and its hash. Tables must not show `path`, which a spreadsheet could take for a formula."""
+
+    path: StoredPath
     sha256: Digest
 
 
@@ -99,7 +103,7 @@ class Submission(_Part):
     """Who submitted the composer of a run, where it is not one of `models/`.
 
     Attributes:
-        source_sha256: of its code, which is kept beside the records.
+        source_sha256: of its code, which is stored in `submissions/`.
         sandbox: of its process: "bubblewrap", or "process" for limits and an audit hook alone.
     """
 

@@ -1,6 +1,6 @@
-"""How far somebody has checked a record: a small file beside it, which names the record by its hash.
+"""Verification notes: a small file next to a record says how far the record was checked, and names it by its hash.
 
-Like the record, it is a claim of whoever added it; `tirg-bench verify` writes it, and anybody can run that again.
+Like the record, a note is a claim of the person who added it. `tirg-bench verify` writes it, and anybody can repeat it.
 """
 
 import datetime
@@ -15,7 +15,7 @@ from benchmark.errors import BenchmarkError
 from css_gen.storage.atomic import write_atomically
 
 SUFFIX = ".verified"
-"""Of the file beside a record that says how far it was checked."""
+"""Of the file with a record's verification note."""
 
 
 class Tier(StrEnum):
@@ -45,7 +45,7 @@ def tier_of(record: Path) -> Tier:
     """How far the record at that path was checked; a note about another state of the file does not count.
 
     Raises:
-        BenchmarkError: the file beside it is damaged.
+        BenchmarkError: the note is damaged.
     """
     path = record.with_suffix(SUFFIX)
     try:

@@ -12,7 +12,7 @@ from benchmark.datasets.splits import Dataset
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.recipe.identity import Run
 from benchmark.recipe.spelling import unknown
-from benchmark.records.code_version import composer_sha256
+from benchmark.records.code_version import code_version, composer_sha256
 from benchmark.records.store import RunRecord, StoredRecord
 from benchmark.runs.earlier import earlier_record, held, outdated
 from benchmark.runs.single_run import Bench, make_record, run_folder
@@ -51,7 +51,7 @@ def require_known(composers: Sequence[str], tasks: Sequence[str], bench: Bench) 
             raise UsageError(unknown("composer", composer, models.names()))
         composer_sha256(get(composer))  # before training, because the file may be edited meanwhile
     for task in tasks:
-        datasets.get(task)
+        code_version(datasets.get(task).name)  # the same of the shared code
     for recipe in {bench.recipe(task) for task in tasks}:
         require_parts(recipe)
     require_writable(bench)

@@ -7,16 +7,18 @@ from benchmark.recipe.changes import override
 from benchmark.recipe.label import label
 from benchmark.recipe.presets import Changes, preset, variants
 from benchmark.recipe.schema import Recipe
+from benchmark.recipe.weights_file import pinned
 
 
 def recipe_on(task: str, name: str, *, pretrained: str | None = None, assignments: Sequence[str] = ()) -> Recipe:
-    """A preset as the task has it, then with the changes for pretrained weights, then with the user's.
+    """A preset as the task has it, then with the changes for pretrained weights, then with the user's. Files of weights
+    get the digest of their content.
 
     Raises:
         UsageError: the preset, a key or a value is unknown, or the recipe cannot be trained with.
     """
     weights = (f"model.pretrained={pretrained}", *_pretrained_changes(task)) if pretrained else ()
-    return override(preset(name, _changes(task)), (*weights, *assignments))
+    return pinned(override(preset(name, _changes(task)), (*weights, *assignments)))
 
 
 def label_on(task: str, recipe: Recipe) -> str:

@@ -17,17 +17,18 @@ from benchmark.recipe.schema import Recipe
 from benchmark.records.code_version import code_version, composer_sha256, is_local
 from benchmark.records.environment import OtherWork, current_environment
 from benchmark.records.making import FinishedRun, composer_card, dataset_card, new_record, stored_file
+from benchmark.records.schema import sha256
 from benchmark.records.store import RunRecord, save_record
 from benchmark.runs.recipes import label_on
 from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.recall import recall_at_k
-from benchmark.training.checkpoint import Checkpoint, model_tensors
+from benchmark.training.checkpoint import Checkpoint, Code, model_tensors
 from benchmark.training.loop import steps_done, train
 from benchmark.training.model import new_network as network_of
 from benchmark.training.model import require_texts
 from benchmark.training.progress import Curves, Progress, Report, RunReporter
 from benchmark.training.samplers import make_sampler
-from css_gen.storage.atomic import PARTIAL_SUFFIX
+from css_gen.storage.atomic import PARTIAL_SUFFIX, write_atomically
 from models.network import Network
 from models.registry import get
 
@@ -84,7 +85,8 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
     """Train, score, and write the model and the record."""
     started, other_work = perf_counter(), OtherWork()
     recipe, runtime, folder = run.recipe, bench.runtime, run_folder(run, bench.runs)
-    version = code_version(run.task)
+    composer, version = get(run.composer), code_version(run.task)
+    code = Code(version, composer_sha256(composer))
     start_measuring_memory(runtime.device)
     training, validation, scored = parts_of(dataset, recipe)
     accelerator = make_accelerator(runtime.device, recipe.training.precision)
@@ -98,9 +100,11 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
             found = evaluate(network, validation, accelerator=accelerator, batch_size=runtime.batch_size)
             return recall_at_k(found.outcomes.ranks)[1]
 
-        done = steps_done(folder / CHECKPOINT_NAME, run)
+        done, is_other_code = steps_done(folder / CHECKPOINT_NAME, run, code)
         if done:
             bench.reporter.message(f"{title}: resumes after step {done}, from {folder / CHECKPOINT_NAME}")
+        if is_other_code:
+            bench.reporter.message(f"{title}: starts over, because {folder / CHECKPOINT_NAME} was made by other code")
         with reported(bench.reporter, title, recipe.training.steps, folder, done) as show:
             trained = train(
                 network,
@@ -117,18 +121,21 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
                 report=show,
                 validate=validate if validation else None,
                 runtime=runtime,
+                code=code,
             )
         before = perf_counter()
         evaluation = evaluate(network, scored, accelerator=accelerator, batch_size=runtime.batch_size)
         scoring = perf_counter() - before
-    model = folder / MODEL_NAME
-    Checkpoint(run, network.text_encoder.tokenizer, recipe.training.steps, 0.0, model_tensors(network)).write(model)
-    composer = get(run.composer)
+    trained_model = Checkpoint(
+        run, network.text_encoder.tokenizer, recipe.training.steps, 0.0, model_tensors(network)
+    ).content()
+    model = model_place(folder, trained_model, replace=bench.replace)
+    write_atomically(model, trained_model)
     finished = FinishedRun(
         run=run,
         preset=label_on(run.task, recipe),
         composer=composer_card(composer.info),
-        composer_sha256=composer_sha256(composer),
+        composer_sha256=code.composer,
         is_local=is_local(composer),
         dataset=dataset_card(dataset, scored),
         trained=trained,
@@ -149,6 +156,17 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         f"{record.training.wall_seconds:.0f} s"
     )
     return record
+
+
+def model_place(folder: Path, content: bytes, *, replace: bool) -> Path:
+    """Where to write the model of a run with that folder.
+
+    Another model that is there belongs to a record in another --out. It stays: the new one has its hash in its name.
+    """
+    usual, digest = folder / MODEL_NAME, sha256(content)
+    if replace or not usual.exists() or stored_file(usual).sha256 == digest:
+        return usual
+    return folder / f"{usual.stem}-{digest[:8]}{usual.suffix}"
 
 
 @contextmanager
@@ -189,9 +207,9 @@ def parts_of(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split | None, Spl
     Raises:
         UsageError: the recipe scores the validation part, and the dataset is too small to have one.
     """
-    training, held_out = hold_out(dataset.train, recipe.evaluation.held_out)
+    training, validation = hold_out(dataset.train, recipe.evaluation.held_out)
     if recipe.evaluation.split == "test":
-        return training, with_own_images(held_out) if held_out else None, dataset.test
-    if held_out is None:
-        raise UsageError("evaluation.split=validation: no source is held out of training; raise evaluation.held_out")
-    return training, with_own_images(held_out), held_out
+        return training, with_own_images(validation) if validation else None, dataset.test
+    if validation is None:
+        raise UsageError("evaluation.split=validation: the validation part has no source; raise evaluation.held_out")
+    return training, with_own_images(validation), validation

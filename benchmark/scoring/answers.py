@@ -1,4 +1,4 @@
-"""From the labels that answer a query to the images of a gallery that do."""
+"""Find the relevant images of queries in a gallery, from their relevant labels."""
 
 from typing import NamedTuple
 
@@ -10,9 +10,9 @@ from benchmark.datasets.relevance import Relevance
 
 
 class Found(NamedTuple):
-    """Relevant images (N,) of some queries: row of the query among these, place in the shuffled gallery, label.
+    """Relevant images of some queries, (N,) each: row of the query, place in the shuffled gallery, label.
 
-    In the order of the queries, then of the labels.
+    Sorted by query, then by label.
     """
 
     query: Tensor
@@ -28,7 +28,7 @@ class Answers:
         self._labels, self._places = labels.sort(stable=True)
 
     def images(self, rows: slice) -> Found:
-        """Those of the queries in these rows."""
+        """The relevant images of the queries in these rows."""
         device = self._labels.device
         indptr = self._relevance.indptr[rows.start : rows.stop + 1]
         counts = torch.from_numpy(np.diff(indptr)).to(device)
@@ -42,14 +42,14 @@ class Answers:
 
 
 def first_of_label(found: Found) -> Tensor:
-    """Which images (N,) are the first of their query and label."""
+    """Mark (N,) the first image of each pair of query and label."""
     is_new = torch.ones_like(found.query, dtype=torch.bool)
     is_new[1:] = (found.query[1:] != found.query[:-1]) | (found.label[1:] != found.label[:-1])
     return is_new
 
 
 def require_targets(answers: Relevance, drawn: Tensor) -> None:
-    """Raises ValueError unless the label of each query's target (Q,) is among its answers."""
+    """Raises ValueError unless the label of each query's target (Q,) is relevant to it."""
     if len(answers) != len(drawn):
         raise ValueError(f"relevant is of {len(answers)} queries, expected {len(drawn)}")
     query = np.repeat(np.arange(len(answers)), answers.counts)

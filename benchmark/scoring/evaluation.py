@@ -1,4 +1,4 @@
-"""A trained network and a split to Outcomes: every image and every source is encoded once, in batches."""
+"""Score a trained network on a split. Every image and every source is encoded once, in batches."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from benchmark.datasets.image_store import ImageStore
 from benchmark.datasets.relevance import Relevance
 from benchmark.datasets.splits import Pixels, Rows, Split
 from benchmark.device import memory_advice
+from benchmark.scoring.levels import source_oracle_ranks
 from benchmark.scoring.ranking import Ranking, rank_targets
 from benchmark.scoring.recall import DEPTH, Integers, Outcomes
 from models.base import TextFeatures
@@ -21,7 +22,7 @@ _SHOWN = 8
 
 
 class Evaluation(NamedTuple):
-    """`top` (Q, 8): gallery rows of the images ranked first, best first; -1 where the gallery has run out."""
+    """`top` (Q, 8): gallery rows of the images ranked first, best first; -1 where the gallery has fewer."""
 
     outcomes: Outcomes
     top: Integers
@@ -44,7 +45,7 @@ def evaluate(network: Network, split: Split, *, accelerator: Accelerator, batch_
 
 
 def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
-    """Embeddings (Q, D) of the split's queries and (N, D) of its gallery, of length one -> what became of each query.
+    """Embeddings (Q, D) of the split's queries and (N, D) of its gallery, of length one -> the outcome of each query.
 
     Raises:
         ValueError: an embedding is not finite.
@@ -75,6 +76,8 @@ def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
         top1=ranking.top[:, 0].numpy(),
         attributes=queries.attributes,
         part_ranks=part_ranks,
+        source_oracle_ranks=source_oracle_ranks(split),
+        text_candidates=split.text_candidates,
     )
     return Evaluation(outcomes, ranking.top[:, :_SHOWN].numpy())
 

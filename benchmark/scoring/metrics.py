@@ -4,7 +4,6 @@ To add a metric, write a function here with `@metric`; to show it, list a column
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from statistics import fmean
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -42,7 +41,7 @@ def _recall(outcomes: Outcomes) -> Scores:
 
 @metric
 def _drawn_recall(outcomes: Outcomes) -> Scores:
-    """Where the drawn target's label alone is right, as in the paper, and the most that its Recall@1 can be."""
+    """With only the drawn target's label as relevant, as in the paper, and the ceiling of its Recall@1."""
     found = {f"drawn_recall@{k}": value for k, value in recall_at_k(outcomes.drawn_ranks).items()}
     return found | {"ceiling": expected_recall_at_1(outcomes.relevant_labels.tolist())}
 
@@ -58,6 +57,17 @@ def _chance(outcomes: Outcomes) -> Scores:
     """Recall of a random order of the gallery, in percent; see `chance_recall`."""
     found = chance_recall(outcomes.relevant, outcomes.candidates)
     return {f"chance@{k}": value for k, value in found.items()}
+
+
+@metric
+def _oracles(outcomes: Outcomes) -> Scores:
+    """Recall of the two searchers that miss one modality, in percent, where it is known: see `levels`."""
+    found: Scores = {}
+    if (ranks := outcomes.source_oracle_ranks) is not None:
+        found |= {f"source_oracle@{k}": value for k, value in recall_at_k(ranks).items()}
+    if (candidates := outcomes.text_candidates) is not None:
+        found |= {f"text_oracle@{k}": value for k, value in chance_recall(outcomes.relevant, candidates).items()}
+    return found
 
 
 _REQUIRED = frozenset(
@@ -145,17 +155,6 @@ def slice_masks(
         listed = [value for value in first.get(name, ()) if value in there]
         masks[name] = {value: column == value for value in (*listed, *sorted(there - {*listed}, key=_natural))}
     return masks
-
-
-def mean_over_values(values: Mapping[str, SliceMetrics], score: str) -> float:
-    """The mean of a score over the values of an attribute, each value counting alike, whatever its number of queries.
-
-    Raises:
-        ValueError: there are no values.
-    """
-    if not values:
-        raise ValueError(f"the mean of {score} over no values is not defined")
-    return fmean(each.scores[score] for each in values.values())
 
 
 def _of_slice(outcomes: Outcomes, only: Collection[str] | None) -> SliceMetrics:

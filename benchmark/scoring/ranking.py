@@ -1,4 +1,4 @@
-"""The rank of each query's best relevant image in the gallery, and which of its first images are relevant.
+"""Rank the gallery for each query: the place of its best relevant image, and which of its first images are relevant.
 
 The gallery is every image of the split, or of the part of it that the query is ranked among. The query's own source
 image is excluded, nothing else is. An image is relevant if its label answers the query (`Relevance`). The rank of a
@@ -36,7 +36,7 @@ class Ranking(NamedTuple):
         relevant: (Q,), how many candidates are relevant.
         relevant_labels: (Q,), how many different labels they have.
         candidates: (Q,), the size of the query's gallery without its own source image.
-        top: (Q, top_k), gallery indices, best first; -1 where the gallery has run out.
+        top: (Q, top_k), gallery indices, best first; -1 where the gallery has fewer.
         hits: (Q, top_k), bool, which of `top` are relevant.
     """
 
@@ -103,7 +103,7 @@ def rank_targets(
     if galleries is not None:
         query_part, image_part = galleries[0].to(device), galleries[1].to(device)[shuffle]
     gallery = gallery_embeddings.float()[shuffle].T
-    right = Answers(answers, gallery_labels.to(device)[shuffle])
+    relevant_images = Answers(answers, gallery_labels.to(device)[shuffle])
 
     kept = min(top_k, images)
     counts = {name: torch.zeros(queries, dtype=torch.int64) for name in Ranking._fields[:5]}
@@ -118,7 +118,7 @@ def rank_targets(
         excluded = source_place[rows]
         has_source = (excluded >= 0).nonzero().squeeze(1)
         similarity[has_source, excluded[has_source]] = -torch.inf
-        found = right.images(rows)
+        found = relevant_images.images(rows)
         is_there = found.place != excluded[found.query]
         if query_part is None or image_part is None:
             candidates = images - (excluded >= 0).long()

@@ -1,4 +1,4 @@
-"""What became of each query of a run, and Recall@K from it, beside that of a random order of the gallery.
+"""The outcome of each query of a run, and Recall@K, mAP@K and the Recall@K of chance computed from outcomes.
 
 Recall@K is the share of queries, in percent, with at least one relevant image among the first K (a hit rate: the
 definition of the field, though a query may have several relevant images). mAP@K counts all of them.
@@ -6,6 +6,7 @@ definition of the field, though a query may have several relevant images). mAP@K
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import comb, fsum
 from types import MappingProxyType
 from typing import Annotated
@@ -17,12 +18,13 @@ from pydantic import Field
 KS = (1, 5, 10, 50)
 MAP_KS = (5, 10, 50)
 DEPTH = max(*KS, *MAP_KS)
-"""How many of a query's first images are looked at for more than the first relevant one."""
+"""How many of the images ranked first are stored as relevant or not, for each query."""
 
 NO_RANK = 2**31 - 1
 """The rank of a query without a relevant image: beyond any K, so never a hit."""
 
 _NUMBERS = ("ranks", "drawn_ranks", "relevant", "relevant_labels", "candidates", "top1", "sources")
+_OPTIONAL = ("source_oracle_ranks", "text_candidates")
 
 Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.str_]
@@ -32,7 +34,7 @@ Recall = dict[int, Annotated[float, Field(ge=0, le=100)]]
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """What became of each query of a split; entry i belongs to query i of the dataset.
+    """The outcome of each query of a split; entry i belongs to query i of the dataset.
 
     Scores need nothing else, so any two runs on one dataset can be compared query by query.
 
@@ -43,6 +45,9 @@ class Outcomes:
         sources: (Q,), integers; queries of equal number share their source scene and count as one cluster.
         attributes: columns of Q words that results are sliced by, such as "kind".
         part_ranks: for a part of the meaning, such as "noun", the rank of the first image that agrees in this part.
+        source_oracle_ranks: (Q,), the rank of the first relevant image in the order of `levels.source_oracle_ranks`.
+        text_candidates: (Q,), how many of the candidates the text can make of some source, whatever that is. Both are
+            None where they are not known, and in older records.
 
     Raises:
         ValueError: lengths differ, a rank is neither `NO_RANK` nor from 1 to the number of candidates, or numbers
@@ -59,6 +64,8 @@ class Outcomes:
     sources: Integers
     attributes: Mapping[str, Words] = field(default_factory=dict)
     part_ranks: Mapping[str, Integers] = field(default_factory=dict)
+    source_oracle_ranks: Integers | None = None
+    text_candidates: Integers | None = None
 
     def __post_init__(self) -> None:
         for name in _NUMBERS:
@@ -68,7 +75,10 @@ class Outcomes:
         object.__setattr__(self, "attributes", MappingProxyType(words))
         parts = {name: np.asarray(column, dtype=np.int64) for name, column in self.part_ranks.items()}
         object.__setattr__(self, "part_ranks", MappingProxyType(parts))
-        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        optional = {name: np.asarray(column, dtype=np.int64) for name, column in self.optional.items()}
+        for name, column in optional.items():
+            object.__setattr__(self, name, column)
+        numbers = {name: getattr(self, name) for name in _NUMBERS} | optional
         for name, column in [*numbers.items(), *words.items(), *parts.items()]:
             if column.shape != (len(self),):
                 raise ValueError(f"{name} has shape {column.shape}, expected one value for each of {len(self)} queries")
@@ -98,6 +108,11 @@ class Outcomes:
             "relevant labels": (self.relevant_labels <= self.relevant)
             & ((self.relevant_labels > 0) == (self.relevant > 0)),
         }
+        if (ranks := self.source_oracle_ranks) is not None:
+            last = np.where(self.relevant > 0, self.candidates - self.relevant + 1, NO_RANK)
+            possible["source oracle's rank"] = (ranks >= np.where(self.relevant > 0, 1, NO_RANK)) & (ranks <= last)
+        if (images := self.text_candidates) is not None:
+            possible["text's candidates"] = (images >= self.relevant) & (images <= self.candidates)
         for name, fits in possible.items():
             if not fits.all():
                 raise ValueError(f"query {int(np.flatnonzero(~fits)[0])}: its {name} contradict its other numbers")
@@ -105,10 +120,15 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self.ranks)
 
+    @property
+    def optional(self) -> dict[str, Integers]:
+        """Those columns, by their names, that are known here and not everywhere."""
+        return {name: column for name in _OPTIONAL if (column := getattr(self, name)) is not None}
+
     def rows(self, chosen: Mask | Integers) -> "Outcomes":
         """Of these queries alone."""
         return Outcomes(
-            **{name: getattr(self, name)[chosen] for name in (*_NUMBERS, "hits")},
+            **{name: getattr(self, name)[chosen] for name in (*_NUMBERS, "hits", *self.optional)},
             attributes={name: column[chosen] for name, column in self.attributes.items()},
             part_ranks={name: column[chosen] for name, column in self.part_ranks.items()},
         )
@@ -122,7 +142,7 @@ def recall_at_k(ranks: npt.ArrayLike, ks: Sequence[int] = KS) -> dict[int, float
 
     Args:
         ranks: (Q,), the place of each query's best relevant image, from 1.
-        ks: numbers of images looked at; one beyond the gallery looks at all of it.
+        ks: how many of the first images count; a K beyond the gallery counts all of it.
 
     Raises:
         ValueError: there are no queries, so there is no recall.
@@ -146,7 +166,7 @@ def map_at_k(hits: Mask, relevant: npt.ArrayLike, ks: Sequence[int] = MAP_KS) ->
     Args:
         hits: (Q, depth), whether the image at each place is relevant.
         relevant: (Q,), relevant images of each query.
-        ks: numbers of images looked at, at most `depth`.
+        ks: how many of the first images count, at most `depth`.
 
     Raises:
         ValueError: there are no queries, or a K is beyond the depth.
@@ -161,10 +181,10 @@ def map_at_k(hits: Mask, relevant: npt.ArrayLike, ks: Sequence[int] = MAP_KS) ->
 
 
 def chance_recall(relevant: npt.ArrayLike, candidates: npt.ArrayLike, ks: Sequence[int] = KS) -> dict[int, float]:
-    """Expected Recall@K in percent if each query's candidates stood in random order.
+    """Expected Recall@K in percent of a random order of each query's candidates.
 
     With c relevant images among G candidates, `1 - C(G - c, K) / C(G, K)`: one minus the chance that none of K images
-    drawn without replacement is relevant. Computed in whole numbers, so it is right to the last digit for any size.
+    drawn without replacement is relevant. Computed in whole numbers, so it is exact for any size.
 
     >>> chance_recall([1, 2], [4, 4], ks=(1, 9))
     {1: 37.5, 9: 100.0}
@@ -186,9 +206,11 @@ def chance_recall(relevant: npt.ArrayLike, candidates: npt.ArrayLike, ks: Sequen
     span = int(pairs.max()) + 1
     codes, counts = np.unique(pairs[:, 0] * span + pairs[:, 1], return_counts=True)
     kinds = [(*divmod(code, span), count) for code, count in zip(codes.tolist(), counts.tolist(), strict=True)]
-    return {k: 100.0 * fsum(n * _chance(right, images, k) for right, images, n in kinds) / len(pairs) for k in ks}
+    return {k: 100.0 * fsum(n * _chance(found, images, k) for found, images, n in kinds) / len(pairs) for k in ks}
 
 
+# The slices of a record, and the records of a task, ask for the same few thousand numbers again and again.
+@lru_cache(maxsize=2**16)
 def _chance(relevant: int, candidates: int, k: int) -> float:
     drawn = min(k, candidates)
     ways = comb(candidates, drawn)

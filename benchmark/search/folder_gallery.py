@@ -43,9 +43,16 @@ class FolderGallery:
         )
         if not self._files:
             raise UsageError(f"--gallery {self.title}: there is no {', '.join(SUFFIXES)} file in it")
+        self._stamps = [_stamp(folder / name) for name in self._files]
 
     def __len__(self) -> int:
         return len(self._files)
+
+    def has_the_files_of(self, other: "FolderGallery") -> bool:
+        """Whether both are of one folder whose files have not changed in between, by their sizes and times."""
+        return (self._folder.resolve(), self._files, self._stamps) == (
+            other._folder.resolve(), other._files, other._stamps,
+        )  # fmt: skip
 
     def chunks(self, images: int) -> Iterator[tuple[Rows, Pixels]]:
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -70,3 +77,12 @@ class FolderGallery:
             return decode(path, self._image_size, resampling=self._resampling)
         except BrokenImage as error:
             return str(error)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Size and time of a file; None if it is a broken link."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

@@ -71,7 +71,8 @@ class Model:
             text: what to change, such as "make top-left cube red".
             k: how many answers, 1 or more.
             gallery: a folder of image files, or a `Gallery`; the test images of the model's task, in `data/`, if None.
-                The gallery of the last call stays encoded, so that further queries on it are quick.
+                The gallery of the last call stays encoded, so that further queries on it are quick; a folder is
+                encoded again if a file in it has changed.
 
         Raises:
             UsageError: there is no such image or folder, the text has no words, or `k` is below 1.
@@ -128,7 +129,9 @@ class Model:
             self._tests = self._tests or self.test_images()
             return self._tests
         if isinstance(gallery, str | Path):
-            return FolderGallery(Path(gallery), image_size=self.image_size, resampling=resampling(self.identity.task))
+            folder = FolderGallery(Path(gallery), image_size=self.image_size, resampling=resampling(self.identity.task))
+            before = self._encoded[0] if self._encoded else None
+            return before if isinstance(before, FolderGallery) and before.has_the_files_of(folder) else folder
         return gallery
 
     def _query(self, image: Asked, gallery: Gallery) -> QueryImage:

@@ -17,7 +17,8 @@ def find_model(runs: Path, composer: str, dataset: str, preset: str | None, seed
     Raises:
         BenchmarkError: there is none; the message names those that are there.
     """
-    stored = sorted(runs.glob(f"*/*/*/{MODEL_NAME}"))
+    usual = Path(MODEL_NAME)
+    stored = sorted(runs.glob(f"*/*/*/{usual.stem}*{usual.suffix}"))
     fitting = []
     for path in stored:
         name = RunName.parse(path.parent.name)

@@ -1,4 +1,4 @@
-"""The contract of a composer, as questions asked of a class in seconds, on a CPU, without a dataset.
+"""Check the contract of a composer, point by point, in seconds, on a CPU, without a dataset.
 
 Each problem says what was expected, what came, and what to change.
 """
@@ -13,7 +13,7 @@ from models.base import Composer
 
 _MODES = (True, False)
 _FIRST = 3
-"""So many questions must be answered well before the others have a meaning."""
+"""The first points are required by the others: if one of them fails, the check stops."""
 
 _QUESTIONS: tuple[tuple[str, Callable[[type[Composer], bool], None]], ...] = (
     ("is made from (image_channels, text_width, spatial)", form.is_made),

@@ -14,8 +14,6 @@ from benchmark.submissions.trial import CHANNELS, TEXT_WIDTH, ContractError, ask
 from benchmark.training.checkpoint import load_model, model_tensors
 from models.base import Composer, TextFeatures
 
-_MOST_DIMENSIONS = 4
-
 
 def is_made(kind: type[Composer], spatial: bool) -> None:
     """The constructor takes the contract's arguments, and all weights are there when it returns."""
@@ -36,11 +34,6 @@ def is_made(kind: type[Composer], spatial: bool) -> None:
             raise ContractError(
                 f"expected every weight to have its shape after __init__, got the lazy {name}; use the layer that is "
                 "not lazy (nn.Linear for nn.LazyLinear), with widths made from image_channels and text_width"
-            )
-        if value.ndim > _MOST_DIMENSIONS:
-            raise ContractError(
-                f"expected parameters and buffers of at most {_MOST_DIMENSIONS} dimensions (the network stores them as "
-                f"channels_last), got {value.ndim} for {name}; keep it with fewer and reshape it in forward"
             )
 
 

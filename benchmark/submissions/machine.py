@@ -4,8 +4,9 @@ import errno
 
 from benchmark.device import is_out_of_memory
 from benchmark.submissions.sandbox import LimitError
+from css_gen.storage.atomic import NO_ROOM
 
-_NUMBERS = {errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE}
+_NUMBERS = NO_ROOM | {errno.ENOMEM, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE}
 
 
 def is_of_the_machine(error: BaseException) -> bool:

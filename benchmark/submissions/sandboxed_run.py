@@ -12,6 +12,7 @@ from benchmark.datasets.splits import Split
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
+from benchmark.records.code_version import code_version
 from benchmark.scoring.evaluation import Evaluation
 from benchmark.submissions import sandbox, scratch
 from benchmark.submissions.exchange import ANSWERED, ASKED, MODEL, STATE, TRAINING, AnswerError, write_training
@@ -22,10 +23,13 @@ from benchmark.submissions.scoring import read_model, score
 from benchmark.training.model import tokenizer_of
 from benchmark.training.progress import Curves, Progress, RunReporter
 from benchmark.training.samplers import make_sampler
+from css_gen.storage.atomic import write_atomically
 
 CHECK_LIMITS = Limits(seconds=120, silent_seconds=60)
 _LONGEST_SILENCE = 300.0
 _SCRATCH = "scratch"
+_CODE = "code.txt"
+"""The version of the shared code that a training in this folder was begun with; the composer's is in its path."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +111,8 @@ def train(box: Box, training: Split, identity: Run, *, folder: Path, title: str)
             elif isinstance(message, TrainingDone):
                 done.append(message)
 
+        if _forget_other_code(folder, code_version(identity.task)):
+            box.reporter.message(f"{title}: starts over, because its checkpoint was made by other code")
         place = scratch.fresh(folder / _SCRATCH, keep=STATE)
         _run(
             box.candidate, "train", place, (str(folder.resolve()),),
@@ -150,8 +156,19 @@ def answer(box: Box, split: Split, identity: Run, *, folder: Path) -> Evaluation
 
 def tidy(folder: Path) -> None:
     """Remove everything except the model and the curves."""
-    for name in (TRAINING, ASKED, _SCRATCH):
+    for name in (TRAINING, ASKED, _SCRATCH, _CODE):
         scratch.remove(folder / name)
+
+
+def _forget_other_code(folder: Path, version: str) -> bool:
+    """Remove the state of a training that other shared code began; return whether there was one."""
+    begun, state = folder / _CODE, folder / _SCRATCH / STATE
+    if begun.exists() and begun.read_text() == version:
+        return False
+    was_there = state.exists()
+    scratch.remove(folder / _SCRATCH)
+    write_atomically(begun, version.encode())
+    return was_there
 
 
 def _run(

@@ -49,7 +49,7 @@ def read_model(path: Path, identity: Run) -> tuple[Network, int]:
     require_file(path, LARGEST_MODEL)
     try:
         checkpoint = Checkpoint.read(path)
-        if checkpoint.run != identity:
+        if not checkpoint.run.is_the_same(identity):
             raise AnswerError(f"its model is not that of {identity}")
         if not all(value.isfinite().all() for value in checkpoint.tensors.values()):
             raise AnswerError("its trained model holds NaN or infinity")

@@ -1,8 +1,7 @@
 """From a composer's file to rows: checked, trained and scored run by run, published together at the end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -93,10 +92,13 @@ def submit(request: Request, entry: Entry) -> list[Path]:
     Raises:
         SubmissionError: the process of a run failed or was stopped.
         UsageError: its name was taken in the meantime.
-        BenchmarkError: a dataset cannot be opened, or a folder cannot be written.
+        BenchmarkError: a dataset cannot be opened, a folder cannot be written, or a record on the leaderboards was made
+            by other code; this is found before any training.
     """
     with held(entry.home):
-        stored = list(_runs(request, entry))
+        planned = list(_planned(request, entry))
+        made_before = [_made_before(run, request, entry) for run, _ in planned]
+        stored = list(_runs(planned, made_before, request, entry))
         return _publish(stored, entry, request.bench.leaderboards, replaces=request.replaces)
 
 
@@ -121,8 +123,40 @@ def require_free(name: str, source: bytes, leaderboards: Path, *, replaces: bool
         raise UsageError(f"the name {name!r} has records without code; choose another info.name or say --replace")
 
 
-def _runs(request: Request, entry: Entry) -> Iterator[StoredRecord]:
-    """Yield the record of every run, new or from an earlier request."""
+def _planned(request: Request, entry: Entry) -> Iterator[tuple[Run, Dataset]]:
+    """Yield every run with its open dataset."""
+    bench = request.bench
+    for name in request.dataset_names:
+        dataset = open_task(name, bench)
+        for seed in request.seeds:
+            run = Run(name, entry.card.name, bench.recipe(name), seed, dataset.fingerprint, dataset.spatial)
+            yield run, dataset
+
+
+def _made_before(run: Run, request: Request, entry: Entry) -> StoredRecord | None:
+    """Return the record of a run from the leaderboards or from an earlier request; None if it has to be made.
+
+    Raises:
+        BenchmarkError: the one on the leaderboards is damaged or was made by other code, and is not to be replaced.
+    """
+    bench, digest = request.bench, entry.about.source_sha256
+    if not request.replaces and (found := earlier_record(run.identity, bench.leaderboards / "records")):
+        if what := outdated(found.record, digest):
+            raise BenchmarkError(f"{found.path}: is a record of {what}; say --replace to make it again")
+        return found
+    try:
+        found = earlier_record(run.identity, entry.home / "records")
+    except BenchmarkError as error:
+        # In the folder of this version's runs, not yet on the leaderboards.
+        bench.reporter.message(f"{error}; it is made again")
+        return None
+    return None if found is None or outdated(found.record, digest) else found
+
+
+def _runs(
+    planned: Sequence[tuple[Run, Dataset]], made_before: Sequence[StoredRecord | None], request: Request, entry: Entry
+) -> Iterator[StoredRecord]:
+    """Yield the record of every run, new or from before."""
     bench = request.bench
     box = Box(
         candidate=entry.candidate,
@@ -132,25 +166,16 @@ def _runs(request: Request, entry: Entry) -> Iterator[StoredRecord]:
         seconds=request.seconds,
         memory_mib=request.memory_mib,
     )
-    numbers = count(1)
-    total = len(request.dataset_names) * len(request.seeds)
-    for name in request.dataset_names:
-        dataset = open_task(name, bench)
-        for seed in request.seeds:
-            run = Run(name, entry.card.name, bench.recipe(name), seed, dataset.fingerprint, dataset.spatial)
-            yield _run(run, dataset, box, bench, entry, f"[{next(numbers)}/{total}] {run}")
+    for number, ((run, dataset), found) in enumerate(zip(planned, made_before, strict=True), start=1):
+        title = f"[{number}/{len(planned)}] {run}"
+        if found is None:
+            yield make_record(run, dataset, box, bench, entry, title)
+        else:
+            yield _reused(found, bench, entry, title)
 
 
-def _run(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry, title: str) -> StoredRecord:
-    """Return the record of this run from an earlier request, or make it."""
-    try:
-        found = earlier_record(run.identity, entry.home / "records")
-    except BenchmarkError as error:
-        # In the folder of this version's runs, not yet on the leaderboards.
-        bench.reporter.message(f"{error}; it is made again")
-        found = None
-    if found is None or outdated(found.record, entry.about.source_sha256):
-        return make_record(run, dataset, box, bench, entry, title)
+def _reused(found: StoredRecord, bench: Bench, entry: Entry, title: str) -> StoredRecord:
+    """A record from before, with what this request says of its author."""
     bench.reporter.message(f"{title}: was made before, R@1 {found.record.metrics.recall[1]:.1f}")
     held_by = found.record.submission.sandbox if found.record.submission else entry.about.sandbox
     about = entry.about.model_copy(update={"sandbox": held_by})

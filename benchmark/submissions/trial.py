@@ -17,7 +17,7 @@ STEPS = 6
 
 _SIDE, _WORDS = 4, 6
 _TRAINED_ROWS, _LEARNING_RATE = 16, 1e-2
-_TIMED_ROWS, _TIMES = 128, 15
+_TIMED_ROWS, _TIMES = 128, 5
 
 
 class ContractError(Exception):

@@ -1,4 +1,4 @@
-"""A task: one protocol on one dataset, and everything that is known of it."""
+"""A task: one protocol on one dataset, with all of its metadata."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -1,6 +1,5 @@
 """CSS: scenes of simple objects; find the scene that the text makes of another. Three tasks on one rendered dataset."""
 
-import os
 from pathlib import Path
 
 from benchmark.datasets.rendered_css import Css
@@ -9,6 +8,7 @@ from benchmark.tasks.base import Opener, Slice, Task, published_rows
 from benchmark.tasks.registry import register
 from css_gen import render as writing
 from css_gen.errors import DatasetError
+from css_gen.pool import available_cores
 from css_gen.progress import Reporter
 from css_gen.scenes.sampling import KINDS_ASKED
 from css_gen.storage.configuration import Configuration
@@ -34,9 +34,8 @@ def render_css(root: Path, reporter: Reporter) -> None:
         BenchmarkError: the folder holds something else, or cannot be written.
     """
     reporter.message(f"{root} holds no CSS dataset yet: rendering {_IMAGES} images (once)")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        writing.render(root, Configuration(images=_IMAGES), jobs=cores, reporter=reporter)
+        writing.render(root, Configuration(images=_IMAGES), jobs=available_cores(), reporter=reporter)
     except (DatasetError, ValueError) as error:
         raise BenchmarkError(str(error)) from None
     except OSError as error:

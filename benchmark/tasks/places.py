@@ -1,4 +1,4 @@
-"""Where the data of a task is, and making it where it is absent."""
+"""Find the data of a task, and make it if it is absent."""
 
 from collections.abc import Mapping
 from pathlib import Path

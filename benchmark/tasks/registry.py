@@ -1,5 +1,5 @@
-"""The tasks by name. A file in this folder that calls `register` is all it takes to add one; a package of somebody
-else's names its `Task` in the entry point group `tirg_bench.tasks`."""
+"""The tasks by name. To add one, call `register` in a file of this folder; an installed package names its `Task` in the
+entry point group `tirg_bench.tasks`."""
 
 from collections.abc import Iterable
 from functools import cache

@@ -1,12 +1,12 @@
-"""A run on disk: one safetensors file, whose header holds as JSON all that is not a tensor. Nothing is pickled.
+"""Checkpoints: one safetensors file, with everything that is not a tensor as JSON in its header. Nothing is pickled.
 
-A single file, renamed into place, cannot be half of one state and half of another.
+It is written under a temporary name and renamed, so it never mixes two states.
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from pydantic import ValidationError
@@ -23,19 +23,31 @@ from models.text_encoders.base import TokenizerState
 
 _FORMAT = "css-bench checkpoint 2"
 _KEY = "css_bench"
-"""The header has this one entry, because the order of several is not fixed and the file's hash would change with it."""
+"""The only key of the header: the order of several keys is not fixed, so the file's hash would not be, either."""
+
+
+class Code(NamedTuple):
+    """Hashes of the code that trains: the sources that all composers share, and the composer's own file."""
+
+    shared: str = ""
+    composer: str = ""
+
+
+UNKNOWN_CODE = Code()
+"""The code of a checkpoint that does not name any."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The contents of a file.
+    """The contents of a checkpoint file.
 
     Attributes:
-        run: which run it belongs to; two runs that are equal, on one machine with one number of threads, train alike.
+        run: which run it belongs to; the same runs, on one machine with one number of threads, train alike.
         steps: how many are done. Random states and the sampler's place need no more than this: all they draw in a step
             is a function of (seed, step).
         seconds: spent on them, 0 in a finished model's file, so that equal models are equal files.
         tensors: "model.*" and, while training, "optimiser.*" and "curve.*".
+        code: of the training so far; empty in a finished model's file, whose record has it.
     """
 
     run: Run
@@ -43,17 +55,23 @@ class Checkpoint:
     steps: int
     seconds: float
     tensors: dict[str, Tensor]
+    code: Code = UNKNOWN_CODE
 
     def write(self, path: Path) -> None:
         """Raises OSError as `open` does; the path then holds what it held before."""
+        write_atomically(path, self.content())
+
+    def content(self) -> bytes:
+        """The file's content: equal checkpoints are equal files."""
         text = {
             "format": _FORMAT,
             "run": self.run.to_json(),
             "tokenizer": self.tokenizer,
             "steps": self.steps,
             "seconds": self.seconds,
+            "code": self.code,
         }
-        write_atomically(path, save(self.tensors, {_KEY: json.dumps(text, sort_keys=True)}))
+        return save(self.tensors, {_KEY: json.dumps(text, sort_keys=True)})
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -69,6 +87,7 @@ class Checkpoint:
                     steps=int(text["steps"]),
                     seconds=float(text["seconds"]),
                     tensors={name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118  not a dict
+                    code=Code(*text.get("code", ())),
                 )
         except FileNotFoundError:
             raise BenchmarkError(f"{path}: there is no such checkpoint; `tirg-bench run` writes it") from None

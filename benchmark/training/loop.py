@@ -1,4 +1,4 @@
-"""The training loop. A step is a pure function of (weights, seed, step), so resuming gives the uninterrupted run."""
+"""The training loop. A step is a pure function of (weights, seed, step), so a resumed run equals a whole one."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,15 @@ from benchmark.device import memory_advice
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
-from benchmark.training.checkpoint import Checkpoint, load_model, load_optimiser, model_tensors, optimiser_tensors
+from benchmark.training.checkpoint import (
+    UNKNOWN_CODE,
+    Checkpoint,
+    Code,
+    load_model,
+    load_optimiser,
+    model_tensors,
+    optimiser_tensors,
+)
 from benchmark.training.progress import Progress
 from benchmark.training.samplers import Sampler
 from benchmark.training.step import Session
@@ -25,7 +33,7 @@ STEPS_BETWEEN_REPORTS = 10
 
 @dataclass(frozen=True)
 class Trained:
-    """What training produced besides the weights.
+    """The result of training besides the weights.
 
     Attributes:
         seconds: wall time in steps, without validations and checkpoints.
@@ -51,8 +59,9 @@ def train(
     report: Callable[[Progress], None],
     validate: Callable[[], float] | None = None,
     runtime: Runtime | None = None,
+    code: Code = UNKNOWN_CODE,
 ) -> Trained:
-    """Train a network in place, resuming from the checkpoint if there is one of the same identity.
+    """Train a network in place, resuming from the checkpoint if there is one of the same identity and code.
 
     Args:
         split: the training images, texts and labels.
@@ -61,6 +70,7 @@ def train(
         report: called every few steps. Between two calls nothing waits for the device.
         validate: computes Recall@1 on the validation part, in percent; called as often as `runtime` says.
         runtime: how often to validate and to write a checkpoint, and whether to compile; None for the defaults.
+        code: of this training; a checkpoint of other code is ignored, and replaced later.
 
     Raises:
         BenchmarkError: the loss is not finite (the message names the step; the last checkpoint, from before it, stays),
@@ -71,7 +81,7 @@ def train(
     image_size = f"data.image_size (now {identity.recipe.data.image_size})"
     with memory_advice(f"while {identity} was moved to the device", image_size, config.precision):
         session = Session(network, split, sampler, identity, accelerator, compiled=runtime.compile)
-    before = _resume(checkpoint_path, session)
+    before = _resume(checkpoint_path, session, code)
     seconds, losses, validations = before.seconds, list(before.losses), list(before.validations)
     waiting: list[Tensor] = []
     every = runtime.validation_interval(config.steps)
@@ -103,13 +113,13 @@ def train(
         )
         if is_last or is_due:
             state = Trained(seconds, before.seconds, tuple(losses), tuple(validations))
-            _save(checkpoint_path, session, state)
+            _save(checkpoint_path, session, state, code)
             saved = time.perf_counter()
         started = time.perf_counter()
     return Trained(seconds, before.seconds, tuple(losses), tuple(validations))
 
 
-def _save(path: Path, session: Session, state: Trained) -> None:
+def _save(path: Path, session: Session, state: Trained, code: Code) -> None:
     identity, network = session.identity, session.network
     model = model_tensors(network)
     steps = len(state.losses)
@@ -121,26 +131,30 @@ def _save(path: Path, session: Session, state: Trained) -> None:
         "curve.validations": torch.tensor(state.validations, dtype=torch.float64).reshape(-1, 2),
     }
     tensors = model | optimiser_tensors(session.optimiser) | curve
-    Checkpoint(identity, network.text_encoder.tokenizer, steps, state.seconds, tensors).write(path)
+    Checkpoint(identity, network.text_encoder.tokenizer, steps, state.seconds, tensors, code).write(path)
 
 
-def steps_done(path: Path, identity: Run) -> int:
-    """The step from which training would resume: how many the checkpoint has, or 0 if it is of another run.
+def steps_done(path: Path, identity: Run, code: Code) -> tuple[int, bool]:
+    """The step from which training would resume, and whether it starts over because of a checkpoint of other code.
 
     Raises:
         BenchmarkError: the file is damaged.
     """
     checkpoint = Checkpoint.read(path) if path.exists() else None
-    return checkpoint.steps if checkpoint and checkpoint.run == identity else 0
+    if checkpoint is None or not checkpoint.run.is_the_same(identity):
+        return 0, False
+    return (checkpoint.steps, False) if checkpoint.code == code else (0, True)
 
 
-def _resume(path: Path, session: Session) -> Trained:
-    """Load what was done before; a checkpoint of another run is ignored."""
+def _resume(path: Path, session: Session, code: Code) -> Trained:
+    """Load what was done before; a checkpoint of another run or of other code is ignored."""
     nothing = Trained(0.0, 0.0, (), ())
     if not path.exists():
         return nothing
     checkpoint = Checkpoint.read(path)
-    if checkpoint.run != session.identity or checkpoint.tokenizer != session.network.text_encoder.tokenizer:
+    if not checkpoint.run.is_the_same(session.identity) or checkpoint.code != code:
+        return nothing
+    if checkpoint.tokenizer != session.network.text_encoder.tokenizer:
         return nothing
     load_model(session.network, checkpoint.tensors)
     load_optimiser(session.optimiser, checkpoint.tensors)

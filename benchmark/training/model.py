@@ -6,6 +6,7 @@ import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.schema import ModelRecipe
+from benchmark.recipe.weights_file import path_of
 from models import text_encoders
 from models.errors import ModelError
 from models.network import Network, build_network
@@ -68,7 +69,7 @@ def text_settings(config: ModelRecipe) -> TextSettings:
         text_width=config.text_width,
         state_width=config.state_width,
         dropout=config.dropout,
-        weights=config.text_weights,
+        weights=path_of(config.text_weights),
     )
 
 
@@ -78,7 +79,7 @@ def _built(composer: str, config: ModelRecipe, tokenizer: TokenizerState, *, spa
             composer,
             spatial=spatial,
             image_encoder_name=config.image_encoder,
-            pretrained=config.pretrained,
+            pretrained=path_of(config.pretrained),
             text_encoder_name=config.text_encoder,
             tokenizer=tokenizer,
             text=text_settings(config),

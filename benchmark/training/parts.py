@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.recipe.schema import Recipe
+from benchmark.recipe.weights_file import path_of, require_same_files
 from benchmark.training import losses, optimisers
 from benchmark.training.model import text_settings
 from models import text_encoders
@@ -16,14 +17,14 @@ def require_parts(config: Recipe) -> None:
 
     Raises:
         UsageError: there is no part of that name; the message offers the nearest.
-        BenchmarkError: weights cannot be downloaded or read, or do not fit.
+        BenchmarkError: weights cannot be downloaded or read, do not fit, or are not those of the recipe.
     """
     model, training = config.model, config.training
     checks: dict[str, Callable[[], object]] = {
         "training.loss": lambda: losses.get(training.loss),
         "training.optimiser": lambda: optimisers.get(training.optimiser),
         "model.text_encoder": lambda: text_encoders.get(model.text_encoder).require(text_settings(model)),
-        "model.image_encoder": lambda: image_encoder(model.image_encoder, pretrained=model.pretrained or None),
+        "model.image_encoder": lambda: image_encoder(model.image_encoder, pretrained=path_of(model.pretrained) or None),
     }
     for key, check in checks.items():
         try:
@@ -32,3 +33,4 @@ def require_parts(config: Recipe) -> None:
             raise UsageError(f"{key}: {error}") from None
         except ModelError as error:
             raise BenchmarkError(str(error)) from None
+    require_same_files(config)

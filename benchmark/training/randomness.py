@@ -1,11 +1,11 @@
-"""The random streams of a training step: each purpose has a seed of its own, a pure function of (seed, step)."""
+"""Seeds for the random numbers of a training step: one for each purpose, a pure function of (run seed, step)."""
 
 from enum import IntEnum
 
 import numpy as np
 
 _STEP = 1
-"""Parts these streams from those of the samplers and of scoring, which derive theirs from the same seed."""
+"""First number of the spawn key. Samplers and scoring use other numbers with the same seed."""
 
 
 class Purpose(IntEnum):

@@ -1,4 +1,4 @@
-"""Which queries a step trains on: a pure function of (seed, step), so a resumed run equals an uninterrupted one."""
+"""Choose the queries of each training step, as a pure function of (seed, step)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 from benchmark.datasets.splits import Rows, Split
 
 _ORDER, _DRAWS = 0, 2
-"""Purposes of the random numbers drawn here; `randomness` has 1."""
+"""First numbers of the spawn keys here; `randomness` has 1."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Batch:
 
 
 class Sampler(Protocol):
-    """Gives every step its batch, all of one size."""
+    """Gives the batch of every step; all batches have the same size."""
 
     def batch(self, step: int) -> Batch: ...
 
@@ -41,7 +41,7 @@ class Sampler(Protocol):
 def make_sampler(training: Split, *, groups: int, modifications: int, seed: int) -> Sampler:
     """The batches of a run on a training split, or on the part of one that `hold_out` keeps.
 
-    Where pairs are drawn on the fly, neither sources nor targets are images that were held out.
+    Where pairs are drawn on the fly, neither sources nor targets are images of the validation part.
 
     Args:
         groups: source images a batch.

@@ -1,4 +1,4 @@
-"""One step of training: batch, embeddings, loss, gradient, weights; nothing in it waits for the device."""
+"""One training step, from the batch to the new weights, without waiting for the device."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,7 +28,7 @@ class Session:
     dropout, augmentation and the loss's draws all come from (seed, step), each by a stream of its own.
 
     Args:
-        split: the training images, texts, labels and right answers.
+        split: the training images, texts, labels and relevant labels.
         identity: the run's; holds its recipe and seed.
         compiled: whether torch.compile makes the network's code.
     """

@@ -7,6 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from benchmark.datasets.splits import Split
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError
@@ -16,7 +18,7 @@ from benchmark.records.store import RunRecord, StoredRecord
 from benchmark.runs.single_run import parts_of, threads
 from benchmark.scoring.evaluation import Evaluation, evaluate
 from benchmark.scoring.metrics import metrics_of
-from benchmark.scoring.recall import KS, MAP_KS, Integers
+from benchmark.scoring.recall import KS, MAP_KS, Integers, Outcomes
 from benchmark.submissions.exchange import MODEL
 from benchmark.submissions.sandboxed_run import Box, answer
 from benchmark.training.checkpoint import Checkpoint
@@ -35,16 +37,17 @@ def rescore(stored: StoredRecord, resources: Resources) -> float:
     A submission's composer runs in its own process.
 
     Raises:
-        UnavailableError: the checkpoint or the dataset is not there.
-        BenchmarkError: the checkpoint is another, or it gives another Recall@K than the record says.
+        UnavailableError: the checkpoint or the dataset is not there, or another run has overwritten the checkpoint.
+        BenchmarkError: the checkpoint gives another Recall@K than the record says, or the record names one of another
+            run.
     """
     record, path = stored.record, stored.path
     kept = record.checkpoint
     if kept is None or not Path(kept.path).is_file():
         raise UnavailableError(f"no checkpoint ({kept.path if kept else 'none was kept'})")
     if sha256(Path(kept.path).read_bytes()).hexdigest() != kept.sha256:
-        # Whoever runs a seed again overwrites its model: not a forgery, but the record cannot be checked by it.
-        raise BenchmarkError(f"{path}: {kept.path} is not the checkpoint that it was made from (its hash differs)")
+        # Whoever runs a seed again with --replace overwrites its model: not a forgery, but it cannot check the record.
+        raise UnavailableError(f"the checkpoint at {kept.path} is of another run (its hash differs)")
     checkpoint = Checkpoint.read(Path(kept.path))
     if difference := _other_run(checkpoint.run, record):
         raise BenchmarkError(f"{path}: {kept.path} is of another run ({difference})")
@@ -64,6 +67,7 @@ def rescore(stored: StoredRecord, resources: Resources) -> float:
     _require_flips(path, found.outcomes.drawn_ranks, stored.outcomes.drawn_ranks)
     said, computed = ({k: metrics.scores[f"map@{k}"] for k in MAP_KS} for metrics in (record.metrics, again))
     _require_recall(path, "mAP", said, computed)
+    _require_same_data(path, found.outcomes, stored.outcomes)
     return again.recall[1]
 
 
@@ -79,6 +83,13 @@ def _require_flips(path: Path, found: Integers, stored: Integers) -> None:
         flipped = 100 * ((found <= k) != (stored <= k)).mean()
         if flipped > FLIPS:
             raise BenchmarkError(f"{path}: {flipped:.1f}% of its queries are hits at {k} only here or only there")
+
+
+def _require_same_data(path: Path, found: Outcomes, stored: Outcomes) -> None:
+    """Raises BenchmarkError unless the numbers that depend on the dataset alone agree: those of chance and oracles."""
+    for name in ("relevant", "relevant_labels", "candidates", *stored.optional):
+        if not np.array_equal(getattr(found, name), getattr(stored, name)):
+            raise BenchmarkError(f"{path}: its {name} are not those of the dataset")
 
 
 def _of_ours(checkpoint: Checkpoint, split: Split, runtime: Runtime) -> Evaluation:

@@ -14,8 +14,9 @@ from benchmark.runs.earlier import held
 from benchmark.runs.single_run import Bench, make_record, run_folder
 from benchmark.submissions import submitted_run
 from benchmark.submissions.submitted_run import Entry, keep_source
+from benchmark.training.parts import require_parts
 from benchmark.verification.rescoring import TOLERANCE
-from benchmark.verification.resources import Resources, recipe_of, run_of
+from benchmark.verification.resources import Resources, UnavailableError, recipe_of, run_of
 
 
 def retrain(stored: StoredRecord, resources: Resources) -> tuple[float, str]:
@@ -26,11 +27,16 @@ def retrain(stored: StoredRecord, resources: Resources) -> tuple[float, str]:
     comes from the other composers of the board, because whoever forges a record can forge its siblings, too.
 
     Raises:
-        UnavailableError: the dataset is not there, or this version of the code has other recipes.
+        UnavailableError: the dataset is not there, this version of the code has other recipes, or a part of this one is
+            missing: an encoder, or a file of weights with the same content.
         BenchmarkError: the result is another than the record's.
     """
     dataset = resources.dataset_of(stored, recipe_of(stored).data.image_size)
     run = run_of(stored, spatial=dataset.spatial)
+    try:
+        require_parts(run.recipe)
+    except BenchmarkError as error:
+        raise UnavailableError(str(error)) from None
     spread = seed_spread(_others_on_the_board(stored))
     found = _made_again(stored, run, dataset, resources).metrics.recall[1]
     said = stored.record.metrics.recall[1]

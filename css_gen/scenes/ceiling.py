@@ -1,4 +1,4 @@
-"""Compute the ceiling of Recall@1: where a text has several valid answers, only the one that was drawn counts."""
+"""Compute the ceiling of Recall@1 where only the drawn target counts and several scenes satisfy a text."""
 
 from collections.abc import Iterable, Set
 from math import fsum
@@ -8,9 +8,9 @@ from css_gen.scenes.scene import Scene
 
 
 def best_recall_at_1(queries: Iterable[tuple[Scene, Modification]], gallery: Set[str]) -> float:
-    """Return the expected Recall@1, in percent, of a model that knows all right answers but not which was drawn.
+    """Return the expected Recall@1, in percent, of a model that knows all relevant scenes but not which was drawn.
 
-    If n different scenes of the gallery are right answers to a query, such a model finds the drawn one once in n times.
+    If n different scenes of the gallery are relevant to a query, such a model finds the drawn one once in n times.
 
     Args:
         queries: source scene and modification of each; the drawn target is in the gallery.
@@ -28,7 +28,7 @@ def best_recall_at_1(queries: Iterable[tuple[Scene, Modification]], gallery: Set
 
 
 def expected_recall_at_1(answers: Iterable[int]) -> float:
-    """That of queries with so many right scenes in the gallery, in percent; a query without any is never a hit.
+    """The same, in percent, for queries with these numbers of relevant scenes in the gallery; 0 counts as a miss.
 
     >>> expected_recall_at_1([1, 2, 4, 1])
     68.75

@@ -1,4 +1,4 @@
-"""Shape-colour combinations that one split alone shows, so that a test query can ask for a pair never trained on."""
+"""Held-out combinations of shape and colour: each is shown in one split only, so that test queries ask for new ones."""
 
 from dataclasses import dataclass
 from typing import Any, Self

@@ -1,10 +1,11 @@
-"""Find the references that a modification fits without looking at all of them.
+"""Find the references that a modification fits without looking at all of them, and the scenes that it can make.
 
 A set of objects is an integer with one bit for each of the 432 objects there are, so that a reference is tested in a
 tenth of a microsecond, and an object that one reference in 200 has is found among 50,000 references as among 1,000.
+Nine further bits are for the empty cells.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from math import gcd
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from css_gen.scenes.factors import Cell, Colour, Shape, Size
-from css_gen.scenes.scene import SceneObject
+from css_gen.scenes.scene import Scene, SceneObject
 from css_gen.scenes.selector import Selector
 
 _BIT = {SceneObject(*factors): 1 << place for place, factors in enumerate(product(Cell, Size, Colour, Shape))}
@@ -23,6 +24,7 @@ _HAVING: dict[str, int] = {
     value: sum(bit for item, bit in _BIT.items() if value in (item.cell, item.size, item.colour, item.shape))
     for value in (*Cell, *Size, *Colour, *Shape)
 }
+_EMPTY = {cell: 1 << (len(_BIT) + cell.index) for cell in Cell}
 _LONGEST_WALK = 5_000
 
 
@@ -39,6 +41,24 @@ class Needs(NamedTuple):
 def object_set(objects: Iterable[SceneObject]) -> int:
     """Return the set of these objects."""
     return sum(_BIT[item] for item in objects)
+
+
+def scene_set(scene: Scene) -> int:
+    """Return the set of a scene's objects and of its empty cells."""
+    return object_set(scene) | sum(_EMPTY[cell] for cell in scene.empty_cells)
+
+
+def empty(cell: Cell | None) -> int:
+    """Return the set of one empty cell; of all nine for None."""
+    return _EMPTY[cell] if cell else sum(_EMPTY.values())
+
+
+def members(some: int) -> Iterator[int]:
+    """Yield the place of every bit of a set, from 0, in ascending order."""
+    while some:
+        lowest = some & -some
+        yield lowest.bit_length() - 1
+        some ^= lowest
 
 
 def selected_by(selector: Selector) -> int:

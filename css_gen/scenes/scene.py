@@ -47,7 +47,7 @@ class Scene:
 
     @property
     def key(self) -> str:
-        """The canonical string of the meaning: equal keys are equal labels, hence equally correct answers."""
+        """The canonical string of the meaning: scenes with equal keys have equal labels and are equally relevant."""
         return "; ".join(str(item) for item in self.objects)
 
     @property

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 PARTIAL_SUFFIX = ".partial"
-_LOST = {errno.EIO, errno.ENOSPC, errno.EDQUOT}
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors of writing that mean no room: on the disk, in its user's quota, or below the largest size of a file."""
+
+_LOST = NO_ROOM | {errno.EIO}
 """Errors of `fsync` that mean lost data. Any other means that the file system does not offer it."""
 
 
@@ -17,7 +20,10 @@ def written_atomically(path: Path) -> Iterator[BinaryIO]:
     """Open a file to write to that takes its name when the block ends well, and is deleted when it does not.
 
     The temporary name starts with a dot, ends in `.partial` and carries the process id, so that it cannot be mistaken
-    for data and two processes cannot write into one file.
+    for data and two processes cannot write into one file. Errors name the file itself.
+
+    Raises:
+        OSError: as `open` and `write` do; the path then holds what it held before.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
     try:
@@ -26,9 +32,12 @@ def written_atomically(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             _sync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename = str(path)
+            del error.filename2
         raise
     _sync_folder(path.parent)
 

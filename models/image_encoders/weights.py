@@ -63,7 +63,7 @@ def load(encoder: nn.Module, weights: Weights) -> None:
 
 
 def _hint(names: list[str], expected: list[str]) -> str:
-    """What to do where only a common prefix keeps the names from fitting."""
+    """Advice where the names differ from the expected ones only by a common prefix; else empty."""
     for prefix in sorted({name[: end + 1] for name in names for end, mark in enumerate(name) if mark == "."}):
         stripped = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
         if prefix not in expected and len(stripped & set(expected)) > len(set(names) & set(expected)):

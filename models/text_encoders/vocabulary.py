@@ -1,4 +1,4 @@
-"""Texts -> words -> numbers."""
+"""Split texts into words, and number the words."""
 
 import re
 import unicodedata
@@ -48,7 +48,7 @@ def _outline(text: str) -> str:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Which number stands for which word. It is stored in checkpoints: using a model never needs the dataset.
+    """The number of each word. It is stored in checkpoints, so that using a model needs no dataset.
 
     Number 0 is padding, 1 any word that is not in the vocabulary, and `words[i]` is number i + 2. The words are sorted,
     so the same texts give the same vocabulary in any order.

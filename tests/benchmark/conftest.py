@@ -1,8 +1,11 @@
 """A recipe of seconds on a dataset of 150 images, so that tests train for real."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,10 +16,12 @@ from benchmark.recipe.presets import preset
 from benchmark.recipe.runtime import Runtime
 from benchmark.recipe.schema import Recipe
 from benchmark.runs.single_run import Bench
+from benchmark.submissions import sandbox
 from benchmark.tasks.css import Css
 from benchmark.training.progress import SilentRuns
 from css_gen.export.tirg import export_tirg
 from tests.benchmark.folders import make_fashion200k, make_fashion_iq, make_mit_states
+from tests.benchmark.submissions.preloaded import Preloaded
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -82,3 +87,19 @@ def bench(places: dict[str, Path], tiny_config: Recipe, tmp_path: Path) -> Bench
         leaderboards=tmp_path / "leaderboards",
         runs=tmp_path / "runs",
     )
+
+
+@pytest.fixture(scope="session")
+def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Preloaded]:
+    process = Preloaded(tmp_path_factory.mktemp("preloaded"))
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def forked_submissions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the processes of submissions on Linux, for tests that are not about how such a process starts."""
+    if sys.platform != "linux":
+        return
+    preloaded: Preloaded = request.getfixturevalue("preloaded")
+    monkeypatch.setattr(sandbox, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": preloaded.popen}))

@@ -1,5 +1,6 @@
 """Runs on a real, tiny dataset whose answers are drawn at random, so that a site has pictures without any training."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,16 @@ def save_run(
     with_examples: bool = True,
     rendering: Any = "its own",
     configuration: dict[str, Any] | None = None,
+    known: dict[str, Any] | None = None,
     **about: Any,
 ) -> Path:
     """Save the record of a run that ranked the gallery of `css_root` at random, and return its path.
 
-    `rendering` is what the record says of the dataset's configuration, `configuration` of the recipe.
+    `rendering` is what the record says of the dataset's configuration, `configuration` of the recipe; `known` are
+    optional columns of the outcomes.
     """
     outcomes, top = random_answers(css_root, seed=seed)
+    outcomes = replace(outcomes, **(known or {}))
     dataset = css_gen.dataset.open(css_root)
     record = make_record(outcomes, seed=seed, fingerprint=dataset.fingerprint, **about)
     record = record.model_copy(

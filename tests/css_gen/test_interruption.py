@@ -16,7 +16,7 @@ from css_gen.render import render
 from css_gen.storage.configuration import Configuration
 from css_gen.storage.folder import begin
 
-CONFIGURATION = Configuration(images=480, size=64)
+CONFIGURATION = Configuration(images=240, size=48)
 ENDED_SECONDS = 60
 
 

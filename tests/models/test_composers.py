@@ -199,7 +199,7 @@ def test_learns_a_tiny_set(name: str, spatial: bool) -> None:
     """Six images x four texts, a random target each: who ignores the text, or the image, gets 6 or 4 of 24 at best."""
     generator = torch.Generator().manual_seed(7)
     channels, text_width = 16, 32
-    image = torch.randn((6, channels, 3, 3), generator=generator).relu().repeat_interleave(4, dim=0)
+    image = torch.randn((6, channels, 2, 2), generator=generator).relu().repeat_interleave(4, dim=0)
     tokens = torch.randn((4, 3, text_width), generator=generator).repeat(6, 1, 1)
     text = TextFeatures(tokens.mean(dim=1), tokens, torch.ones(24, 3, dtype=torch.bool))
     target = functional.normalize(torch.randn((24, 16), generator=generator))

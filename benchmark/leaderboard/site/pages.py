@@ -15,9 +15,11 @@ from benchmark.errors import BenchmarkError
 from benchmark.explanation.answer_kinds import ERRORS, AnswerKind
 from benchmark.explanation.rendered import Rendered, find_rendered
 from benchmark.leaderboard.boards import ALL, Board, build, comparable
-from benchmark.leaderboard.cells import duration
+from benchmark.leaderboard.cells import duration, reached
+from benchmark.leaderboard.columns import headings as column_headings
 from benchmark.leaderboard.columns import shown_on
 from benchmark.leaderboard.files import Written, load_records
+from benchmark.leaderboard.levels import MARK, doubts_of, levels_of, note_on
 from benchmark.leaderboard.site.composer_sections import Section, section
 from benchmark.leaderboard.site.gallery import of_dataset
 from benchmark.leaderboard.site.sources import source_files
@@ -153,6 +155,12 @@ def _environment() -> Environment:
         "KS": KS,
         "AnswerKind": AnswerKind,
         "ERRORS": ERRORS,
+        "MARK": MARK,
+        "doubts_of": doubts_of,
+        "levels_of": levels_of,
+        "note_on": note_on,
+        "reached": reached,
+        "column_headings": column_headings,
         "side": SIDE,
         "published_sources": SOURCES,
         "title_of_protocol": _title_of_protocol,

@@ -1,4 +1,4 @@
-"""AdamW, which decays the weight matrices of layers alone."""
+"""AdamW with weight decay on the weight matrices of layers only."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Which parameters an optimiser treats alike: their learning rate, their weight decay, and whether Muon moves them."""
+"""Parameter groups of an optimiser: learning rate, weight decay, and whether Muon updates them."""
 
 from collections.abc import Set
 from typing import Any

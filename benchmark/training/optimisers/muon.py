@@ -1,4 +1,4 @@
-"""Muon: weight matrices move by an orthogonal matrix near their momentum, everything else by AdamW."""
+"""Muon: weight matrices are updated by their orthogonalised momentum, everything else by AdamW."""
 
 from collections.abc import Callable
 from typing import Any

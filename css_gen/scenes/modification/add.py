@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from css_gen.scenes.factors import COMBINATIONS, Cell, Combination, Size
-from css_gen.scenes.matching import EVERY_OBJECT, Needs, having
+from css_gen.scenes.matching import EVERY_OBJECT, Needs, having, selected_by
 from css_gen.scenes.modification.program import Modification, register
 from css_gen.scenes.modification.words import NOUN, PLACE
 from css_gen.scenes.randomness import one_of
@@ -26,7 +26,7 @@ class Add(Modification):
     kinds = ("add",)
     form = "add [size] [colour] shape [to cell]"
     grammar = f"add {NOUN}(?: to {PLACE})?"
-    # With one attribute named, about half the adds would have several right images in the gallery, of which one counts.
+    # With one attribute named, about half the adds would have several relevant images, of which the paper counts one.
     named = (2, 3, 4)
 
     def text_with(self, names: str) -> str:
@@ -61,6 +61,9 @@ class Add(Modification):
         """Require that the cell is empty, if one is named; otherwise there is room, since no reference is full."""
         del combinations
         return Needs(EVERY_OBJECT, having(self.selector.cell))
+
+    def postcondition(self) -> Needs:
+        return Needs(selected_by(self.selector), 0)
 
     @classmethod
     def lender(cls, scene: Scene, combinations: Sequence[Combination], *, rng: np.random.Generator) -> SceneObject:

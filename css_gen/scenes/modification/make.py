@@ -53,6 +53,11 @@ class Make(Rewrite):
         forbidden = sum(having(shape) for shape in Shape if colour and (shape, colour) not in combinations)
         return Needs(selected & ~unchanged, selected & forbidden)
 
+    def postcondition(self) -> Needs:
+        colour, size = self.new_colour or self.selector.colour, self.new_size or self.selector.size
+        made = selected_by(replace(self.selector, colour=colour, size=size))
+        return Needs(made, selected_by(self.selector) & ~made)
+
     @classmethod
     def draw(
         cls, kind: str, selector: Selector, lender: SceneObject, combinations: Sequence[Combination],

@@ -31,7 +31,7 @@ class Modification(ABC):
         kinds: the names of what it does, as the tables report it; `kind` is one of them.
         form: how its texts are written, for people.
         grammar: a pattern of its texts, whose groups are named after attributes of the selector and `parameters`.
-        parameters: its attributes besides the selector, and their values.
+        parameters: its attributes except the selector, and their types.
         named: how many attributes its selector may name in a dataset.
     """
 
@@ -73,7 +73,7 @@ class Modification(ABC):
 
     @abstractmethod
     def targets(self, scene: Scene) -> frozenset[str]:
-        """Return the keys of all scenes that are right answers; none where the modification does not apply."""
+        """Return the keys of all relevant scenes; none where the modification does not apply."""
 
     @abstractmethod
     def is_target(self, scene: Scene, target: Scene) -> bool:
@@ -86,6 +86,13 @@ class Modification(ABC):
     @abstractmethod
     def needs(self, combinations: Sequence[Combination]) -> Needs:
         """Return what a scene needs so that the modification changes it into a scene of these combinations."""
+
+    @abstractmethod
+    def postcondition(self) -> Needs:
+        """Return what holds afterwards, whatever the source: a scene fits if and only if it is a target of some scene.
+
+        It may ask for objects and for empty cells: see `matching.scene_set`.
+        """
 
     @classmethod
     def lender(cls, scene: Scene, combinations: Sequence[Combination], *, rng: np.random.Generator) -> SceneObject:

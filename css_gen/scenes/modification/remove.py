@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from css_gen.scenes.factors import Combination
-from css_gen.scenes.matching import Needs, selected_by
+from css_gen.scenes.matching import Needs, empty, selected_by
 from css_gen.scenes.modification.program import register
 from css_gen.scenes.modification.rewrite import Rewrite
 from css_gen.scenes.modification.words import NOUN, PLACE, located_noun
@@ -32,6 +32,9 @@ class Remove(Rewrite):
     def needs(self, combinations: Sequence[Combination]) -> Needs:
         del combinations
         return Needs(selected_by(self.selector), 0)
+
+    def postcondition(self) -> Needs:
+        return Needs(empty(self.selector.cell), selected_by(self.selector))
 
     @classmethod
     def draw(

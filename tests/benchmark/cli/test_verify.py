@@ -86,6 +86,13 @@ def test_without_checkpoint_or_dataset_it_stays_self_reported(verify: Verify, tm
     assert "self-reported: there is no dataset in" in elsewhere.stdout
 
 
+def test_a_checkpoint_of_another_run_makes_no_record_wrong(verify: Verify) -> None:
+    shutil.copyfile(the_model("concat"), the_model())
+    result = verify(the_record())
+    assert result.exit_code == 0, result.output
+    assert f"self-reported: the checkpoint at {the_model()} is of another run" in result.stdout
+
+
 def test_quick_scores_nothing_again(verify: Verify) -> None:
     shutil.rmtree("runs")
     result = verify("--quick")
@@ -99,10 +106,6 @@ def edit_record() -> None:
 
 def edit_ranks() -> None:
     next(Path("leaderboards/records/css/tirg").glob("*.parquet")).write_bytes(b"PAR1")
-
-
-def swap_checkpoints() -> None:
-    shutil.copyfile(the_model("concat"), the_model())
 
 
 def swap_checkpoints_and_say_so() -> None:
@@ -137,6 +140,12 @@ def invent_the_drawn_ranks() -> None:
     forge(lambda outcomes: replace(outcomes, drawn_ranks=outcomes.candidates))
 
 
+def invent_the_oracle() -> None:
+    """In the only record of its board: beside another one it would be left out."""
+    the_record("concat").unlink()
+    forge(lambda outcomes: replace(outcomes, source_oracle_ranks=outcomes.ranks * 0 + 1))
+
+
 def edit_table() -> None:
     page = Path("leaderboards/css.md")
     page.write_text(page.read_text().replace("TIRG", "BEST"))
@@ -158,11 +167,11 @@ def remove_table() -> None:
     [
         (edit_record, "was edited"),
         (edit_ranks, "is not the file that"),
-        (swap_checkpoints, "is not the checkpoint that it was made from"),
         (swap_checkpoints_and_say_so, "is of another run (another composer)"),
         (invent_the_ranks, "says R@1 100.00, its checkpoint gives"),
         (sort_the_ranks, "of its queries are hits at"),
         (invent_the_drawn_ranks, "says drawn R@"),
+        (invent_the_oracle, "its source_oracle_ranks are not those of the dataset"),
         (edit_table, "css.md: is not the table of the records"),
         (edit_csv, "css.csv: is not the table of the records"),
         (remove_table, "css.md: is missing"),

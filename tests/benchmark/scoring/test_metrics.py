@@ -5,17 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from benchmark.records.store import read_stored, save_record
 from benchmark.scoring import metrics as module
-from benchmark.scoring.metrics import Scores, mean_over_values, metric, metrics_of, slice_masks
-from benchmark.scoring.recall import NO_RANK, Outcomes, chance_recall, recall_at_k
+from benchmark.scoring.metrics import Scores, metric, metrics_of, slice_masks
+from benchmark.scoring.recall import Outcomes, chance_recall, recall_at_k
 from benchmark.tasks.css import SLICES
-from tests.benchmark import references
-from tests.benchmark.made_up import answered, make_outcomes, make_record
+from tests.benchmark.made_up import make_outcomes, make_record
 
 
 def test_every_slice_is_scored_alone() -> None:
@@ -46,31 +43,6 @@ def test_slices_are_in_the_order_of_the_task_and_others_after_them() -> None:
     assert [*masks["zeal"]] == ["a", "b"]
     assert [*masks["age"]] == ["9", "10", "none"]
     assert [*slice_masks(columns)] == ["age", "kind", "zeal"]
-
-
-ranked = st.lists(
-    st.tuples(st.one_of(st.integers(1, 60), st.just(NO_RANK)), st.sampled_from(["dress", "shirt", "top"])), min_size=1
-)
-
-
-@given(queries=ranked, k=st.sampled_from([1, 5, 10, 50]))
-def test_the_mean_over_values_counts_each_value_alike(queries: list[tuple[int, str]], k: int) -> None:
-    ranks, categories = map(list, zip(*queries, strict=True))
-    outcomes = answered(
-        ranks=np.array(ranks),
-        relevant=np.array([rank != NO_RANK for rank in ranks]),
-        candidates=np.full(len(ranks), 60),
-        top1=np.zeros(len(ranks)),
-        sources=np.arange(len(ranks)),
-        attributes={"category": np.array(categories)},
-    )
-    found = mean_over_values(metrics_of(outcomes).slices["category"], f"recall@{k}")
-    assert found == pytest.approx(references.mean_over_values(ranks, categories, k))
-
-
-def test_the_mean_over_no_values_is_refused() -> None:
-    with pytest.raises(ValueError, match="over no values"):
-        mean_over_values({}, "recall@1")
 
 
 @pytest.fixture

@@ -1,15 +1,23 @@
 """Submitted code is run as it is run for people: in a process of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from benchmark.submissions import candidates, sandboxed_run
+from benchmark.submissions import candidates, sandboxed_run, trial
 from benchmark.submissions.sandbox import Limits, SandboxTier, SubmissionError, best_tier
 
 Verdict = Callable[..., str]
 QUICK = Limits(seconds=60, silent_seconds=30, memory_mib=4_096)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _timed_once() -> Iterator[None]:
+    """The cost of a composer is measured in the tests, too, but once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trial, "_TIMES", 1)
+        yield
 
 
 def tiers() -> list[object]:
@@ -19,7 +27,7 @@ def tiers() -> list[object]:
 
 
 @pytest.fixture
-def verdict(tmp_path: Path) -> Verdict:
+def verdict_of_a_new_process(tmp_path: Path) -> Verdict:
     """What `check` says against a source; empty if nothing."""
 
     def check(text: str, *, tier: SandboxTier = SandboxTier.PROCESS, limits: Limits = QUICK) -> str:
@@ -35,3 +43,9 @@ def verdict(tmp_path: Path) -> Verdict:
         return "; ".join(filter(None, problems))
 
     return check
+
+
+@pytest.fixture
+def verdict(verdict_of_a_new_process: Verdict, forked_submissions: None) -> Verdict:  # noqa: ARG001
+    """The same of a forked process, in a fraction of the time."""
+    return verdict_of_a_new_process

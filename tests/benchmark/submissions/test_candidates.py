@@ -14,6 +14,7 @@ from tests.benchmark.submissions.conftest import QUICK, tiers
 from tests.benchmark.submissions.sources import source
 
 
+@pytest.mark.usefixtures("forked_submissions")
 def test_a_file_and_a_class_in_it(tmp_path: Path) -> None:
     file = tmp_path / "two.py"
     second = source(name="other").partition("class ")[2].replace("Mine", "Other")
@@ -27,6 +28,7 @@ def test_a_file_and_a_class_in_it(tmp_path: Path) -> None:
     assert sandboxed_run.check(by_name, tier=tier, limits=QUICK, hear=hear).card.name == "mine"
 
 
+@pytest.mark.usefixtures("forked_submissions")
 def test_a_base_of_the_composer_may_be_in_the_same_file(tmp_path: Path) -> None:
     base = "class Base(Composer):\n    def half(self, image):\n        return image / 2\n"
     (tmp_path / "mine.py").write_text(source(before=base).replace("class Mine(Composer)", "class Mine(Base)"))

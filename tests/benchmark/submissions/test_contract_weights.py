@@ -7,8 +7,12 @@ import torch
 from safetensors.torch import load, save
 from torch import nn
 
+from benchmark.recipe.schema import Recipe
 from benchmark.submissions.trial import asked, features, new_composer, trained
 from benchmark.training.checkpoint import load_model, model_tensors
+from benchmark.training.model import empty_network
+from models.network import Network
+from models.text_encoders.vocabulary import Vocabulary
 from tests.benchmark.submissions.sources import residual, source
 from tests.benchmark.submissions.test_contract import class_of, failed
 
@@ -30,10 +34,29 @@ def test_lazy_layers_are_refused_with_what_to_do(name: str, tmp_path: Path) -> N
     assert f"got the lazy {name}; use the layer that is not lazy" in problem
 
 
-def test_parameters_of_five_dimensions_are_refused(tmp_path: Path) -> None:
-    text = residual("self.w = nn.Parameter(torch.ones(1, 1, 1, 1, 128))", "change = self.w.flatten() * joint[:, :128]")
-    (problem,) = failed(class_of(text, tmp_path)).values()
-    assert "got 5 for w; keep it with fewer and reshape it" in problem
+FIVE = {
+    "a parameter": (
+        "self.w = nn.Parameter(torch.ones(1, 1, 1, 1, 128)); self.a = nn.Linear(joint, 128)",
+        "change = self.w.flatten() * self.a(joint)",
+    ),
+    "a layer": (
+        "self.w = nn.Conv3d(1, 1, 1); self.a = nn.Linear(joint, 128)",
+        "change = self.w(self.a(joint)[:, None, None, None])[:, 0, 0, 0]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FIVE)
+def test_weights_of_five_dimensions_are_accepted(name: str, tmp_path: Path, tiny_config: Recipe) -> None:
+    kind = class_of(residual(*FIVE[name]), tmp_path)
+    assert failed(kind) == {}
+    tokenizer = Vocabulary.from_texts(["make it red"]).to_state()
+    parts = empty_network("image_only", tiny_config.model, tokenizer, spatial=True)
+    network = Network(parts.image_encoder, parts.text_encoder, kind(128, 8, spatial=True), embedding_width=8)
+    convolutions = [weight for weight in network.image_encoder.parameters() if weight.ndim == 4]
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in convolutions)
+    network.arrange(torch.device("cpu"), 8)
+    assert network.map_layout == torch.contiguous_format
 
 
 TIED = {

@@ -36,6 +36,7 @@ STOPPED: dict[str, tuple[str, Limits, bool]] = {
 }
 
 
+@pytest.mark.usefixtures("forked_submissions")
 @pytest.mark.parametrize("name", STOPPED)
 def test_limits_are_told_from_faults(name: str, tmp_path: Path) -> None:
     before, limits, is_limit = STOPPED[name]

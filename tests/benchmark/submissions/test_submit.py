@@ -88,6 +88,7 @@ def test_a_submission_becomes_rows(tier: SandboxTier, submit: Submit, bench: Ben
     assert "cannot be read" in load_records(bench.records)[1][0]
 
 
+@pytest.mark.usefixtures("forked_submissions")
 @pytest.mark.parametrize("name", ["tirg", pytest.param("concat", marks=pytest.mark.slow)])
 def test_it_is_trained_and_scored_as_our_own_are(
     name: str, submit: Submit, small: Bench, css: Css, tmp_path: Path
@@ -138,6 +139,7 @@ HOSTILE = {
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_submissions")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_goes_wrong_later_leaves_the_leaderboards_alone(name: str, submit: Submit, bench: Bench) -> None:
     in_forward, expected = HOSTILE[name]
@@ -159,6 +161,7 @@ if {when} and self.found:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_submissions")
 def test_what_it_remembers_of_targets_is_of_no_use(submit: Submit) -> None:
     """It finds the training split in the process that trains; its answers come from another, which never had one."""
     proof = "raise ValueError(f'found {len(self.found[0].labels)} labels')"
@@ -171,6 +174,7 @@ def test_what_it_remembers_of_targets_is_of_no_use(submit: Submit) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_submissions")
 def test_nothing_of_the_test_split_is_given_to_training(
     submit: Submit, css: Css, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +198,7 @@ def test_nothing_of_the_test_split_is_given_to_training(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_submissions")
 def test_what_was_made_is_not_made_again(submit: Submit) -> None:
     (path,) = submit(source())
     before = path.read_text()
@@ -260,6 +265,7 @@ def _submit_and_publish(name: str, file: Path, bench: Bench) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("forked_submissions")
 def test_a_new_version_replaces_the_old_one(submit: Submit, bench: Bench) -> None:
     submit(source(), seeds=(0, 1))
     better = source() + "\n# better\n"

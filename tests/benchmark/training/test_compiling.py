@@ -23,6 +23,7 @@ except BenchmarkError as error:
 """
 
 
+@pytest.mark.slow
 def test_torch_without_a_compiler_is_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_COMPILER],
@@ -37,12 +38,11 @@ def test_torch_without_a_compiler_is_one_line(tmp_path: Path) -> None:
     assert line.endswith("or train without compile")
 
 
-def test_a_compiler_that_fails_is_named_and_other_errors_pass() -> None:
-    class CppCompileError(RuntimeError):  # torch's own by this name
-        pass
-
+@pytest.mark.parametrize("name", ["InvalidCxxCompiler", "CppCompileError", "TritonMissing"])
+def test_a_compiler_that_fails_is_named_and_other_errors_pass(name: str) -> None:
+    """Torch's own errors by their names; the slow test above raises one of them for real."""
     failed = RuntimeError("backend failed")
-    failed.__cause__ = CppCompileError("C++ compile error\nPython.h: no such file")
+    failed.__cause__ = type(name, (RuntimeError,), {})("C++ compile error\nPython.h: no such file")
     with pytest.raises(BenchmarkError, match=r"\(C\+\+ compile error\); install one"), compiler_advice():
         raise failed
     with pytest.raises(RuntimeError, match="of the composer"), compiler_advice():

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -26,7 +26,6 @@ def untouchable() -> torch.Generator:
     return torch.Generator().manual_seed(7)
 
 
-@settings(deadline=None)
 @given(batch=st.integers(2, 7), seed=st.integers(0, 2**31), scale=st.floats(0.1, 4), masked=st.booleans())
 def test_exact_forms_equal_the_paper(batch: int, seed: int, scale: float, masked: bool) -> None:
     query, target = embeddings(batch, seed=seed, scale=scale)
@@ -69,7 +68,6 @@ def test_sampled_form_is_the_paper_on_average(group_size: int, repeats: int, mas
     assert error < 0.02
 
 
-@settings(deadline=None)
 @given(batch=st.integers(3, 9), data=st.data())
 def test_each_group_has_its_size_and_every_negative_its_turn(batch: int, data: st.DataObject) -> None:
     """With one-hot queries the gradient of target j's entry i says whether j is in a group of anchor i."""

@@ -221,7 +221,7 @@ def test_another_runtime_error_is_not_taken_for_want_of_memory(
 def test_training_learns_its_own_queries(precision: str, css: Css, tiny_config: Recipe, tmp_path: Path) -> None:
     config = override(
         tiny_config,
-        [f"training.precision={precision}", "training.steps=100", "training.sources=4", "training.modifications=4",
+        [f"training.precision={precision}", "training.steps=60", "training.sources=4", "training.modifications=4",
          "model.text_width=32", "model.state_width=32", "model.embedding_width=32"],
     )  # fmt: skip
     network, trained = run(css, config, tmp_path, every=1e9)

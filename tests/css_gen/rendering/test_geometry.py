@@ -62,14 +62,14 @@ def check_entries(solid: Solid, origins: Floats, ways: Floats, touch: float = 1e
     assert np.isin(faces[hit], range(FACES)).all()
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(solid=solids, origin=places, direction=directions)
 def test_rays_enter_where_bisection_says(solid: Solid, origin: tuple[float, ...], direction: tuple[float, ...]) -> None:
     assume(signed_distance(solid, np.array(origin)) > 1e-6)
     check_entry(solid, origin, direction)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(solid=solids, origin=places, aim=st.tuples(*[st.floats(-1.1, 1.1)] * 3))
 def test_rays_aimed_at_a_solid_enter_where_bisection_says(
     solid: Solid, origin: tuple[float, ...], aim: tuple[float, ...]
@@ -124,7 +124,7 @@ def test_rays_from_a_corner_of_the_box_around_a_round_solid(shape: str) -> None:
         check_entries(unit(shape), np.tile(corner, (len(ways), 1)), ways)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(solid=solids, origin=places, direction=directions)
 def test_nothing_is_met_behind_a_ray(solid: Solid, origin: tuple[float, ...], direction: tuple[float, ...]) -> None:
     assume(signed_distance(solid, np.array(origin)) > 1e-6)
@@ -209,7 +209,7 @@ def check_block(solid: Solid, points: Floats, spots: Floats, *, are_directions: 
     np.testing.assert_array_equal(found[clear], depth[clear] < 0)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(
     solid=solids,
     point=st.tuples(st.floats(-6, 6), st.floats(-6, 6), st.one_of(st.just(0.0), st.floats(0, 2))),

@@ -89,7 +89,7 @@ def test_every_shape_and_size_in_every_cell(shape: Shape, large: Size) -> None:
         np.testing.assert_array_equal(render_2d(scene, nuisance, size=48), expected)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     cell=st.sampled_from(Cell),
     large=st.sampled_from(Size),

@@ -270,7 +270,7 @@ objects = st.builds(
 scenes = st.lists(objects, max_size=9, unique_by=lambda item: item.cell).map(lambda items: Scene(tuple(items)))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(scene=scenes, seed=st.integers(0, 1000), size=st.integers(1, 40), view=st.sampled_from(sorted(VIEWS)))
 def test_any_scene_at_any_size_is_finite(scene: Scene, seed: int, size: int, view: str) -> None:
     """A value that is no number would index the table of display values anywhere; a black pixel is a sign of one."""

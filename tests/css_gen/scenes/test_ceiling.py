@@ -37,7 +37,7 @@ def test_it_is_the_mean_over_queries() -> None:
 
 def test_it_is_what_an_oracle_gets_that_tries_every_image_of_a_split() -> None:
     held_out = HeldOut.sample(seed=0)
-    split = SplitPlan(900, seed=0, split=SplitId.TEST, held_out=held_out)
+    split = SplitPlan(400, seed=0, split=SplitId.TEST, held_out=held_out)
     scenes = [split.scene(image) for image in range(split.images)]
     found, queries = [], split.queries(0, split.images - split.references)
     for query in queries:

@@ -47,6 +47,9 @@ def test_a_class_is_all_that_another_modification_takes():
         def needs(self, combinations):
             raise NotImplementedError
 
+        def postcondition(self):
+            raise NotImplementedError
+
         @classmethod
         def draw(cls, kind, selector, lender, combinations, *, rng):
             raise NotImplementedError

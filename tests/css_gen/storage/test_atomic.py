@@ -6,9 +6,9 @@ import stat
 
 import pytest
 
-from css_gen.storage.atomic import write_atomically
+from css_gen.storage.atomic import write_atomically, written_atomically
 
-LOST = ("EIO", "ENOSPC", "EDQUOT")
+LOST = ("EIO", "ENOSPC", "EDQUOT", "EFBIG")
 
 
 def refuse_fsync(monkeypatch, code: int, *, of_folders: bool) -> None:
@@ -37,7 +37,36 @@ def test_data_that_did_not_reach_the_disk(monkeypatch, tmp_path, name):
     with pytest.raises(OSError, match=r"\[Errno") as caught:
         write_atomically(tmp_path / "file", b"new")
     assert caught.value.errno == getattr(errno, name)
+    assert caught.value.filename == str(tmp_path / "file")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"old"}
+
+
+@pytest.mark.parametrize("fails", ["open", "write", "replace"])
+def test_errors_name_the_file_itself(tmp_path, fails):
+    """And not the hidden one, which is gone by then."""
+    path = tmp_path / "file"
+    if fails == "open":
+        path = tmp_path / "absent" / "file"
+    if fails == "replace":
+        path.mkdir()
+
+    def write() -> None:
+        with written_atomically(path) as file:
+            if fails == "write":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            file.write(b"new")
+
+    with pytest.raises(OSError, match=r"\[Errno") as caught:
+        write()
+    assert caught.value.filename == str(path)
+    assert ".partial" not in str(caught.value)
+    assert "None" not in str(caught.value)
+
+
+def test_errors_about_other_files_keep_their_names(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught, written_atomically(tmp_path / "file"):
+        (tmp_path / "another").read_bytes()
+    assert caught.value.filename == str(tmp_path / "another")
 
 
 def test_folders_that_cannot_be_opened(monkeypatch, tmp_path):
