@@ -27,8 +27,9 @@ def test_the_root_of_the_benchmark_has_at_most_two_files_of_its_own() -> None:
 
 
 def test_no_file_is_too_long_to_read() -> None:
-    lengths = {path: len(path.read_text().splitlines()) for path in sources("css_gen", "models", "benchmark", "speed")}
-    assert len(lengths) > 150
+    files = sources("css_gen", "models", "benchmark", "speed", "tests")
+    lengths = {path: len(path.read_text().splitlines()) for path in files}
+    assert len(lengths) > 250
     assert {path.relative_to(ROOT).as_posix(): lines for path, lines in lengths.items() if lines > LONGEST} == {}
 
 

@@ -10,9 +10,7 @@ from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
     from benchmark.records.store import StoredRecord
-
-_SEED = 0
-"""Of the resampling, so that the same records give the same figures."""
+    from benchmark.scoring.recall import Outcomes
 
 _FEWEST_DIGITS = 4
 
@@ -46,8 +44,8 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
     tirg-bench compare tirg@quick "tirg@quick, training.steps=100"
     tirg-bench compare tirg@quick tirg@6274ce34
 
-    Intervals come from a paired bootstrap over source scenes and seeds, p from a permutation test that swaps A and B
-    scene by scene on their means over seeds; over the slices, p is Holm-corrected.
+    Intervals and p are of a paired t-test over source scenes and seeds. How much seeds vary is pooled over all
+    composers of the recipe; over the slices, p is Holm-corrected.
     """
     from rich import box
     from rich.console import Console
@@ -72,17 +70,51 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
     table.add_column("Queries")
     for heading in ("n", "Difference", "95% interval", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
-    found = differences([run.outcomes for run in runs_a], [run.outcomes for run in runs_b], seed=_SEED)
+    pooled = _runs_of_all_composers(stored, runs_a, runs_b)
+    found = differences([run.outcomes for run in runs_a], [run.outcomes for run in runs_b], board=pooled)
     for name, each in found.items():
         points = "-" if each.points is None else f"{each.points:+.1f}"
         interval = "" if each.interval is None else f"[{each.interval.low:+.1f}, {each.interval.high:+.1f}]"
         p = "" if each.p is None else f"{each.p:.2g}" if each.p >= 1e-3 else "<0.001"
         table.add_row(*map(Text, (name, f"{each.queries:,}", points, interval, p)))
     Console(highlight=False).print(table)
+    if note := _note_on_seeds(runs_a, runs_b, pooled):
+        click.echo(note)
     for problem in problems:
         click.echo(f"tirg-bench: left out: {problem}", err=True)
     if problems:
         raise click.exceptions.Exit(1)
+
+
+def _runs_of_all_composers(
+    stored: "list[StoredRecord]", runs_a: "list[StoredRecord]", runs_b: "list[StoredRecord]"
+) -> "list[list[Outcomes]]":
+    """Outcomes by composer on the boards of A and of B, over which the variance between seeds is pooled."""
+    from benchmark.leaderboard.boards import comparable
+
+    found: dict[tuple[str, str], list[Outcomes]] = {}
+    for board in comparable(stored):
+        if any(runs[0] in board for runs in (runs_a, runs_b)):
+            for run in board:
+                found.setdefault((run.record.recipe_hash, run.record.composer.name), []).append(run.outcomes)
+    return list(found.values())
+
+
+def _note_on_seeds(runs_a: "list[StoredRecord]", runs_b: "list[StoredRecord]", pooled: "list[list[Outcomes]]") -> str:
+    """Say where the variance between seeds is from, if a side has one seed; "" if both have more."""
+    single = [runs[0].record.composer.name for runs in (runs_a, runs_b) if len(runs) == 1]
+    if not single:
+        return ""
+    freedom = sum(len(runs) - 1 for runs in pooled)
+    if not freedom:
+        return (
+            "No composer has two seeds here: this compares two runs, and other seeds may differ otherwise (--seeds 3)."
+        )
+    several = sum(len(runs) > 1 for runs in pooled)
+    return (
+        f"{' and '.join(dict.fromkeys(single))}: one seed. How much seeds vary is taken from the {several} composer(s) "
+        "that have more."
+    )
 
 
 def _title(runs_a: "list[StoredRecord]", runs_b: "list[StoredRecord]", dataset: str) -> str:

@@ -202,7 +202,8 @@ def _show_rows(stored: "list[StoredRecord]", composer: str, preset: str, protoco
         recall = ", ".join(f"R@{k} {mean:.1f}" for k, mean in row.scores[ALL].mean.items())
         where = f"{about.protocol}, {preset}: {row.composer.title} is {row.rank} of {len(rows)}"
         seeds = "1 seed, so how much seeds vary is unknown" if len(row.seeds) == 1 else f"{len(row.seeds)} seeds"
-        click.echo(f"{where}: {recall}, group {row.group}; {seeds}")
+        group = f", group {row.group}" if row.group else ""
+        click.echo(f"{where}: {recall}{group}; {seeds}")
         if len(rows) == 1:
             click.echo(
                 "  no other rows to compare with here; a clone of the repository has ours in leaderboards/ (see --out)"
@@ -212,7 +213,8 @@ def _show_rows(stored: "list[StoredRecord]", composer: str, preset: str, protoco
             if name == composer:
                 continue
             outcomes = ([run.outcomes for run in of[each]] for each in (composer, name))
-            difference = compare(*outcomes, seed=0)[ALL]
+            everyone = [[run.outcomes for run in each] for each in of.values()]
+            difference = compare(*outcomes, board=everyone)[ALL]
             interval, p = difference.interval, difference.p
             more = f", 95% interval {interval.low:+.1f} to {interval.high:+.1f}, p {p:.2g}" if interval and p else ""
             click.echo(f"  {difference.points:+.1f} compared with {neighbour.composer.title} ({neighbour.rank}){more}")

@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import partial, wraps
+from math import inf
 from typing import TypeVar
 
 import numpy as np
@@ -12,7 +13,15 @@ from benchmark import tasks
 from benchmark.leaderboard.comparison import ALL as ALL
 from benchmark.leaderboard.comparison import different_pairs, group_letters
 from benchmark.leaderboard.provenance import Origin, notes_on, origin_of
-from benchmark.leaderboard.statistics import Interval, mean_and_deviation, recall_intervals
+from benchmark.leaderboard.statistics import (
+    Floats,
+    Interval,
+    Rows,
+    SeedVariance,
+    estimate,
+    mean_and_deviation,
+    pool_seed_variance,
+)
 from benchmark.recipe.schema import Recipe
 from benchmark.records.store import ComposerCard, DatasetCard, ParameterCounts, RunRecord, StoredRecord, Tier
 from benchmark.runs.recipes import label_on
@@ -21,7 +30,6 @@ from benchmark.scoring.recall import KS
 from benchmark.tasks import Published
 
 SIGNIFICANT = 0.05
-_INTERVAL_SEED = 0
 
 Made = TypeVar("Made")
 
@@ -33,7 +41,8 @@ class Score:
     Attributes:
         queries: how many there are.
         mean, deviation: by K; the unbiased standard deviation is None for one seed.
-        intervals: by K, 95% of the mean; empty under 30 queries.
+        intervals: by K, 95%; empty under 30 queries. Of the mean over seeds, or of this one run where no composer of
+            the board has two seeds.
         chance: by K, of a random order of the gallery.
         scores: mean by name of every metric that all its records hold, as in `scoring.metrics`.
     """
@@ -57,7 +66,8 @@ class Row:
 
     Attributes:
         rank: from 1 by mean Recall@1, then 5, 10 and 50; rows that tie on all of them share it.
-        group: letters; two rows share one if and only if their Recall@1 does not differ significantly.
+        group: letters; two rows share one if and only if their Recall@1 does not differ significantly. "" on a board
+            where no composer has two seeds.
         scores: by slice: `ALL`, then "kind=add" and so on.
         device: the names of all devices that its runs were made on.
         published: what the paper reports for this composer, on its own data.
@@ -161,12 +171,15 @@ def _board(runs: Sequence[StoredRecord]) -> Board:
     by_composer: dict[str, list[StoredRecord]] = defaultdict(list)
     for run in runs:
         by_composer[run.record.composer.name].append(run)
-    unranked = [_row(group) for group in by_composer.values()]
+    scores = _scores(by_composer)
+    unranked = [_row(group, scores[name]) for name, group in by_composer.items()]
     places = sorted(_order(row) for row in unranked)
     unranked.sort(key=lambda row: (_order(row), row.composer.name))
     names = [row.composer.name for row in unranked]
-    outcomes_of = {name: [run.outcomes for run in by_composer[name]] for name in names}
-    letters = group_letters(names, different_pairs(outcomes_of, level=SIGNIFICANT, seed=_INTERVAL_SEED))
+    different = different_pairs(
+        {name: [run.outcomes for run in by_composer[name]] for name in names}, level=SIGNIFICANT
+    )
+    letters = dict.fromkeys(names, "") if different is None else group_letters(names, different)
     record, outcomes = runs[0].record, runs[0].outcomes
     origin = origin_of([run.record for run in runs])
     rows = []
@@ -192,8 +205,7 @@ def _board(runs: Sequence[StoredRecord]) -> Board:
     )
 
 
-@_once
-def _row(runs: Sequence[StoredRecord]) -> Row:
+def _row(runs: Sequence[StoredRecord], scores: Mapping[str, Score]) -> Row:
     """The row of one composer, not yet ranked."""
     records = [run.record for run in runs]
     task = tasks.find(records[0].protocol)
@@ -202,7 +214,7 @@ def _row(runs: Sequence[StoredRecord]) -> Row:
         group="",
         composer=records[0].composer,
         seeds=tuple(record.seed for record in records),
-        scores=_scores(runs),
+        scores=scores,
         parameters=records[0].parameters,
         queries_per_second=mean_and_deviation([record.training.queries_per_second for record in records])[0],
         wall_seconds=mean_and_deviation([record.training.wall_seconds for record in records])[0],
@@ -217,33 +229,53 @@ def _row(runs: Sequence[StoredRecord]) -> Row:
     )
 
 
-def _scores(runs: Sequence[StoredRecord]) -> dict[str, Score]:
-    outcomes = runs[0].outcomes
+def _scores(composers: Mapping[str, Sequence[StoredRecord]]) -> dict[str, dict[str, Score]]:
+    """By composer, then by slice; the variance between seeds is pooled over the composers."""
+    first = next(iter(composers.values()))[0]
+    outcomes = first.outcomes
     masks = {ALL: np.ones(len(outcomes), dtype=np.bool_)}
-    metrics: dict[str, Sequence[SliceMetrics]] = {ALL: [run.record.metrics for run in runs]}
-    for attribute, values in slice_masks(outcomes.attributes, _slice_order(runs[0])).items():
+    of_mask: dict[str, Callable[[RunRecord], SliceMetrics]] = {ALL: lambda record: record.metrics}
+    for attribute, values in slice_masks(outcomes.attributes, _slice_order(first)).items():
         for value, mask in values.items():
-            name = f"{attribute}={value}"
-            masks[name] = mask
-            metrics[name] = [run.record.metrics.slices[attribute][value] for run in runs]
-    ranks, subsets = np.stack([run.outcomes.ranks for run in runs]), np.stack(list(masks.values()))
-    intervals = {
-        k: recall_intervals(ranks <= k, subsets, outcomes.sources, rng=np.random.default_rng(_INTERVAL_SEED))
-        for k in KS
+            masks[f"{attribute}={value}"] = mask
+            of_mask[f"{attribute}={value}"] = partial(_metrics_of_slice, attribute=attribute, value=value)
+    scenes = np.unique(outcomes.sources, return_inverse=True)[1]
+    hits = {
+        name: {k: np.stack([run.outcomes.ranks <= k for run in runs]).mean(axis=0) for k in KS}
+        for name, runs in composers.items()
     }
-    scores = {}
-    for index, (name, mask) in enumerate(masks.items()):
-        found = {k: intervals[k][index] for k in KS}
-        spread = {k: mean_and_deviation([part.recall[k] for part in metrics[name]]) for k in KS}
-        scores[name] = Score(
-            queries=int(mask.sum()),
-            mean={k: mean for k, (mean, _) in spread.items()},
-            deviation={k: deviation for k, (_, deviation) in spread.items()},
-            intervals={k: interval for k, interval in found.items() if interval},
-            chance=metrics[name][0].chance,
-            scores=_mean_scores(metrics[name]),
-        )
-    return scores
+    found: dict[str, dict[str, Score]] = {name: {} for name in composers}
+    for slice_name, mask in masks.items():
+        metrics = {name: [of_mask[slice_name](run.record) for run in runs] for name, runs in composers.items()}
+        pooled = {
+            k: pool_seed_variance([[part.recall[k] / 100 for part in each] for each in metrics.values()]) for k in KS
+        }
+        for name, parts in metrics.items():
+            spread = {k: mean_and_deviation([part.recall[k] for part in parts]) for k in KS}
+            intervals = {k: _interval(hits[name][k][mask], scenes[mask], pooled[k], len(parts)) for k in KS}
+            found[name][slice_name] = Score(
+                queries=int(mask.sum()),
+                mean={k: mean for k, (mean, _) in spread.items()},
+                deviation={k: deviation for k, (_, deviation) in spread.items()},
+                intervals={k: interval for k, interval in intervals.items() if interval},
+                chance=parts[0].chance,
+                scores=_mean_scores(parts),
+            )
+    return found
+
+
+def _metrics_of_slice(record: RunRecord, *, attribute: str, value: str) -> SliceMetrics:
+    return record.metrics.slices[attribute][value]
+
+
+def _interval(hits: Floats, scenes: Rows, pooled: SeedVariance | None, seeds: int) -> Interval | None:
+    """95%, of the share of runs with a hit on each query (Q,)."""
+    of_seeds = pooled.of(float(hits.mean())) / seeds if pooled and len(hits) else 0.0
+    found = estimate(hits, scenes, of_seeds=of_seeds, freedom=pooled.freedom if pooled else inf)
+    if found is None:
+        return None
+    low, high = found.interval()
+    return Interval(max(0.0, low), min(100.0, high))
 
 
 def _mean_scores(runs: Sequence[SliceMetrics]) -> dict[str, float]:

@@ -81,7 +81,7 @@ def columns(task: Task | None) -> tuple[Column, ...]:
             hint="by its lower end",
             sort=lambda row: found.low if (found := row.scores[ALL].interval) else -1,
         ),
-        Column(heading="Group", on=("ranking", "site"), text=lambda row: row.group, kind="text"),
+        Column(heading="Group", on=("ranking", "site"), text=lambda row: row.group or NOTHING, kind="text"),
         *(_recall(k, everywhere=k < KS[-1] or not is_rendered) for k in KS[1:]),
         *(_of_exact_answers() if is_rendered else ()),
         *(_macro(task.averaged_over, k) for k in KS if task is not None and task.averaged_over),

@@ -1,28 +1,33 @@
-"""Two composers on the same queries: how far apart they are, and whether that could be chance.
+"""Composers on the same queries: how far apart they are, and whether that could be chance.
 
-Queries of one source scene are not independent, so scenes are what is resampled and what is swapped. Everything is a
-matrix product over sums by scene, because scipy's permutation test and bootstrap would call us ten thousand times.
+One test for a pair: Student's t of the mean difference, whose variance is that of source scenes plus that of seeds, as
+in `statistics`. With several pairs or slices, p is corrected by Holm's method.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.leaderboard.statistics import FEWEST_QUERIES, Interval
+from benchmark.leaderboard.statistics import (
+    Estimate,
+    Floats,
+    Interval,
+    SeedVariance,
+    estimate,
+    pool_seed_variance,
+)
 from benchmark.scoring.metrics import slice_masks
 from benchmark.scoring.recall import Outcomes
 
 ALL = "all"
 """Name of the slice that contains every query."""
 
-RESAMPLES = 9_999
-_AT_ONCE = 500
-_SHARED_RESAMPLES = 4_000
-
-Floats = npt.NDArray[np.float64]
+Runs = Sequence[Outcomes]
+"""Those of one composer, one a seed."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,8 @@ class Difference:
 
     Attributes:
         points: the difference; None without queries.
-        interval: 95%, from a paired bootstrap over source scenes and seeds; None under 30 queries.
-        p: of a permutation test that swaps A and B scene by scene; Holm-corrected over the slices of a comparison, but
-            not for all queries together; None under 30 queries.
+        interval: 95%; None under 30 queries.
+        p: Holm-corrected over the slices of a comparison, but not for all queries together; None under 30 queries.
     """
 
     queries: int
@@ -42,24 +46,32 @@ class Difference:
     p: float | None
 
 
-def compare(a: Sequence[Outcomes], b: Sequence[Outcomes], *, seed: int) -> dict[str, Difference]:
+def compare(a: Runs, b: Runs, *, board: Iterable[Runs] = ()) -> dict[str, Difference]:
     """The differences by slice: `ALL`, then "kind=add" and so on.
 
+    If no composer has two seeds, nothing is known of seeds: the difference is one of two runs.
+
     Args:
-        a, b: the runs of each composer, one a seed; all on the same queries.
+        a, b: the runs of each composer; all on the same queries.
+        board: the runs of all composers over which the variance between seeds is pooled, A and B among them; A and B
+            alone if it is empty.
 
     Raises:
         ValueError: runs are missing, or are not on the same queries.
     """
-    require_same_queries([*a, *b])
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
+    pooled = [*board] or [a, b]
+    require_same_queries([run for runs in (a, b, *pooled) for run in runs])
     masks = {ALL: np.ones(len(a[0]), dtype=np.bool_)}
     for attribute, values in slice_masks(a[0].attributes).items():
         masks |= {f"{attribute}={value}": mask for value, mask in values.items()}
-    hits_a, hits_b = (np.stack([run.ranks == 1 for run in runs]).astype(np.float64) for runs in (a, b))
-    found = {
-        name: _difference(hits_a[:, mask], hits_b[:, mask], a[0].sources[mask], rng) for name, mask in masks.items()
-    }
+    found = {}
+    for name, mask in masks.items():
+        variance = pool_seed_variance([[_recall(run, mask) for run in runs] for runs in pooled])
+        tested = _estimate(a, b, mask, variance)
+        points = 100 * float((_hits(a)[mask] - _hits(b)[mask]).mean()) if mask.any() else None
+        found[name] = Difference(
+            int(mask.sum()), points, tested.interval() if tested else None, tested.p if tested else None
+        )
     slices = [name for name, each in found.items() if name != ALL and each.p is not None]
     corrected = holm([found[name].p or 0.0 for name in slices])
     for name, p in zip(slices, corrected, strict=True):
@@ -67,7 +79,7 @@ def compare(a: Sequence[Outcomes], b: Sequence[Outcomes], *, seed: int) -> dict[
     return found
 
 
-def require_same_queries(runs: Sequence[Outcomes]) -> None:
+def require_same_queries(runs: Runs) -> None:
     """Raises ValueError if runs differ in what they were asked."""
     if not runs:
         raise ValueError("there are no runs to compare")
@@ -93,69 +105,44 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def pairwise(runs: Mapping[str, Sequence[Outcomes]], *, seed: int) -> dict[frozenset[str], float]:
-    """Holm-corrected p-values of all pairs of composers, by their names: whether their Recall@1 differs at all.
+def different_pairs(composers: Mapping[str, Runs], *, level: float) -> frozenset[frozenset[str]] | None:
+    """The pairs of composers whose Recall@1 differs at this level, corrected for the number of pairs.
+
+    Returns:
+        None if no composer has two seeds: how much runs of one composer differ is then unknown.
 
     Raises:
         ValueError: the runs are not on the same queries.
     """
-    everything = [run for each in runs.values() for run in each]
-    require_same_queries(everything)
-    pairs = list(combinations(runs, 2))
-    if not pairs:
-        return {}
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
-    hits = {name: np.stack([run.ranks == 1 for run in each]).mean(axis=0) for name, each in runs.items()}
-    sums = np.stack([_sums(hits[one] - hits[other], everything[0].sources) for one, other in pairs])
-    corrected = holm(_p_values(sums, rng).tolist())
-    return {frozenset(pair): p for pair, p in zip(pairs, corrected, strict=True)}
-
-
-def different_pairs(runs: Mapping[str, Sequence[Outcomes]], *, level: float, seed: int) -> frozenset[frozenset[str]]:
-    """The pairs of composers whose Recall@1 differs, by both of what could make them seem to.
-
-    Other scenes: the Holm-corrected p of `pairwise` is below `level`. Other seeds: the paired interval of the
-    difference, at that level, does not hold zero when scenes and the seeds of each composer are drawn again. (With one
-    seed there is nothing to draw, and the difference is one of two runs.)
-
-    Raises:
-        ValueError: the runs are not on the same queries.
-    """
-    p_values = pairwise(runs, seed=seed)
-    if not p_values:
-        return frozenset()
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
-    sources = next(iter(runs.values()))[0].sources
-    scenes = len(np.unique(sources))
-    weights = rng.multinomial(scenes, np.full(scenes, 1 / scenes), _SHARED_RESAMPLES).astype(np.float64)
-    drawn = {}
-    for name, each in runs.items():
-        sums = np.stack([_sums((run.ranks == 1).astype(np.float64), sources) for run in each])
-        drawn[name] = (weights @ sums.T * _seed_weights(len(each), _SHARED_RESAMPLES, rng)).sum(axis=1)
-    bounds = [50 * level, 100 - 50 * level]
-
-    def is_different(pair: frozenset[str]) -> bool:
-        one, other = pair
-        low, high = np.percentile(drawn[one] - drawn[other], bounds)
-        return bool(p_values[pair] < level and not low <= 0 <= high)
-
-    return frozenset(filter(is_different, p_values))
+    require_same_queries([run for runs in composers.values() for run in runs])
+    everything = np.ones(len(next(iter(composers.values()))[0]), dtype=np.bool_)
+    variance = pool_seed_variance([[_recall(run, everything) for run in runs] for runs in composers.values()])
+    if variance is None:
+        return None
+    pairs = list(combinations(composers, 2))
+    tested = [_estimate(composers[one], composers[other], everything, variance) for one, other in pairs]
+    corrected = holm([each.p if each else 1.0 for each in tested])
+    return frozenset(frozenset(pair) for pair, p in zip(pairs, corrected, strict=True) if p < level)
 
 
 def group_letters(names: Sequence[str], different: frozenset[frozenset[str]]) -> dict[str, str]:
     """Letters by name, such that two names share one if and only if they are not different.
 
-    Insert and absorb (Piepho, 2004): all names begin in one group; each different pair splits the groups that hold
-    both, and groups inside others go. Letters follow the order of the names.
+    A letter is a group of names of which none differ, and that no further name could join. For each pair that shares
+    no letter yet, a group is grown from it in the order of the names: at most as many letters as pairs (finding the
+    fewest takes exponential time). Letters follow the order of the names.
 
     >>> group_letters(["x", "y", "z"], frozenset({frozenset({"x", "z"})}))
     {'x': 'a', 'y': 'ab', 'z': 'b'}
     """
-    groups = [frozenset(names)]
-    for pair in sorted(different, key=sorted):
-        one, other = sorted(pair)
-        split = [group for each in groups for group in (({each - {one}, each - {other}}) if pair <= each else {each})]
-        groups = [group for group in set(split) if not any(group < wider for wider in split)]
+    groups: list[frozenset[str]] = []
+    for pair in [*combinations(names, 2), *((name,) for name in names)]:
+        if frozenset(pair) not in different and not any(group.issuperset(pair) for group in groups):
+            grown = list(pair)
+            for name in names:
+                if name not in grown and all(frozenset((name, each)) not in different for each in grown):
+                    grown.append(name)
+            groups.append(frozenset(grown))
     place = {name: index for index, name in enumerate(names)}
     groups.sort(key=lambda group: sorted(place[name] for name in group))
     return {name: "".join(_letter(number) for number, group in enumerate(groups) if name in group) for name in names}
@@ -165,52 +152,24 @@ def _letter(number: int) -> str:
     return chr(ord("a") + number) if number < 26 else f"({number + 1})"
 
 
-def _difference(hits_a: Floats, hits_b: Floats, sources: npt.NDArray[np.int64], rng: np.random.Generator) -> Difference:
-    """From hits (seeds, queries) of both."""
-    queries = len(sources)
-    if not queries:
-        return Difference(0, None, None, None)
-    points = float(100 * (hits_a.mean() - hits_b.mean()))
-    if queries < FEWEST_QUERIES:
-        return Difference(queries, points, None, None)
-    sums_a, sums_b = (np.stack([_sums(row, sources) for row in hits]) for hits in (hits_a, hits_b))
-    counts = _sums(np.ones(queries), sources)
-    p = float(_p_values((sums_a.mean(axis=0) - sums_b.mean(axis=0))[None], rng)[0])
-    return Difference(queries, points, _interval(sums_a, sums_b, counts, rng), p)
+def _estimate(a: Runs, b: Runs, mask: npt.NDArray[np.bool_], variance: SeedVariance | None) -> Estimate | None:
+    """The difference on the queries of the mask."""
+    hits = _hits(a)[mask], _hits(b)[mask]
+    of_seeds, freedom = 0.0, inf
+    if variance and mask.any():
+        shares = zip(hits, (a, b), strict=True)
+        of_seeds = sum(variance.of(float(each.mean())) / len(runs) for each, runs in shares)
+        freedom = variance.freedom
+    scenes = np.unique(a[0].sources[mask], return_inverse=True)[1]
+    return estimate(hits[0] - hits[1], scenes, of_seeds=of_seeds, freedom=freedom)
 
 
-def _sums(values: Floats, sources: npt.NDArray[np.int64]) -> Floats:
-    """By source scene."""
-    scenes, place = np.unique(sources, return_inverse=True)
-    return np.bincount(place, weights=values, minlength=len(scenes)).astype(np.float64)
+def _hits(runs: Runs) -> Floats:
+    """(Q,) the share of runs whose first image is relevant."""
+    shares: Floats = np.stack([run.ranks == 1 for run in runs]).mean(axis=0)
+    return shares
 
 
-def _p_values(sums: Floats, rng: np.random.Generator) -> Floats:
-    """Two-sided, for differences (tests, scenes): how often random signs of the scenes give as large a total."""
-    seen = np.abs(sums.sum(axis=1)) - 1e-9
-    as_large = np.ones(len(sums))
-    for start in range(0, RESAMPLES, _AT_ONCE):
-        count = min(_AT_ONCE, RESAMPLES - start)
-        signs = rng.integers(0, 2, (count, sums.shape[1]), dtype=np.int8).astype(np.float64) * 2 - 1
-        as_large += (np.abs(signs @ sums.T) >= seen).sum(axis=0)
-    return as_large / (RESAMPLES + 1)
-
-
-def _interval(sums_a: Floats, sums_b: Floats, counts: Floats, rng: np.random.Generator) -> Interval:
-    """Percentiles of the difference when scenes are drawn again, and the seeds of each composer."""
-    found = []
-    scenes = len(counts)
-    for start in range(0, RESAMPLES, _AT_ONCE):
-        count = min(_AT_ONCE, RESAMPLES - start)
-        weights = rng.multinomial(scenes, np.full(scenes, 1 / scenes), count).astype(np.float64)
-        hits = [(weights @ sums.T * _seed_weights(len(sums), count, rng)).sum(axis=1) for sums in (sums_a, sums_b)]
-        asked = weights @ counts
-        found.append(100 * (hits[0] - hits[1])[asked > 0] / asked[asked > 0])
-    low, high = np.percentile(np.concatenate(found), [2.5, 97.5])
-    return Interval(float(low), float(high))
-
-
-def _seed_weights(seeds: int, count: int, rng: np.random.Generator) -> Floats:
-    """(count, seeds), each row summing to one: how often each seed was drawn, S - 1 of S as in `recall_intervals`."""
-    draws = max(1, seeds - 1)
-    return rng.multinomial(draws, np.full(seeds, 1 / seeds), count) / draws
+def _recall(run: Outcomes, mask: npt.NDArray[np.bool_]) -> float:
+    """Recall@1 on the queries of the mask, between 0 and 1; 0 without queries."""
+    return float((run.ranks[mask] == 1).mean()) if mask.any() else 0.0

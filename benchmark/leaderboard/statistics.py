@@ -1,12 +1,14 @@
-"""Spread over seeds, and a 95% interval that knows which queries belong together.
+"""How sure a Recall is: by the source scenes of the test, and by the seeds of training.
 
-A run's Recall@K varies for two reasons: the seed of training, and which source scenes the test set happened to hold.
-Queries of one source share that source's luck, so the interval resamples whole sources, and seeds, not queries.
+Queries of one source scene are not independent, so scenes are what counts (a cluster-robust variance). Runs of one
+composer differ by their seed; two or three of them say little about how much, so this is pooled over the composers of
+a board. The two variances are added. The interaction of scenes and seeds is in both, so tests are a little conservative
+where seeds hardly differ; `tests/benchmark/leaderboard/test_error_rates.py` measures how much.
 """
 
 import statistics
 from collections.abc import Iterable, Sequence
-from math import sqrt
+from math import inf, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +18,8 @@ from scipy import stats
 FEWEST_QUERIES = 30
 """Below this many queries no interval is shown."""
 
-_RESAMPLES = 2_000
-_CELLS_AT_ONCE = 2**20
-
-Counts = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 
 class Interval(NamedTuple):
@@ -27,6 +27,43 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+class SeedVariance(NamedTuple):
+    """How much runs of one composer differ that differ in the seed alone.
+
+    Attributes:
+        ratio: the variance of a run's Recall p, as a multiple of p (1 - p). Runs near 0 or 1 vary less than others, and
+            composers of very different strength share a board.
+        freedom: degrees of freedom of this estimate, 1 or more.
+    """
+
+    ratio: float
+    freedom: int
+
+    def of(self, recall: float) -> float:
+        """The variance of a run whose Recall, between 0 and 1, is this one."""
+        return self.ratio * recall * (1 - recall)
+
+
+class Estimate(NamedTuple):
+    """A mean or a difference in percent, its standard error, and the degrees of freedom of the error."""
+
+    value: float
+    error: float
+    freedom: float
+
+    def interval(self, level: float = 0.95) -> Interval:
+        """The confidence interval by Student's t."""
+        half = self.error and float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.error
+        return Interval(self.value - half, self.value + half)
+
+    @property
+    def p(self) -> float:
+        """Two-sided, of the hypothesis that the true value is zero."""
+        if not self.error:
+            return float(not self.value)
+        return float(2 * stats.t.sf(abs(self.value) / self.error, self.freedom))
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
@@ -56,67 +93,46 @@ def seed_spread(groups: Iterable[Sequence[float]]) -> float | None:
     return float(stats.t.ppf(0.975, freedom)) * sqrt(2 * variance)
 
 
-def recall_intervals(
-    hits: npt.NDArray[np.bool_],
-    masks: npt.NDArray[np.bool_],
-    sources: npt.NDArray[np.int64],
-    *,
-    rng: np.random.Generator,
-) -> list[Interval | None]:
-    """95% intervals of the mean recall over seeds, one for each subset of the queries.
-
-    Percentile bootstrap: every resample draws C of the C sources with replacement, and independently S - 1 of the S
-    seeds (S of S would make the variance of so few seeds too small, by a third for three; with one seed there is
-    nothing to draw and the interval speaks of the sources alone). `scipy.stats.bootstrap` would evaluate each subset by
-    itself; here one set of draws serves all, through sums of hits per source.
-
-    Coverage in a simulation (300 sources of 10 queries, 300 repetitions): 96 to 97% for three seeds whose Recall varies
-    by up to a point, 88% if it varies by three; for one seed, which knows nothing of others, 83% and 50%.
+def pool_seed_variance(groups: Iterable[Sequence[float]]) -> SeedVariance | None:
+    """Pool the variance between seeds over composers; None if no composer has two seeds.
 
     Args:
-        hits: (S, Q), whether query q was a hit in the run of seed s.
-        masks: (N, Q), the subsets.
-        sources: (Q,), the cluster of each query.
-        rng: drawn from; the same state gives the same intervals.
+        groups: for each composer the Recall of its runs, between 0 and 1. A composer whose runs all have 0, or all 1,
+            says nothing about the others and is left out.
+    """
+    ratios, freedom = 0.0, 0
+    for group in groups:
+        mean = statistics.fmean(group)
+        if len(group) > 1 and 0 < mean < 1:
+            ratios += (len(group) - 1) * statistics.variance(group) / (mean * (1 - mean))
+            freedom += len(group) - 1
+    return SeedVariance(ratios / freedom, freedom) if freedom else None
+
+
+def estimate(values: Floats, scenes: Rows, *, of_seeds: float = 0.0, freedom: float = inf) -> Estimate | None:
+    """The mean of a value of each query, in percent, with its error.
+
+    The variance is that of the mean over source scenes, as of a ratio (Cochran, Sampling Techniques, 1977, eq. 9A.4):
+    C / (C - 1) sum of (t_i - mean n_i)^2 / Q^2 over C scenes with totals t_i of n_i queries; plus that of seeds. The
+    degrees of freedom are Satterthwaite's.
+
+    Args:
+        values: (Q,), such as the share of seeds with a hit, or the difference of two such shares.
+        scenes: (Q,) the number of each query's source scene, from 0.
+        of_seeds, freedom: variance of the mean because of seeds, and the degrees of freedom it was estimated with.
 
     Returns:
-        For each subset its interval, or None where it has fewer than `FEWEST_QUERIES` queries.
+        None under `FEWEST_QUERIES` queries, or with one scene.
     """
-    seeds, subsets = len(hits), len(masks)
-    _, cluster = np.unique(sources, return_inverse=True)
-    clusters = int(cluster.max()) + 1 if len(cluster) else 0
-    sizes = masks.sum(axis=1)
-    if not clusters or not (sizes >= FEWEST_QUERIES).any():
-        return [None] * subsets
-    summed = _sum_by_cluster(hits[:, None, :] & masks[None, :, :], cluster, clusters)
-    columns = np.concatenate([summed.reshape(seeds * subsets, clusters), _sum_by_cluster(masks, cluster, clusters)]).T
-    seed_counts = _draw_counts(_RESAMPLES, seeds, max(1, seeds - 1), rng)
-    step = max(1, _CELLS_AT_ONCE // clusters)
-    starts = range(0, _RESAMPLES, step)
-    batches = [_draw_counts(min(step, _RESAMPLES - start), clusters, clusters, rng) @ columns for start in starts]
-    totals = np.concatenate(batches)
-    of_seeds = totals[:, : seeds * subsets].reshape(_RESAMPLES, seeds, subsets)
-    resampled_hits = (seed_counts[:, :, None] * of_seeds).sum(axis=1)
-    resampled_sizes = totals[:, seeds * subsets :] * seed_counts.sum(axis=1, keepdims=True)
-    return [
-        _percentiles(resampled_hits[:, index], resampled_sizes[:, index]) if sizes[index] >= FEWEST_QUERIES else None
-        for index in range(subsets)
-    ]
-
-
-def _sum_by_cluster(flags: npt.NDArray[np.bool_], cluster: npt.NDArray[np.intp], clusters: int) -> Counts:
-    rows = flags.reshape(-1, flags.shape[-1])
-    counted = [np.bincount(cluster[row], minlength=clusters) for row in rows]
-    return np.array(counted, dtype=np.float64).reshape(*flags.shape[:-1], clusters)
-
-
-def _draw_counts(rows: int, choices: int, draws: int, rng: np.random.Generator) -> Counts:
-    """How often each of the choices came up in each row (rows, choices)."""
-    drawn = rng.integers(choices, size=(rows, draws)) + choices * np.arange(rows)[:, None]
-    return np.bincount(drawn.ravel(), minlength=rows * choices).reshape(rows, choices).astype(np.float64)
-
-
-def _percentiles(hits: Counts, sizes: Counts) -> Interval:
-    """A resample may miss all of a small subset's sources; it then says nothing about that subset."""
-    low, high = 100.0 * np.quantile(hits[sizes > 0] / sizes[sizes > 0], (0.025, 0.975))
-    return Interval(float(low), float(high))
+    counts = np.bincount(scenes)
+    totals = np.bincount(scenes, weights=values)[counts > 0]
+    counts = counts[counts > 0]
+    if len(values) < FEWEST_QUERIES or len(counts) < 2:
+        return None
+    mean = float(totals.sum() / len(values))
+    of_scenes = float(len(counts) / (len(counts) - 1) * ((totals - mean * counts) ** 2).sum() / len(values) ** 2)
+    variance = of_scenes + of_seeds
+    if not variance:
+        return Estimate(100 * mean, 0.0, inf)
+    parts = of_scenes**2 / (len(counts) - 1) + of_seeds**2 / freedom
+    return Estimate(100 * mean, 100 * sqrt(variance), variance**2 / parts)

@@ -19,8 +19,9 @@ class Film(Composer):
     Blocks, the scale's offset of one, and the two coordinate channels (from -1 to 1) are the paper's.
 
     Departures: the paper reduces the image to 128 channels first and classifies the result; here the blocks keep the
-    image's C channels, since the result has to be in the image's space. A pooled vector is a map of one cell: no
-    coordinates, and the convolutions are linear layers.
+    image's C channels, since the result has to be in the image's space. The paper's scales and shifts are made by a GRU
+    that reads the text for them alone; here a linear layer makes them from the benchmark's text features. A pooled
+    vector is a map of one cell: no coordinates, and the convolutions are linear layers.
     """
 
     info = ComposerInfo(

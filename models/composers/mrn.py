@@ -21,7 +21,8 @@ class Mrn(Composer):
 
     On the map the blocks work on every cell alike (1x1 convolutions, written as linear layers on the channels).
 
-    Departure: 2 C wide inside; the paper has 1,200 for features of 2,400 to 4,800.
+    Departures: 2 C wide inside; the paper has 1,200 for features of 2,400 to 4,800. Weights start as in Glorot
+    and Bengio (2010), which keeps the size of the signal through the tanh layers.
     """
 
     info = ComposerInfo(

@@ -21,8 +21,9 @@ class ParameterHashing(Composer):
     Compressing Neural Networks with the Hashing Trick). D = min(C, 512). On the map the layer is a 1x1 convolution.
 
     Departures: the paper reads the question with a pre-trained GRU and predicts an answer from y; here text encoder and
-    head are the benchmark's, and W2 maps back into the image's space. The hash is splitmix64 instead of xxHash: as
-    good for the purpose, and six lines. It depends on D alone, so it is not stored in checkpoints.
+    head are the benchmark's, and W2 maps back into the image's space. The paper adds a bias to the hashed layer, here
+    it has none. The hash is splitmix64 instead of xxHash: as good for the purpose, and six lines. It depends on D
+    alone, so it is not stored in checkpoints.
     """
 
     info = ComposerInfo(

@@ -61,9 +61,11 @@ class _VectorBranch(nn.Module):
 class _MapBranch(nn.Module):
     """(B, C, H, W), (B, T) -> (B, C, H, W): Conv(ReLU(Conv(BN[x; t]))), the text in every cell.
 
-    Conv[x; t] is computed as Conv(x) + W t, exactly, with the text tiled over the padding too: google/tirg pads its
-    tiled text with zeros, which differs in the border cells alone. The text's part is then one matrix product a row
-    instead of a convolution of H W equal vectors, less than half the work in all.
+    Conv[x; t] is computed as Conv(x) + W t, with the text tiled over the padding too: google/tirg pads its tiled text
+    with zeros, which differs in the border cells alone. The text's part is then one matrix product a row instead of a
+    convolution of H W equal vectors, less than half the work in all. One more difference is in batch norm's running
+    variance of the text, which is unbiased: over n texts n / (n - 1) times the variance, over the tiled map's n H W
+    values n H W / (n H W - 1) times.
     """
 
     def __init__(self, image_channels: int, text_width: int) -> None:

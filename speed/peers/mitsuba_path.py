@@ -3,7 +3,8 @@
     python mitsuba_path.py scenes.json result.json --samples 64 [--pictures FOLDER]
 
 Objects are Mitsuba's own shapes in rough plastic, the floor is a rectangle; lamps, sun and camera stand where ours do.
-The LLVM variant where a libLLVM is found (DRJIT_LIBLLVM_PATH names one), else the scalar one, each on all cores. A
+The LLVM variant where a libLLVM is found (DRJIT_LIBLLVM_PATH names one), else the scalar one, each on all cores. On a
+CPU with AVX-512, LLVM 15 cannot compile its kernels and ends the process: install a newer one (`libllvm19`). A
 picture's time is that of the render call; its kernel was compiled by a first, untimed one of the same scene.
 """
 

@@ -11,7 +11,9 @@ and K = B with M = 1, the softmax over the batch. `training.group_size=2` alone 
 with `training.repeats=all`.
 
 Departures from the released code: its soft triplet loss compares squared distances of 3 random triplets an anchor. On
-embeddings of one length that is the same kernel up to a constant and a factor of 2, which the scale absorbs.
+embeddings of one length that is the same kernel up to a constant and a factor of 2, which the scale absorbs. There,
+targets are anchors, too, and composed queries are negatives, too; here, as in the paper's equation, anchors are queries
+and negatives are targets.
 """
 
 from math import comb
@@ -58,7 +60,8 @@ def sample_similarity_loss(
         query: composed queries, (B, D).
         target: their targets, (B, D); row i belongs to query i.
         group_size: K, from 2 to B, the positive included.
-        repeats: M, from 1 to the number of different groups, C(B - 1, K - 1).
+        repeats: M, from 1 to the number of different groups, C(B - 1, K - 1). Between the two cases above, groups of
+            different shuffles may be equal, so that the largest M is not the sum over all groups.
         generator: draws the groups, on its own device.
         positive_mask: bool (B, B), true where target j is another right answer to query i. Such a target never counts
             as a negative: its term is left out of the sum, so a group may get smaller. The paper has no such mask; it

@@ -42,14 +42,17 @@ def test_it_prints_the_difference_of_every_slice(out: Path) -> None:
     assert result.exit_code == 0, result.stderr
     assert "strong (seeds 0, 1) minus weak (seeds 0) on css, preset quick" in " ".join(result.stdout.split())
     strong = [make_outcomes(hit_rate=0.9, seed=seed) for seed in (0, 1)]
-    expected = compare(strong, [make_outcomes(hit_rate=0.3, seed=0)], seed=0)
+    expected = compare(strong, [make_outcomes(hit_rate=0.3, seed=0)])
     lines = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line.strip()}
     for name, each in expected.items():
         assert lines[name][1] == str(each.queries)
         assert lines[name][2] == ("-" if each.points is None else f"{each.points:+.1f}")
         assert (lines[name][-1] == "<0.001") == (each.p is not None and each.p < 1e-3)
     assert expected["all"].points == pytest.approx(60, abs=8)
-    assert lines["all"][-1] == "<0.001"
+    assert lines["all"][-1] == f"{expected['all'].p:.2g}"
+    assert "weak: one seed. How much seeds vary is taken from the 1 composer(s) that have more." in result.stdout
+    result = tirg_bench("compare", "strong", "third", "--out", out)
+    assert "No composer has two seeds here: this compares two runs" in result.stdout
 
 
 def test_swapped_it_prints_the_opposite(out: Path) -> None:
@@ -76,7 +79,7 @@ def test_two_recipes_of_one_composer_are_compared(recipe: str, out: Path) -> Non
     assert result.exit_code == 0, result.stderr
     said = " ".join(result.stdout.split())
     assert "weak with quick (seeds 0) minus weak with quick, training.steps=9 (seeds 0) on css: Recall@1" in said
-    expected = compare([make_outcomes(hit_rate=0.3)], [make_outcomes(hit_rate=0.1)], seed=0)["all"]
+    expected = compare([make_outcomes(hit_rate=0.3)], [make_outcomes(hit_rate=0.1)])["all"]
     line = next(line for line in result.stdout.splitlines() if line.strip().startswith("all")).split()
     assert line[2] == f"{expected.points:+.1f}"
 

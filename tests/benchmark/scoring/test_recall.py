@@ -1,7 +1,5 @@
 """Recall@K, chance and intervals against counting, enumeration, scipy and simulation."""
 
-import math
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,7 +8,6 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.leaderboard.statistics import Interval, mean_and_deviation, recall_intervals, seed_spread
 from benchmark.scoring.recall import DEPTH, KS, MAP_KS, NO_RANK, chance_recall, map_at_k, recall_at_k
 from tests.benchmark import references
 from tests.benchmark.made_up import answered, first_hits
@@ -110,115 +107,3 @@ def test_impossible_outcomes_are_refused(change: dict[str, Any], message: str) -
     answered(**{"ranks": [1, 2], **possible})
     with pytest.raises(ValueError, match=message):
         answered(**{"ranks": [1, 2], **possible, **change})
-
-
-def test_mean_and_unbiased_deviation() -> None:
-    mean, deviation = mean_and_deviation([70.0, 72.0, 77.0])
-    assert mean == pytest.approx(73.0)
-    assert deviation == pytest.approx(math.sqrt((9 + 1 + 16) / 2))
-    assert mean_and_deviation([70.0]) == (70.0, None)
-    with pytest.raises(ValueError, match="the mean of no runs"):
-        mean_and_deviation([])
-
-
-@pytest.mark.parametrize("sizes", [(2,), (3, 1, 2), (3,) * 10])
-def test_two_seeds_lie_within_the_spread_19_times_of_20(sizes: tuple[int, ...]) -> None:
-    rng = np.random.default_rng(len(sizes))
-    inside = 0
-    for _ in range(4_000):
-        groups = [rng.normal(50 + 7 * place, 2, size).tolist() for place, size in enumerate(sizes)]
-        spread = seed_spread(groups)
-        assert spread is not None
-        one, other = rng.normal(70, 2, 2)
-        inside += abs(one - other) <= spread
-    assert 0.94 < inside / 4_000 < 0.96
-
-
-def test_single_seeds_tell_no_spread_and_equal_ones_none() -> None:
-    assert seed_spread([]) is None
-    assert seed_spread([[70.0], [60.0]]) is None
-    assert seed_spread([[70.0, 70.0], [60.0]]) == 0
-
-
-def interval(hits: np.ndarray[Any, Any], sources: np.ndarray[Any, Any], seed: int = 0) -> Interval:
-    everything = np.ones((1, hits.shape[1]), dtype=np.bool_)
-    (found,) = recall_intervals(hits, everything, sources, rng=np.random.default_rng(seed))
-    assert found is not None
-    return found
-
-
-def test_with_one_seed_the_interval_is_scipys_over_sources() -> None:
-    rng = np.random.default_rng(2)
-    sources = rng.integers(0, 80, 700)
-    hits = rng.random(700) < rng.beta(2, 1, 80)[sources]
-    summed = np.bincount(sources, hits, minlength=80)
-    sizes = np.bincount(sources, minlength=80)
-    reference = scipy.stats.bootstrap(
-        (summed, sizes),
-        lambda hit, size, axis: 100 * hit.sum(axis=axis) / size.sum(axis=axis),
-        paired=True,
-        method="percentile",
-        n_resamples=4_000,
-        rng=np.random.default_rng(3),
-    ).confidence_interval
-    ours = interval(hits[None], sources)
-    assert ours.low == pytest.approx(reference.low, abs=0.5)
-    assert ours.high == pytest.approx(reference.high, abs=0.5)
-
-
-def test_sources_are_drawn_whole() -> None:
-    rng = np.random.default_rng(0)
-    sources = np.repeat(np.arange(50), 20)
-    hits = np.repeat(rng.random(50) < 0.5, 20)[None]
-    together, apart = interval(hits, sources), interval(hits, np.arange(1000))
-    assert together.high - together.low > 3 * (apart.high - apart.low)
-
-
-def test_one_seed_fewer_is_drawn_than_there_are() -> None:
-    recalls = (0.1, 0.2, 0.4, 0.8)
-    hits = np.stack([np.tile(np.arange(10) < 10 * recall, 30) for recall in recalls])
-    means = [100 * float(np.mean(draw)) for draw in product(recalls, repeat=3)]
-    found = interval(hits, np.repeat(np.arange(30), 10))
-    assert found == pytest.approx(np.quantile(means, (0.025, 0.975), method="inverted_cdf"))
-
-
-def test_seeds_that_differ_widen_the_interval() -> None:
-    rng = np.random.default_rng(0)
-    sources = np.repeat(np.arange(100), 10)
-    draws = rng.random(1000)
-    alike = np.stack([draws < 0.6] * 3)
-    different = np.stack([draws < share for share in (0.5, 0.6, 0.7)])
-    narrow, wide = interval(alike, sources), interval(different, sources)
-    assert wide.low < narrow.low - 4
-    assert wide.high > narrow.high + 4
-
-
-def test_subsets_are_independent_of_each_other_and_small_ones_have_no_interval() -> None:
-    rng = np.random.default_rng(0)
-    hits, sources = rng.random((3, 400)) < 0.7, np.repeat(np.arange(40), 10)
-    rows = np.arange(400)
-    masks = np.stack([rows < 400, rows < 29, rows < 30, rows < 0, rows % 2 == 0])
-    found = recall_intervals(hits, masks, sources, rng=np.random.default_rng(9))
-    assert [each is None for each in found] == [False, True, False, True, False]
-    (alone,) = recall_intervals(hits, masks[4:], sources, rng=np.random.default_rng(9))
-    assert found[4] == alone
-    assert recall_intervals(hits[:, :0], masks[:, :0], sources[:0], rng=rng) == [None] * 5
-
-
-def test_every_query_a_hit_is_an_interval_of_nothing() -> None:
-    assert interval(np.ones((3, 60), dtype=np.bool_), np.arange(60) % 7) == (100.0, 100.0)
-
-
-def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(4)
-    seeds, sources, each, repetitions = 3, 60, 8, 150
-    logits = rng.normal(0.8, 1.0, 400_000) + rng.normal(0, 0.06, 400_000)
-    truth = 100 * float(np.mean(1 / (1 + np.exp(-logits))))
-    cluster = np.repeat(np.arange(sources), each)
-    covered = 0
-    for _ in range(repetitions):
-        logit = rng.normal(0.8, 1.0, sources)[None, :] + rng.normal(0, 0.06, seeds)[:, None]
-        hits = rng.random((seeds, sources * each)) < 1 / (1 + np.exp(-logit[:, cluster]))
-        found = interval(hits, cluster, seed=int(rng.integers(2**31)))
-        covered += found.low <= truth <= found.high
-    assert 0.88 <= covered / repetitions <= 0.99

@@ -1,0 +1,128 @@
+"""Intervals of a mean over queries that come in scenes, and of runs that differ by their seed."""
+
+from math import inf, sqrt
+from statistics import fmean, variance
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmark.leaderboard.statistics import (
+    Estimate,
+    SeedVariance,
+    estimate,
+    mean_and_deviation,
+    pool_seed_variance,
+    seed_spread,
+)
+
+
+def slow_estimate(values: list[float], scenes: list[int], of_seeds: float, freedom: float) -> Estimate:
+    """One scene at a time."""
+    mean = fmean(values)
+    squares, found = 0.0, sorted(set(scenes))
+    for scene in found:
+        inside = [value for value, each in zip(values, scenes, strict=True) if each == scene]
+        squares += sum(value - mean for value in inside) ** 2
+    of_scenes = squares * len(found) / (len(found) - 1) / len(values) ** 2
+    total = of_scenes + of_seeds
+    if total == 0:
+        return Estimate(100 * mean, 0, inf)
+    return Estimate(100 * mean, 100 * sqrt(total), total**2 / (of_scenes**2 / (len(found) - 1) + of_seeds**2 / freedom))
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from([0.0, 1 / 3, 0.5, 1.0, -1.0]), st.integers(0, 9)), min_size=30, max_size=80
+    ),
+    of_seeds=st.sampled_from([0.0, 1e-4]),
+)
+def test_an_estimate_is_that_of_one_scene_at_a_time(rows: list[tuple[float, int]], of_seeds: float) -> None:
+    values, scenes = [value for value, _ in rows], [scene for _, scene in rows]
+    found = estimate(np.array(values), np.array(scenes), of_seeds=of_seeds, freedom=6)
+    if len(set(scenes)) == 1:
+        assert found is None
+    else:
+        assert found == pytest.approx(slow_estimate(values, scenes, of_seeds, 6))
+
+
+def test_with_one_run_the_interval_is_nearly_that_of_scipys_bootstrap_over_scenes() -> None:
+    rng = np.random.default_rng(2)
+    scenes = rng.integers(0, 80, 700)
+    hits = (rng.random(700) < rng.beta(2, 1, 80)[scenes]).astype(float)
+    reference = scipy.stats.bootstrap(
+        (np.bincount(scenes, hits, minlength=80), np.bincount(scenes, minlength=80)),
+        lambda hit, size, axis: 100 * hit.sum(axis=axis) / size.sum(axis=axis),
+        paired=True,
+        method="percentile",
+        n_resamples=4_000,
+        rng=np.random.default_rng(3),
+    ).confidence_interval
+    found = estimate(hits, scenes)
+    assert found is not None
+    assert found.interval() == pytest.approx((reference.low, reference.high), abs=0.6)
+
+
+def test_a_scene_asked_ten_times_is_no_more_evidence_than_once() -> None:
+    rng = np.random.default_rng(0)
+    hits = (rng.random(50) < 0.6).astype(float)
+    once, often = estimate(hits, np.arange(50)), estimate(np.repeat(hits, 10), np.repeat(np.arange(50), 10))
+    assert once is not None
+    assert once == pytest.approx(often)
+
+
+def test_too_few_queries_or_scenes_have_no_interval() -> None:
+    assert estimate(np.ones(29), np.arange(29)) is None
+    assert estimate(np.ones(30), np.zeros(30, dtype=np.int64)) is None
+    assert estimate(np.ones(0), np.zeros(0, dtype=np.int64)) is None
+    assert estimate(np.ones(30), np.arange(30)) == (100, 0, inf)
+
+
+def test_without_an_error_only_a_difference_of_zero_is_chance() -> None:
+    assert (Estimate(5, 0, inf).p, Estimate(0, 0, inf).p) == (0, 1)
+    assert Estimate(5, 0, inf).interval() == (5, 5)
+
+
+def test_p_and_interval_are_students() -> None:
+    found = Estimate(2.0, 1.0, 7.0)
+    assert found.p == pytest.approx(2 * scipy.stats.t(7).cdf(-2))
+    assert found.interval() == pytest.approx(scipy.stats.t(7, loc=2, scale=1).interval(0.95))
+    assert Estimate(1.96, 1.0, inf).p == pytest.approx(0.05, abs=1e-4)
+
+
+def test_the_variance_of_seeds_is_pooled_relative_to_that_of_a_share() -> None:
+    strong, weak = [0.8, 0.82, 0.81], [0.1, 0.11]
+    ratio = (2 * variance(strong) / (0.81 * 0.19) + variance(weak) / (0.105 * 0.895)) / 3
+    assert pool_seed_variance([strong, weak, [0.5]]) == pytest.approx((ratio, 3))
+    assert pool_seed_variance([strong, [0.0, 0.0], [1.0, 1.0]]) == pytest.approx((variance(strong) / (0.81 * 0.19), 2))
+    assert pool_seed_variance([[0.5], [0.6]]) is None
+    assert pool_seed_variance([]) is None
+    assert SeedVariance(0.004, 3).of(0.5) == pytest.approx(0.001)
+
+
+def test_mean_and_deviation_of_seeds() -> None:
+    assert mean_and_deviation([2.0, 4.0]) == pytest.approx((3, sqrt(2)))
+    assert mean_and_deviation([2.0]) == (2, None)
+    with pytest.raises(ValueError, match="no runs"):
+        mean_and_deviation([])
+
+
+@pytest.mark.parametrize("sizes", [(2,), (3, 1, 2), (3,) * 10])
+def test_two_seeds_differ_by_less_than_the_spread_19_times_of_20(sizes: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(len(sizes))
+    inside = 0
+    for _ in range(4_000):
+        groups = [rng.normal(50 + 7 * place, 2, size).tolist() for place, size in enumerate(sizes)]
+        spread = seed_spread(groups)
+        assert spread is not None
+        one, other = rng.normal(70, 2, 2)
+        inside += abs(one - other) <= spread
+    assert 0.94 < inside / 4_000 < 0.96
+
+
+def test_single_seeds_tell_no_spread_and_equal_ones_none() -> None:
+    assert seed_spread([]) is None
+    assert seed_spread([[70.0], [60.0]]) is None
+    assert seed_spread([[70.0, 70.0], [60.0]]) == 0

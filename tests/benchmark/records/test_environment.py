@@ -1,0 +1,47 @@
+"""A record says which machine and which commit it was made with."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from benchmark.recipe.runtime import Runtime
+from benchmark.records.environment import checkout, current_environment
+
+
+def test_the_environment_describes_this_machine() -> None:
+    runtime = Runtime(threads=3)
+    environment = current_environment(runtime, code_version="ab" * 32, other_cores=0.5)
+    assert (environment.runtime, environment.code_version, environment.other_cores) == (runtime, "ab" * 32, 0.5)
+    assert environment.cuda is None
+    assert environment.device
+    assert environment.cpu_count >= 1
+    assert (environment.code_commit is None) == (environment.dirty is None)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"), [("", (None, None)), ("c0ffee", ("c0ffee", False)), ("c0ffee+", ("c0ffee", True))]
+)
+def test_a_copy_without_git_has_the_commit_that_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, expected: tuple[str | None, bool | None]
+) -> None:
+    monkeypatch.setenv("CSS_BENCH_COMMIT", said)
+    assert checkout(tmp_path / "environment.py") == expected
+
+
+def test_git_knows_better_than_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CSS_BENCH_COMMIT", "c0ffee")
+    file = tmp_path / "environment.py"
+    for name in ("environment.py", "table.md"):
+        (tmp_path / name).touch()
+    git = ("git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org")
+    for arguments in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "first")):
+        subprocess.run([*git, *arguments], check=True)
+    commit, dirty = checkout(file)
+    assert commit is not None
+    assert len(commit) == 40
+    assert dirty is False
+    (tmp_path / "table.md").write_text("a run writes tables")
+    assert checkout(file) == (commit, False)
+    file.write_text("changed")
+    assert checkout(file) == (commit, True)
