@@ -39,6 +39,7 @@ def markdown_page(protocol: str, boards: Sequence[Board]) -> str:
         .render(
             title=task.title if task else _plain(protocol),
             rendered=task is not None and task.is_rendered,
+            exact_answers=task is not None and task.css_texts,
             of_owners=task is not None and not task.is_rendered,
             published=_published_table(task.published if task else (), of_ours=True),
             later=_published_table(task.later if task else (), of_ours=False),
@@ -144,7 +145,7 @@ def _slice_table(board: Board, attribute: str, k: int) -> str:
     first = [board.rows[0].scores[name] for name in names]
     lines.append(["*chance*", *(chance(score, k) for score in first)])
     task = tasks.find(board.protocol)
-    if task is not None and task.is_rendered:
+    if task is not None and task.css_texts:
         lines.append(["*ceiling of Drawn*", *(f"{score.scores['ceiling']:.1f}" for score in first)])
     lines.append(["*queries*", *(f"{score.queries:,}" for score in first)])
     return _table(["Composer", *map(_plain, values)], lines, left=(0,))
