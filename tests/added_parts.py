@@ -47,12 +47,8 @@ def make(root, reporter):
 
 register(
     Task(
-        name="shades",
-        title="Shades of grey",
-        about="cards of one grey each",
-        folder="grey-cards",
-        features="map",
-        images="owned",
+        name="shades", title="Shades of grey", about="cards of one grey each",
+        folder="grey-cards", features="map", images="owned",
         open=Shades,
         make=make,
         slices={"direction": Slice("direction of the step", ("lighter", "darker"))},

@@ -53,6 +53,7 @@ class Column:
 def columns(task: Task | None) -> tuple[Column, ...]:
     """Those of a task's boards; None for a task that is not installed here."""
     is_rendered = task is not None and task.is_rendered
+    has_exact_answers = task is not None and task.css_texts
     return (
         Column(
             heading="#",
@@ -84,8 +85,8 @@ def columns(task: Task | None) -> tuple[Column, ...]:
             sort=lambda row: found.low if (found := row.scores[ALL].interval) else -1,
         ),
         Column(heading="Group", on=("ranking", "site"), text=lambda row: row.group or NOTHING, kind="text"),
-        *(_recall(k, everywhere=k < KS[-1] or not is_rendered) for k in KS[1:]),
-        *(_of_exact_answers() if is_rendered else ()),
+        *(_recall(k, everywhere=k < KS[-1] or not has_exact_answers) for k in KS[1:]),
+        *(_of_exact_answers() if has_exact_answers else ()),
         *(_macro(task.averaged_over, k) for k in KS if task is not None and task.averaged_over),
         Column(
             heading="Seeds",

@@ -42,6 +42,7 @@ def markdown_page(protocol: str, boards: Sequence[Board], models: Sequence[Model
         .render(
             title=task.title if task else _plain(protocol),
             rendered=task is not None and task.is_rendered,
+            exact_answers=task is not None and task.css_texts,
             of_owners=task is not None and not task.is_rendered,
             published=_published_table(task.published if task else (), of_ours=True),
             later=_published_table(task.later if task else (), of_ours=False),
@@ -182,7 +183,7 @@ def _slice_table(board: Board, attribute: str, k: int) -> str:
     for level, _ in levels_of(board):
         lines.append([f"*{level.title}*", *(reached(level, scores[level], k) for scores in of_slices)])
     task = tasks.find(board.protocol)
-    if task is not None and task.is_rendered:
+    if task is not None and task.css_texts:
         lines.append(["*ceiling of Drawn*", *(f"{score.scores['ceiling']:.1f}" for score in first)])
     lines.append(["*queries*", *(f"{score.queries:,}" for score in first)])
     return _table(["Composer", *map(_plain, values)], lines, left=(0,))

@@ -76,7 +76,8 @@ class Task:
         images: "rendered" if css-gen renders them, so that published numbers are from other images; "owned" if they are
             the very images of the papers, which only their owners distribute.
         source_view: of rendered images: which view queries start from, "3d" or "2d". None for others.
-        css_texts: whether its texts are modifications of CSS scenes, which name shapes and can be parsed.
+        css_texts: whether its texts are modifications of CSS scenes: they name shapes, can be parsed, and so every
+            relevant scene is known.
         open: gives the dataset from its folder.
         make: makes the data in a folder, or resumes making it; None for data that cannot be made.
         check: reads what a folder holds, for `tirg-bench data check`; None where there is another command.
