@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file
 
+from benchmark.leaderboard.levels import MARK
 from tests.added_parts import ADDED
 from tests.benchmark.tiny import TINY
 
@@ -208,7 +209,8 @@ def test_a_slice_is_on_the_board(grown: Grown) -> None:
     assert len(found) == 4, "each of the four recipes has a board"
     for *_, queries in found:
         assert {words: int(queries[words]) for words in expected} == expected
-    assert "### R@1 by words\n" in (grown.folder / "boards" / "css.md").read_text()
+    page = (grown.folder / "boards" / "css.md").read_text()
+    assert re.search(rf"### R@1{MARK}? by words\n", page), "on so few scenes an oracle may reach half of the best"
 
 
 def test_a_kind_of_modification_is_asked_read_rendered_and_scored(grown: Grown) -> None:

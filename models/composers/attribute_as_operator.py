@@ -18,8 +18,7 @@ class AttributeAsOperator(Composer):
     Departures: the paper has one free C x C matrix for each of a closed list of attributes, started at the identity,
     and a triplet loss with terms of its own (inverse, commutative, auxiliary); an open text has no such list, so its
     features make the matrix, and the loss is the benchmark's, the same for all composers. Of M only the difference
-    from the identity is learnt, with U and V drawn as in any linear layer, so that M starts near the identity, not at
-    it; and its rank is at most R: making a full matrix from the text takes T C^2 weights (134
+    from the identity is learnt, and its rank is at most R: making a full matrix from the text takes T C^2 weights (134
     million at T = C = 512), this takes 2 R C T (17 million).
     """
 
@@ -35,6 +34,8 @@ class AttributeAsOperator(Composer):
         super().__init__(image_channels, text_width, spatial=spatial)
         self.to_u = nn.Linear(text_width, image_channels * RANK)
         self.to_v = nn.Linear(text_width, image_channels * RANK)
+        nn.init.zeros_(self.to_u.weight)
+        nn.init.zeros_(self.to_u.bias)
 
     def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
         u: Tensor = self.to_u(text.pooled).view(-1, self.image_channels, RANK)

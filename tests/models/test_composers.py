@@ -25,11 +25,27 @@ def create(name: str, *, spatial: bool, seed: int = 0) -> Composer:
     return models.create(name, CHANNELS, TEXT_WIDTH, spatial=spatial)
 
 
-def settled(name: str, batch: Batch, *, spatial: bool, seed: int = 0) -> Composer:
-    """In eval mode after a batch in train mode, so that normalisation layers hold statistics worth keeping."""
+def stepped(name: str, batch: Batch, *, spatial: bool, seed: int = 0) -> Composer:
+    """In train mode after two optimiser steps: a composer may start as the identity, with a layer of zeros."""
     composer = create(name, spatial=spatial, seed=seed)
-    composer(*batch(spatial=spatial, rows=16, seed=99))
-    return composer.eval()
+    image, text = batch(spatial=spatial, rows=16, seed=99)
+    rng = torch.Generator().manual_seed(7)
+    for _ in range(2):
+        composer.zero_grad()
+        composed = composer(image, text)
+        if not composed.requires_grad:
+            break
+        ((composed - torch.randn(composed.shape, generator=rng)) ** 2).mean().backward()
+        for parameter in composer.parameters():
+            if parameter.grad is not None:
+                parameter.data -= 0.1 * parameter.grad
+    composer.zero_grad()
+    return composer
+
+
+def settled(name: str, batch: Batch, *, spatial: bool, seed: int = 0) -> Composer:
+    """In eval mode after batches in train mode, so that normalisation layers hold statistics worth keeping."""
+    return stepped(name, batch, spatial=spatial, seed=seed).eval()
 
 
 def learns(name: str) -> bool:
@@ -57,7 +73,7 @@ def test_the_result_has_the_images_shape_and_type(name: str, size: tuple[int, in
 @every_name
 @both_modes
 def test_gradients_reach_every_parameter_and_both_inputs(name: str, spatial: bool, batch: Batch) -> None:
-    composer = create(name, spatial=spatial)
+    composer = stepped(name, batch, spatial=spatial)
     image, text = batch(spatial=spatial, rows=8)
     image.requires_grad_()
     for part in text[:2]:

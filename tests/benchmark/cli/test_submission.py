@@ -153,7 +153,9 @@ def test_the_five_steps_of_contributing_work(tirg_bench: TirgBench) -> None:
         result = tirg_bench(*words)
         assert result.exit_code == 0, f"{command}\n{result.output}"
         said[shlex.split(command)[1]] = result.stdout
-    row = re.search(r"css, tiny: My composer is (\d) of 3: R@1 \S+, R@5 \S+, R@10 \S+, R@50 \S+, group", said["submit"])
+    row = re.search(
+        r"css, tiny: My composer is (\d) of 3: R@1 \S+, R@5 \S+, R@10 \S+, R@50 \S+; 1 seed", said["submit"]
+    )
     assert row, said["submit"]
     neighbours = re.findall(r"  [+-][\d.]+ compared with (.+) \((\d)\), 95% interval \S+ to \S+, p \S+", said["submit"])
     place = int(row[1])
