@@ -109,7 +109,7 @@ def load_ablations(out_root: Path) -> tuple[list[StoredRecord], list[str]]:
 
 
 def write_leaderboards(records_root: Path, out_root: Path) -> Written:
-    """Regenerate `<protocol>.md` and `<protocol>.csv` in `out_root` for every protocol that has a folder of records,
+    """Write `<protocol>.md` and `<protocol>.csv` again in `out_root` for every protocol that has a folder of records,
     and for those whose data only their owners give; and `<composer>-ablations.md` and `.csv` where there are records
     of ablations.
 
@@ -138,13 +138,14 @@ def write_leaderboards(records_root: Path, out_root: Path) -> Written:
 def tables_of(
     stored: Sequence[StoredRecord], protocols: Iterable[str], rankings: Sequence[StoredRanking] = ()
 ) -> dict[str, str]:
-    """The text of every table by the name of its file: a page and a CSV file for each protocol."""
+    """The text of every table by the name of its file: a page for each protocol, and a CSV file where it has rows."""
     boards, models = build(stored), model_tables(rankings)
     texts: dict[str, str] = {}
     for protocol in protocols:
         mine = of_protocol(boards, protocol), of_protocol(models, protocol)
         texts[f"{protocol}.md"] = markdown_page(protocol, *mine)
-        texts[f"{protocol}.csv"] = csv_table(protocol, *mine)
+        if any(mine):
+            texts[f"{protocol}.csv"] = csv_table(protocol, *mine)
     return texts
 
 

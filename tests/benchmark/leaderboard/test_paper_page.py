@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmark import tasks
+from benchmark import ablations, tasks
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.leaderboard.paper_page import update, updated
 
@@ -141,3 +141,19 @@ def test_a_page_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_errors_of_names_are_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         updated(page("composers csss quick"), tmp_path)
+
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "paper.md").read_text()
+
+
+def test_its_tables_are_up_to_date() -> None:
+    assert updated(PAGE, ROOT / "leaderboards") == PAGE, "tirg-bench leaderboard --page docs/paper.md writes them again"
+
+
+def test_it_has_a_table_for_every_task_and_ablation_that_the_paper_reports() -> None:
+    for name in ("css", "css-2d3d", "fashion200k", "mit-states"):
+        assert tasks.get(name).published
+        assert f"<!-- composers {name} " in PAGE
+    for name in {*ablations.get("tirg").tasks} - {"css-original"}:
+        assert f"<!-- ablations tirg {name} " in PAGE

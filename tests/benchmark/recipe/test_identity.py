@@ -1,12 +1,14 @@
-"""A run's place: every part of its identity is in it."""
+"""A run's identity, of which every part is in its place, and its runtime, which is no part of it."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmark.errors import UsageError
 from benchmark.recipe.identity import Run, RunIdentity, RunName
 from benchmark.recipe.presets import preset
+from benchmark.recipe.runtime import Runtime, split_assignments
 
 IDENTITY = RunIdentity("css", "tirg", "0123456789abcdef", 3, "fedcba9876543210")
 
@@ -50,3 +52,34 @@ def test_a_run_comes_back_from_json() -> None:
     again = Run.from_json(run.to_json())
     assert again.identity == run.identity
     assert again == run
+
+
+def test_old_spellings_are_taken_for_the_runtime() -> None:
+    recipe, runtime = split_assignments(
+        ("evaluation.every=2", "training.steps=9", "evaluation.chunk = 16", "training.compile=true")
+    )
+    assert recipe == ("training.steps=9",)
+    assert runtime == {"validate_every": 2, "batch_size": 16, "compile": True}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        ("evaluation.every=often", "--set evaluation.every=often: this is the option --validate-every now"),
+        ("evaluation.chunk=0", "this is the option --batch-size now"),
+        ("training.compile=perhaps", "this is the option --compile now"),
+    ],
+)
+def test_a_bad_value_names_the_option(assignment: str, expected: str) -> None:
+    with pytest.raises(UsageError, match=expected):
+        split_assignments((assignment,))
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(550, 110), (6_000, 1_200), (4, 1), (1, 1)])
+def test_by_default_a_run_is_validated_five_times(steps: int, expected: int) -> None:
+    assert Runtime().validation_interval(steps) == expected
+
+
+@pytest.mark.parametrize("asked", [0, 7])
+def test_an_interval_that_was_asked_for_is_kept(asked: int) -> None:
+    assert Runtime(validate_every=asked).validation_interval(550) == asked

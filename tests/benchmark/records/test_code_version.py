@@ -4,11 +4,17 @@ import json
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+import css_gen
 import models
+from benchmark.records import code_version
+from benchmark.records.code_version import composer_sha256, shared_sources
+from models.ablations import tirg as variants
+from models.composers import tirg
 
 REPOSITORY = Path(models.__file__).parents[1]
 
@@ -88,3 +94,40 @@ def test_code_that_a_result_depends_on_ages_it(edited: str, by_edit: Versions) -
     is_composer = "composers" in edited
     changed = [one != other for one, other in zip(by_edit[edited], by_edit[""], strict=True)]
     assert changed == [not is_composer, is_composer]
+
+
+def hash_of(file: str | None) -> str:
+    assert file is not None
+    return sha256(Path(file).read_bytes()).hexdigest()
+
+
+def test_a_variant_ages_with_its_composer() -> None:
+    own, composers = hash_of(variants.__file__), hash_of(tirg.__file__)
+    assert composer_sha256(variants.GateOnly) == sha256(f"{own}{composers}".encode()).hexdigest()
+    assert composer_sha256(tirg.Tirg) == composers
+
+
+@pytest.mark.parametrize(
+    ("file", "counts"),
+    [
+        ("benchmark/runs/single_run.py", True),
+        ("benchmark/datasets/splits.py", True),
+        ("css_gen/dataset.py", True),
+        ("css_gen/storage/reader.py", True),
+        ("css_gen/scenes/modification/add.py", True),
+        ("css_gen/storage/manifest.py", False),
+        ("css_gen/rendering/stage.py", False),
+        ("benchmark/runs/grid.py", False),
+        ("benchmark/tasks/fashion200k.py", False),
+        ("models/composers/film.py", False),
+    ],
+)
+def test_what_a_result_depends_on_is_hashed(file: str, counts: bool) -> None:
+    assert Path(css_gen.__file__).is_relative_to(REPOSITORY)
+    assert (REPOSITORY / file).is_file()
+    assert (REPOSITORY / file in shared_sources("css")) is counts
+
+
+def test_every_hashed_source_is_there() -> None:
+    assert all(file.is_file() for file in shared_sources("css"))
+    assert len(code_version.code_version("css")) == 64

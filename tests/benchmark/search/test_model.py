@@ -1,6 +1,7 @@
 """The Python interface: its examples run, it gives what the commands give, and importing it is cheap."""
 
 import doctest
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from benchmark.errors import BenchmarkError, UsageError
 from benchmark.records.store import read_stored
 from benchmark.runs.single_run import Bench
 from benchmark.search import model as module
+from benchmark.search.stored_models import find_model
 from css_gen.scenes.modification import parse
 
 
@@ -147,3 +149,70 @@ def test_what_does_not_exist_is_named(model: benchmark.Model, folder: Path, tmp_
     with pytest.raises(BenchmarkError, match=r"damaged\.safetensors is not a checkpoint") as caught:
         benchmark.load_model("damaged.safetensors")
     assert "delete" not in str(caught.value)
+
+
+NAMES = ("quick-01234567-s0-89abcdef", "quick-01234567-s1-89abcdef", "paper-76543210-s0-89abcdef")
+
+
+def test_the_newest_model_that_fits_is_taken(tmp_path: Path) -> None:
+    paths = [tmp_path / "css" / "tirg" / name / "model.safetensors" for name in NAMES]
+    for age, path in enumerate(paths):
+        path.parent.mkdir(parents=True)
+        path.touch()
+        os.utime(path, (1_000 - age, 1_000 - age))
+    assert find_model(tmp_path, "tirg", "css", None, None) == paths[0]
+    assert find_model(tmp_path, "tirg", "css", None, 1) == paths[1]
+    assert find_model(tmp_path, "tirg", "css", "paper", None) == paths[2]
+    (tmp_path / "css" / "tirg" / "mine").mkdir()
+    (tmp_path / "css" / "tirg" / "mine" / "model.safetensors").touch()  # not the folder of a run
+    assert find_model(tmp_path, "tirg", "css", None, None) == paths[0]
+    with pytest.raises(BenchmarkError, match=r"no model of tirg on css with --seed 7; there is css/tirg/mine"):
+        find_model(tmp_path, "tirg", "css", None, 7)
+    with pytest.raises(BenchmarkError, match=r"`tirg-bench run --composer film --dataset css` makes it"):
+        find_model(tmp_path, "film", "css", None, None)
+    (tmp_path / "submissions" / "mine-01234567").mkdir(parents=True)
+    with pytest.raises(BenchmarkError, match="mine is a submission: its code is run by"):
+        find_model(tmp_path, "mine", "css", None, None)
+
+
+def picture(path: Path, colour: tuple[int, int, int]) -> None:
+    Image.new("RGB", (20, 20), colour).save(path)
+
+
+def test_a_folder_is_encoded_once_and_again_after_a_change(
+    model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(3):
+        picture(folder / f"{number}.png", (80 * number, 0, 0))
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    encoded: list[int] = []
+    real = module.encode_gallery
+
+    def counting(*arguments: object, **options: object) -> object:
+        encoded.append(1)
+        return real(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "encode_gallery", counting)
+    model = benchmark.load_model(model_file, device="cpu")
+    query = np.zeros((20, 20, 3), dtype=np.uint8)
+
+    def names() -> set[str]:
+        found = model.rank(query, "make object red", k=9, gallery=str(folder))
+        return {answer.name for answer in found.answers}
+
+    first = names()
+    assert names() == first == {"1.png", "2.png"}, "the query's own image is 0.png"
+    monkeypatch.chdir(tmp_path)
+    folder = Path("pictures")
+    assert names() == first
+    assert len(encoded) == 1, "another spelling of the same folder"
+    picture(folder / "3.png", (0, 0, 80))
+    assert names() == {*first, "3.png"}
+    assert len(encoded) == 2
+    before = (folder / "1.png").stat()
+    picture(folder / "1.png", (0, 0, 0))
+    os.utime(folder / "1.png", ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert names() == {"2.png", "3.png"}, "it has become the query's own image"
+    assert len(encoded) == 3

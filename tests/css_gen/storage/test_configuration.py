@@ -1,15 +1,26 @@
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from css_gen.description import print_description
 from css_gen.rendering import nuisance, stage
 from css_gen.rendering.nuisance import MATERIALS, Jitter
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.sampling import split_size
 from css_gen.storage import configuration as module
-from css_gen.storage.configuration import EXTRAS, NAMES, SWITCHES, VIEWS, Configuration, split_images
+from css_gen.storage.configuration import (
+    EXTRAS,
+    LEADERBOARD_FINGERPRINT,
+    NAMES,
+    SWITCHES,
+    VIEWS,
+    Configuration,
+    split_images,
+)
 from css_gen.storage.estimate import require_large_enough
 from css_gen.storage.plan import shards, units
 
@@ -128,3 +139,24 @@ def test_the_smallest_dataset_that_is_named_is_the_smallest(test_fraction):
         assert split_size(split_images(smallest, test_fraction, split))
     with pytest.raises(ValueError, match="at least"):
         split_size(min(split_images(smallest - 1, test_fraction, split) for split in SplitId))
+
+
+RECORDS = sorted((Path(__file__).parents[3] / "leaderboards" / "records").glob("css*/*/*.json"))
+
+
+def test_it_is_the_data_of_every_published_record() -> None:
+    cards = [json.loads(path.read_text())["dataset"] for path in RECORDS]
+    assert {card["fingerprint"] for card in cards} == {LEADERBOARD_FINGERPRINT}
+    assert all(card["rendering"] == Configuration(images=20_000).to_json() for card in cards)
+
+
+def test_info_says_whether_a_dataset_is_that_one(
+    tiny_dataset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    print_description(tiny_dataset)
+    words = " ".join(capsys.readouterr().out.split())
+    assert "leaderboard │ other data; the leaderboard's is `css-gen render --n 20000`" in words
+    fingerprint = json.loads((tiny_dataset / "manifest.json").read_text())["fingerprint"]
+    monkeypatch.setattr("css_gen.description.LEADERBOARD_FINGERPRINT", fingerprint)
+    print_description(tiny_dataset)
+    assert "leaderboard │ this is the leaderboard's data" in " ".join(capsys.readouterr().out.split())
