@@ -1,4 +1,4 @@
-"""From the settings of an ablation to runs. A setting that equals a run of the leaderboards is that run.
+"""Turn the settings of an ablation into runs. A setting that equals a run of the leaderboards is that run.
 
 Records of the other settings are kept in `ablations/records`, next to the leaderboards' `records`: boards, comparisons
 and submissions read everything in `records`, and a variant, or a recipe with one key changed, must not become a row.

@@ -14,7 +14,7 @@ from benchmark.scoring.evaluation import Evaluation, rank
 
 
 def rank_embeddings(queries: Path, gallery: Path, dataset: Dataset) -> Evaluation:
-    """What became of each query of the test split. Ties are broken as in every evaluation; see `scoring.ranking`.
+    """Rank the gallery for each query of the test split. Ties are broken as in every evaluation: see `scoring.ranking`.
 
     Args:
         queries: a file with (Q, D) numbers, in the order of the table of queries.
@@ -28,7 +28,8 @@ def rank_embeddings(queries: Path, gallery: Path, dataset: Dataset) -> Evaluatio
     of_gallery = _unit_rows(gallery, len(split.gallery), "image of the gallery, in the order of image_id")
     if of_queries.shape[1] != of_gallery.shape[1]:
         raise BenchmarkError(
-            f"{queries}: has {of_queries.shape[1]} columns and {gallery} has {of_gallery.shape[1]}; expected as many"
+            f"{queries}: has {of_queries.shape[1]} columns and {gallery} has {of_gallery.shape[1]}; "
+            "both need the same number"
         )
     in_order = torch.empty_like(of_queries)
     in_order[torch.from_numpy(handles(dataset).order)] = of_queries

@@ -19,7 +19,7 @@ from benchmark.errors import BenchmarkError
 from css_gen.storage.atomic import written_atomically
 
 TASK, FINGERPRINT = "tirg_bench.task", "tirg_bench.fingerprint"
-"""Keys of the metadata that say what a file is of."""
+"""Keys of the metadata that name the task and the dataset."""
 
 _CANDIDATES = "tirg_bench.candidates"
 _EVERY_IMAGE = "every image of the gallery but the query's source_id"
@@ -40,7 +40,7 @@ class Handles(NamedTuple):
 
 
 def handles(dataset: Dataset) -> Handles:
-    """Those of a dataset's test split: a function of its fingerprint, the task and the queries' own ids."""
+    """Return the names of the test queries: a function of the fingerprint, the task and the queries' own ids."""
     salt = f"{dataset.fingerprint}\0{dataset.name}\0"
     ids = tuple(hashlib.sha256(f"{salt}{id_}".encode()).hexdigest()[:_ID_DIGITS] for id_ in dataset.test.queries.ids)
     return Handles(ids, np.argsort(np.array(ids), kind="stable"))
@@ -71,7 +71,7 @@ def gallery_table(dataset: Dataset) -> pa.Table:
 
 
 def gallery_file(queries: Path) -> Path:
-    """Where the gallery is written that belongs to a file of queries."""
+    """Return the path of the gallery that belongs to a file of queries."""
     return queries.with_name(f"{queries.stem}-gallery.parquet")
 
 

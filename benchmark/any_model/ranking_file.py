@@ -130,7 +130,7 @@ class RankingFile:
             raise BenchmarkError(f"{self._path}: image_ids is {of_images}; {_COLUMNS}")
 
     def _require_metadata(self, dataset: Dataset) -> None:
-        """What the file says of itself is optional, and must be right."""
+        """Check the task and the fingerprint in the metadata, which are optional."""
         said = self._file.schema_arrow.metadata or {}
         for key, expected in ((TASK, dataset.name), (FINGERPRINT, dataset.fingerprint)):
             found = said.get(key.encode(), expected.encode()).decode(errors="replace")

@@ -14,9 +14,9 @@ from benchmark.cli.run_options import run_options, set_up
 def ablate(context: click.Context, /, composer: str, **options: Any) -> None:
     """Train the ablations of COMPOSER, and write their table.
 
-    Each setting changes one thing: a part of the composer, the task or the recipe. A setting that equals a run of the
-    leaderboards uses its record, or makes it as `tirg-bench run` does. All other records are in OUT/ablations, and
-    no board shows them.
+    Each setting changes one thing: a part of the composer, the task or the recipe. A setting identical to a run of
+    the leaderboards uses its record, or makes it as `tirg-bench run` does. Other records go to OUT/ablations and do
+    not appear on the boards of composers.
 
     Runs with a valid record are skipped, and interrupted ones resume. The datasets are those that the paper reports
     the ablation on, where they are available.

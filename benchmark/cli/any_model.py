@@ -53,7 +53,7 @@ def score(
     tables show it below the composers, as self-reported.
     """
     if ranking is not None and (query_file or gallery_file):
-        raise UsageError("RANKING and --queries, --gallery exclude each other: give lists or embeddings")
+        raise UsageError("give either RANKING, or --queries and --gallery, not both")
     if ranking is None and not (query_file and gallery_file):
         raise UsageError("say what to score: a RANKING file, or both --queries and --gallery")
 

@@ -25,16 +25,16 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
     """Test whether A and B differ in Recall@1, overall and by slice.
 
     A and B are composers, trained with the same recipe. A model that was scored by its ranking is paired with any row
-    on the same test data. With @RECIPE each composer names its own, as the tables call it or by the first digits of its
-    hash, so that two recipes of one composer can be compared:
+    on the same test data. Append @RECIPE to choose the recipe of each side, by its name in the tables or the first
+    digits of its hash, for example to compare two recipes of one composer:
 
     \b
     tirg-bench compare tirg concat
     tirg-bench compare tirg@quick "tirg@quick, training.steps=100"
     tirg-bench compare tirg@quick tirg@6274ce34
 
-    Intervals and p are of a paired t-test over source scenes and seeds. How much seeds vary is pooled over all
-    composers of the recipe; over the slices, p is Holm-corrected.
+    Intervals and p come from a paired t-test over source scenes and seeds. The variance between seeds is pooled over
+    all composers of the recipe; p is Holm-corrected over the slices.
     """
     from rich import box
     from rich.console import Console
@@ -107,13 +107,11 @@ def _note_on_seeds(runs_a: "Runs", runs_b: "Runs", pooled: "list[list[Outcomes]]
         return ""
     freedom = sum(len(runs) - 1 for runs in pooled)
     if not freedom:
-        return (
-            "No composer has two seeds here: this compares two runs, and other seeds may differ otherwise (--seeds 3)."
-        )
+        return "No composer has two seeds here: the test ignores how much seeds vary. Run with --seeds 3 to include it."
     several = sum(len(runs) > 1 for runs in pooled)
     return (
-        f"{' and '.join(dict.fromkeys(single))}: one seed. How much seeds vary is taken from the {several} composer(s) "
-        "that have more."
+        f"{' and '.join(dict.fromkeys(single))}: one seed. The variance between seeds is that of the {several} "
+        "composer(s) with more."
     )
 
 

@@ -81,7 +81,7 @@ def of_composers(
     from benchmark.recipe.spelling import unknown
 
     if not stored:
-        raise BenchmarkError("there are no sound records; `tirg-bench run` makes them")
+        raise BenchmarkError("there are no valid records; `tirg-bench run` makes some")
     boards = [board for board in comparable(stored) if board[0].record.protocol == dataset]
     if not boards:
         raise UsageError(unknown("dataset", dataset, {run.record.protocol for run in stored}))

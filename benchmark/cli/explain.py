@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from benchmark.records.store import StoredRecord
 
 _MOST_SCENES = 6
-_NOTE = """%: of all answers, then of the answers to each kind of modification. The first
-two kinds are relevant. Words ×2.0 are twice as frequent in the texts of these
-answers as in all texts; "(no cell)" is a text that names no cell.
+_NOTE = """The first % is the share of all queries, the others are the shares within each
+kind of modification. The first two kinds are relevant. Words ×2.0 are twice as
+frequent in the texts of these queries as in all texts; "(no cell)" is a text
+that names no cell.
 """
 
 
@@ -34,13 +35,13 @@ answers as in all texts; "(no cell)" is a text that names no cell.
 @click.option("--query", "number", type=click.IntRange(min=0), metavar="N", help="Explain this query, counted from 0.")
 @LEADERBOARDS
 def explain(composer: str, dataset: str, preset: str | None, seed: int | None, number: int | None, out: Path) -> None:
-    """Explain the first image of every query, or of one, from the scenes.
+    """Classify the first image of every query, or explain one query in detail.
 
     Without --query, counts each kind of answer: its share of all answers, its share for each kind of modification, and
     the words that its queries have more often than all queries.
 
-    Reads records alone. Neither a model nor the dataset is needed: scenes and queries are made again from the
-    configuration in the record.
+    Needs the records only, no model and no dataset: scenes and queries are computed again from the configuration in
+    the record.
 
     \b
     tirg-bench explain --composer tirg

@@ -45,12 +45,12 @@ class AnswerKind(StrEnum):
     )
     COMPLETION = (
         "another completion",
-        "Relevant, not the drawn one: the text leaves something open, and this scene satisfies it, too.",
+        "Relevant, but not the drawn one: the text allows several scenes.",
         "add red circle: it was added to another cell than in the drawn target",
     )
     IGNORED = (
         "edit ignored",
-        "Nothing was added; or the objects that the text selects are as they were, and no other got this edit.",
+        "The requested edit was not made to any object.",
         "remove red circle: it is still there, and a blue triangle became large",
     )
     OBJECT = (
@@ -81,7 +81,7 @@ class AnswerKind(StrEnum):
     )
     SCENE = (
         "another scene",
-        "Apart from the edit, at least two cells differ from the source, and more differ than hold the same object.",
+        "Outside the edited cells, at least two cells differ from the source, and more cells differ than match.",
         "remove red circle: the image shows other objects in other places",
     )
 

@@ -1,4 +1,4 @@
-"""Records to ranked numbers: runs that may share a table become a Board, the seeds of one composer become its Row."""
+"""Group records into boards and rank them: comparable runs form a Board, the seeds of one composer its Row."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -24,7 +24,7 @@ def mean(score: Score, k: int, *, with_deviation: bool = True) -> str:
 
 
 def interval(score: Score) -> str:
-    """That of Recall@1; empty where there is none."""
+    """Format the interval of Recall@1; empty where there is none."""
     return "" if score.interval is None else f"[{score.interval.low:.1f}, {score.interval.high:.1f}]"
 
 

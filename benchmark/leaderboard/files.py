@@ -103,7 +103,7 @@ def load_rankings(root: Path, stored: Sequence[StoredRecord]) -> tuple[list[Stor
 
 
 def load_ablations(out_root: Path) -> tuple[list[StoredRecord], list[str]]:
-    """As `load_records`, of the runs of ablations that are on no board; none if there is no folder of them."""
+    """Load the records of ablations, as `load_records` does; none if there is no folder of them."""
     root = records_of_ablations(out_root)
     return load_records(root) if root.is_dir() else ([], [])
 
@@ -161,7 +161,7 @@ def stale_tables(
         stored, rankings: what `load_records` and `load_rankings` give of `records_root`. Records of ablations are read
             from `out_root`.
     """
-    remedy = "`tirg-bench leaderboard` writes it again"
+    remedy = "run `tirg-bench leaderboard`"
     of_ablations, problems = load_ablations(out_root)
     texts = tables_of(stored, _protocols(records_root), rankings) | ablation_tables(stored, of_ablations)
     for name, content in texts.items():
@@ -172,7 +172,7 @@ def stale_tables(
             problems.append(f"{path}: is missing or cannot be read; {remedy}")
             continue
         if not (_is_same_csv(text, content) if path.suffix == ".csv" else text == content):
-            problems.append(f"{path}: is not the table of the records; {remedy}")
+            problems.append(f"{path}: is out of date; {remedy}")
     return problems
 
 

@@ -34,21 +34,20 @@ class Level:
         return score.scores.get(f"{self.score}@{k}")
 
 
-CHANCE = Level("chance", "chance", "source and text", "is what a random order of the gallery would get.")
+CHANCE = Level("chance", "chance", "source and text", "is what a random order of the gallery gets.")
 ORACLES = (
     Level(
         "source_oracle",
         "source oracle",
         "the text",
-        "is what can be got without reading the text: it knows which images answer which of the queries on a "
-        "source, and shows first those that answer most of them.",
+        "ignores the text: for each source it knows the relevant images of all test queries, and ranks those first "
+        "that are relevant to most of them.",
     ),
     Level(
         "text_oracle",
         "text oracle",
         "the source",
-        "is what can be got without seeing the source: it knows which images the text can make of some source, whatever"
-        " that is, and shows these in random order.",
+        "ignores the source: it ranks in random order the images that the text can make of any source.",
     ),
 )
 """Searchers that miss one modality, as `scoring.levels` describes them."""

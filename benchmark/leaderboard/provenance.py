@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 from benchmark.records.store import RunRecord
 
 MOST_OTHER_CORES = 0.25
-"""Up to so many cores that other processes keep busy, a run counts as undisturbed."""
+"""A run counts as undisturbed if other processes keep at most this many cores busy."""
 
 T = TypeVar("T", str, "Machine")
 

@@ -1,4 +1,4 @@
-"""How sure a Recall is: by the source scenes of the test, and by the seeds of training.
+"""Standard errors and intervals of Recall, over the source scenes of the test and the seeds of training.
 
 Queries of one source scene are not independent, so scenes are what counts (a cluster-robust variance). Runs of one
 composer differ by their seed; two or three of them say little about how much, so this is pooled over the composers of

@@ -66,7 +66,7 @@ def test_what_is_wrong_is_named(css: Css, tmp_path: Path) -> None:
         ("q", good["q"][1:], rf"q.npy: has shape \({asked - 1}, 4\), expected \({asked}, D\): a row for each query of"),
         ("g", np.ones((images, 2, 2)), rf"g.npy: has shape .*, expected \({images}, D\): a row for each image of the"),
         ("g", np.ones((images, 0)), r"g.npy: has shape"),
-        ("g", np.ones((images, 5)), r"q.npy: has 4 columns and .*g.npy has 5; expected as many"),
+        ("g", np.ones((images, 5)), r"q.npy: has 4 columns and .*g.npy has 5; both need the same number"),
         ("g", np.full((images, 4), "a"), r"g.npy: holds <U1, expected numbers such as float32"),
         ("g", np.ones((images, 4), bool), r"g.npy: holds bool, expected numbers"),
     ]

@@ -50,9 +50,9 @@ def test_it_prints_the_difference_of_every_slice(out: Path) -> None:
         assert (lines[name][-1] == "<0.001") == (each.p is not None and each.p < 1e-3)
     assert expected["all"].points == pytest.approx(60, abs=8)
     assert lines["all"][-1] == f"{expected['all'].p:.2g}"
-    assert "weak: one seed. How much seeds vary is taken from the 1 composer(s) that have more." in result.stdout
+    assert "weak: one seed. The variance between seeds is that of the 1 composer(s) with more." in result.stdout
     result = tirg_bench("compare", "strong", "third", "--out", out)
-    assert "No composer has two seeds here: this compares two runs" in result.stdout
+    assert "No composer has two seeds here: the test ignores" in result.stdout
 
 
 def test_swapped_it_prints_the_opposite(out: Path) -> None:

@@ -172,8 +172,8 @@ def remove_table() -> None:
         (sort_the_ranks, "of its queries are hits at"),
         (invent_the_drawn_ranks, "says drawn R@"),
         (invent_the_oracle, "its source_oracle_ranks are not those of the dataset"),
-        (edit_table, "css.md: is not the table of the records"),
-        (edit_csv, "css.csv: is not the table of the records"),
+        (edit_table, "css.md: is out of date"),
+        (edit_csv, "css.csv: is out of date"),
         (remove_table, "css.md: is missing"),
     ],
 )
