@@ -21,7 +21,7 @@ Objects = Mapping[Cell, SceneObject]
 
 
 class AnswerKind(StrEnum):
-    """The kinds in the order of tables and pages; `kind_of_answer` defines them.
+    """The kinds that `tirg-bench explain` and the pages print, in their order; `kind_of_answer` defines them.
 
     Attributes:
         meaning: what it is, in one sentence.

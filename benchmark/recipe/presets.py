@@ -1,4 +1,4 @@
-"""The named recipes."""
+"""The named recipes, such as `quick`: what they change of the defaults. `tirg-bench list` prints them in full."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
