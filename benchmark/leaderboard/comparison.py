@@ -36,8 +36,9 @@ class Difference:
 
     Attributes:
         points: the difference; None without queries.
-        interval: 95%; None under 30 queries.
-        p: Holm-corrected over the slices of a comparison, but not for all queries together; None under 30 queries.
+        interval: 95%; None under 30 queries, and where `statistics.Estimate` has an error of 0.
+        p: Holm-corrected over the slices of a comparison, but not for all queries together; None under 30 queries or
+            with one scene.
     """
 
     queries: int
@@ -46,15 +47,19 @@ class Difference:
     p: float | None
 
 
-def compare(a: Runs, b: Runs, *, board: Iterable[Runs] = ()) -> dict[str, Difference]:
+def compare(
+    a: Runs, b: Runs, *, board: Iterable[Runs] = (), trained: tuple[bool, bool] = (True, True)
+) -> dict[str, Difference]:
     """The differences by slice: `ALL`, then "kind=add" and so on.
 
     If no composer has two seeds, nothing is known of seeds: the difference is one of two runs.
 
     Args:
-        a, b: the runs of each composer; all on the same queries.
+        a, b: the runs of each composer, or the one ranking of a model; all on the same queries.
         board: the runs of all composers over which the variance between seeds is pooled, A and B among them; A and B
             alone if it is empty.
+        trained: whether A and B are runs of a composer. A model that is known by its ranking has no seed: its side adds
+            no variance between seeds.
 
     Raises:
         ValueError: runs are missing, or are not on the same queries.
@@ -67,7 +72,7 @@ def compare(a: Runs, b: Runs, *, board: Iterable[Runs] = ()) -> dict[str, Differ
     found = {}
     for name, mask in masks.items():
         variance = pool_seed_variance([[_recall(run, mask) for run in runs] for runs in pooled])
-        tested = _estimate(a, b, mask, variance)
+        tested = _estimate(a, b, mask, variance, trained)
         points = 100 * float((_hits(a)[mask] - _hits(b)[mask]).mean()) if mask.any() else None
         found[name] = Difference(
             int(mask.sum()), points, tested.interval() if tested else None, tested.p if tested else None
@@ -152,13 +157,19 @@ def _letter(number: int) -> str:
     return chr(ord("a") + number) if number < 26 else f"({number + 1})"
 
 
-def _estimate(a: Runs, b: Runs, mask: npt.NDArray[np.bool_], variance: SeedVariance | None) -> Estimate | None:
+def _estimate(
+    a: Runs,
+    b: Runs,
+    mask: npt.NDArray[np.bool_],
+    variance: SeedVariance | None,
+    trained: tuple[bool, bool] = (True, True),
+) -> Estimate | None:
     """The difference on the queries of the mask."""
     hits = _hits(a)[mask], _hits(b)[mask]
     of_seeds, freedom = 0.0, inf
     if variance and mask.any():
-        shares = zip(hits, (a, b), strict=True)
-        of_seeds = sum(variance.of(float(each.mean())) / len(runs) for each, runs in shares)
+        sides = zip(hits, (a, b), trained, strict=True)
+        of_seeds = sum(variance.of(float(each.mean())) / len(runs) for each, runs, is_trained in sides if is_trained)
         freedom = variance.freedom
     scenes = np.unique(a[0].sources[mask], return_inverse=True)[1]
     return estimate(hits[0] - hits[1], scenes, of_seeds=of_seeds, freedom=freedom)

@@ -14,9 +14,9 @@ from benchmark.leaderboard.statistics import (
     Interval,
     Rows,
     SeedVariance,
-    estimate,
     mean_and_deviation,
     pool_seed_variance,
+    recall_interval,
 )
 from benchmark.records.rankings import StoredRanking
 from benchmark.records.store import StoredRecord
@@ -34,8 +34,8 @@ class Score:
     Attributes:
         queries: how many there are.
         mean, deviation: by K; the unbiased standard deviation is None for one seed.
-        intervals: by K, 95%; empty under 30 queries. Of the mean over seeds, or of this one run where no composer of
-            the board has two seeds.
+        intervals: by K, 95%, where `statistics.recall_interval` gives one. Of the mean over seeds, or of this one run
+            where no composer of the board has two seeds.
         chance: by K, of a random order of the gallery.
         scores: mean by name of every metric that all its records hold, as in `scoring.metrics`.
     """
@@ -104,11 +104,7 @@ def _metrics_of_slice(run: Scored, *, attribute: str, value: str) -> SliceMetric
 def _interval(hits: Floats, scenes: Rows, pooled: SeedVariance | None, seeds: int) -> Interval | None:
     """95%, of the share of runs with a hit on each query (Q,)."""
     of_seeds = pooled.of(float(hits.mean())) / seeds if pooled and len(hits) else 0.0
-    found = estimate(hits, scenes, of_seeds=of_seeds, freedom=pooled.freedom if pooled else inf)
-    if found is None:
-        return None
-    low, high = found.interval()
-    return Interval(max(0.0, low), min(100.0, high))
+    return recall_interval(hits, scenes, of_seeds=of_seeds, freedom=pooled.freedom if pooled else inf)
 
 
 def _mean_scores(runs: Sequence[SliceMetrics]) -> dict[str, float]:

@@ -104,7 +104,9 @@ def test_the_symbolic_example_reaches_the_ceiling(
     assert scores["recall@1"] == scores["map@10"] == 100.0
     found_drawn = estimate((outcomes.drawn_ranks == 1).astype(np.float64), outcomes.sources)
     assert found_drawn is not None
-    assert found_drawn.interval().low <= scores["ceiling"] <= found_drawn.interval().high
+    interval = found_drawn.interval()
+    assert interval is not None
+    assert interval.low <= scores["ceiling"] <= interval.high
     assert scores["ceiling"] < 99
     (line,) = (line for line in (tmp_path / f"{task}.md").read_text().splitlines() if "| symbolic |" in line)
     assert f" {scores['ceiling']:.1f} |" in line

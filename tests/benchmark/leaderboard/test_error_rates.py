@@ -3,7 +3,7 @@
 `docs/statistics.md` shows the rates that `python -m tests.benchmark.leaderboard.test_error_rates` prints.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -19,8 +19,12 @@ SCENES, QUERIES_A_SCENE, COMPOSERS = 500, 12, 10
 LOGIT_A_POINT = 1 / 16
 """How far the margin of a query moves for one point of Recall, near 72."""
 
-SPREADS = (0.0, 0.6, 1.5, 2.5)
-"""Standard deviations over seeds, in points; beside them, seeds answer some queries differently."""
+Spreads = Sequence[float]
+"""Standard deviation over seeds of each composer, in points; besides, seeds answer some queries differently."""
+
+ALIKE = tuple((spread,) * COMPOSERS for spread in (0.0, 0.6, 1.5, 2.5))
+UNLIKE = (0.3,) * 8 + (2.0,) * 2
+"""Two composers vary much more than the others, with which their variance is pooled."""
 
 
 class Rates(NamedTuple):
@@ -31,7 +35,9 @@ class Rates(NamedTuple):
     power: float
 
 
-def draw_board(rng: np.random.Generator, *, seeds: int, spread: float, ahead: float = 0.0) -> dict[str, list[Outcomes]]:
+def draw_board(
+    rng: np.random.Generator, *, seeds: int, spreads: Spreads, ahead: float = 0.0
+) -> dict[str, list[Outcomes]]:
     """Equal composers, the first `ahead` points better: a query is answered if its margin is positive.
 
     Scenes and queries are hard for all; each composer has its own strengths, and each seed its luck.
@@ -41,7 +47,7 @@ def draw_board(rng: np.random.Generator, *, seeds: int, spread: float, ahead: fl
     queries = len(sources)
     shared = 1.2 + rng.normal(0, 1, SCENES)[sources] + rng.normal(0, 1.5, queries)
     board = {}
-    for number in range(COMPOSERS):
+    for number, spread in enumerate(spreads):
         own = shared + rng.normal(0, 0.3, SCENES)[sources] + rng.normal(0, 0.8, queries)
         better = LOGIT_A_POINT * (ahead if not number else 0)
         margins = [
@@ -58,19 +64,21 @@ def _outcomes(hits: np.ndarray, sources: np.ndarray) -> Outcomes:
     )
 
 
-def share_of_true_recall(board: Mapping[str, list[Outcomes]], truth: float) -> float:
+def share_of_true_recall(board: Mapping[str, list[Outcomes]], truths: Sequence[float]) -> float:
     """Of the composers' intervals, how many hold the truth."""
     recalls = {name: [float((run.ranks == 1).mean()) for run in runs] for name, runs in board.items()}
     pooled = pool_seed_variance(recalls.values())
     assert pooled is not None
     held = 0
-    for runs in board.values():
+    for runs, truth in zip(board.values(), truths, strict=True):
         hits = np.mean([run.ranks == 1 for run in runs], axis=0)
         found = estimate(
             hits, runs[0].sources, of_seeds=pooled.of(float(hits.mean())) / len(runs), freedom=pooled.freedom
         )
         assert found is not None
-        held += found.interval().low <= truth <= found.interval().high
+        interval = found.interval()
+        assert interval is not None
+        held += interval.low <= truth <= interval.high
     return held / len(board)
 
 
@@ -82,46 +90,54 @@ def true_recall(spread: float) -> float:
     return float(100 * norm.cdf(1.2 / np.sqrt(variance)))
 
 
-def measure(*, seeds: int, spread: float, boards: int) -> Rates:
-    rng = np.random.default_rng(1000 * seeds + int(10 * spread))
+def measure(*, seeds: int, spreads: Spreads, boards: int) -> Rates:
+    rng = np.random.default_rng(1000 * seeds + int(10 * spreads[0]))
+    truths = [true_recall(spread) for spread in spreads]
     false, held, found = 0, 0.0, 0.0
     for _ in range(boards):
-        equal = draw_board(rng, seeds=seeds, spread=spread)
+        equal = draw_board(rng, seeds=seeds, spreads=spreads)
         false += bool(different_pairs(equal, level=0.05))
-        held += share_of_true_recall(equal, true_recall(spread))
-        unequal = different_pairs(draw_board(rng, seeds=seeds, spread=spread, ahead=4), level=0.05) or frozenset()
+        held += share_of_true_recall(equal, truths)
+        unequal = different_pairs(draw_board(rng, seeds=seeds, spreads=spreads, ahead=4), level=0.05) or frozenset()
         found += sum("c0" in pair for pair in unequal) / (COMPOSERS - 1)
     return Rates(false / boards, held / boards, found / boards)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seeds", [3, 5])
-@pytest.mark.parametrize("spread", SPREADS)
-def test_letters_and_intervals_keep_their_promise(seeds: int, spread: float) -> None:
+@pytest.mark.parametrize("spreads", ALIKE)
+def test_letters_and_intervals_keep_their_promise(seeds: int, spreads: Spreads) -> None:
     """At most 6% of boards with a false difference (and what 300 boards cannot tell from it), 93 to 97% coverage."""
-    rates = measure(seeds=seeds, spread=spread, boards=300)
+    rates = measure(seeds=seeds, spreads=spreads, boards=300)
     assert rates.family_wise_error <= 0.06
     assert 0.93 <= rates.coverage <= 0.97
-    if spread <= 0.6:
+    if spreads[0] <= 0.6:
         assert rates.power >= 0.7
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_composers_whose_seeds_vary_more_than_others_todo(seeds: int) -> None:
+    rates = measure(seeds=seeds, spreads=UNLIKE, boards=300)
+    assert rates.family_wise_error <= 0.06
 
 
 def test_boards_of_equal_composers_claim_hardly_any_difference() -> None:
     """A few boards of the slow test: the old groups claimed one on more than half of them."""
     rng = np.random.default_rng(0)
-    boards = [draw_board(rng, seeds=3, spread=1.5) for _ in range(12)]
+    boards = [draw_board(rng, seeds=3, spreads=(1.5,) * COMPOSERS) for _ in range(12)]
     assert sum(bool(different_pairs(board, level=0.05)) for board in boards) <= 2
-    ahead = different_pairs(draw_board(rng, seeds=3, spread=0.6, ahead=12), level=0.05) or frozenset()
+    ahead = different_pairs(draw_board(rng, seeds=3, spreads=(0.6,) * COMPOSERS, ahead=12), level=0.05) or frozenset()
     pairs = {frozenset(pair) for pair in combinations([f"c{number}" for number in range(COMPOSERS)], 2) if "c0" in pair}
     assert pairs <= ahead
 
 
 if __name__ == "__main__":
     for number in (3, 5):
-        for deviation in SPREADS:
-            measured = measure(seeds=number, spread=deviation, boards=1_000)
+        for each in (*ALIKE, UNLIKE):
+            measured = measure(seeds=number, spreads=each, boards=1_000)
             print(  # noqa: T201
-                f"| {number} | {deviation} | {100 * measured.family_wise_error:.1f} | {100 * measured.coverage:.1f} | "
-                f"{100 * measured.power:.0f} |",
+                f"| {number} | {', '.join(map(str, dict.fromkeys(each)))} | {100 * measured.family_wise_error:.1f} | "
+                f"{100 * measured.coverage:.1f} | {100 * measured.power:.0f} |",
                 flush=True,
             )

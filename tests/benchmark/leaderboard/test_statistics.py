@@ -15,6 +15,7 @@ from benchmark.leaderboard.statistics import (
     estimate,
     mean_and_deviation,
     pool_seed_variance,
+    recall_interval,
     seed_spread,
 )
 
@@ -28,8 +29,8 @@ def slow_estimate(values: list[float], scenes: list[int], of_seeds: float, freed
         squares += sum(value - mean for value in inside) ** 2
     of_scenes = squares * len(found) / (len(found) - 1) / len(values) ** 2
     total = of_scenes + of_seeds
-    if total == 0:
-        return Estimate(100 * mean, 0, inf)
+    if round(total, 18) == 0:
+        return Estimate(100 * mean, 0, len(found) - 1)
     return Estimate(100 * mean, 100 * sqrt(total), total**2 / (of_scenes**2 / (len(found) - 1) + of_seeds**2 / freedom))
 
 
@@ -62,7 +63,7 @@ def test_with_one_run_the_interval_is_nearly_that_of_scipys_bootstrap_over_scene
     ).confidence_interval
     found = estimate(hits, scenes)
     assert found is not None
-    assert found.interval() == pytest.approx((reference.low, reference.high), abs=0.6)
+    assert found.interval() == recall_interval(hits, scenes) == pytest.approx((reference.low, reference.high), abs=0.6)
 
 
 def test_a_scene_asked_ten_times_is_no_more_evidence_than_once() -> None:
@@ -77,12 +78,37 @@ def test_too_few_queries_or_scenes_have_no_interval() -> None:
     assert estimate(np.ones(29), np.arange(29)) is None
     assert estimate(np.ones(30), np.zeros(30, dtype=np.int64)) is None
     assert estimate(np.ones(0), np.zeros(0, dtype=np.int64)) is None
-    assert estimate(np.ones(30), np.arange(30)) == (100, 0, inf)
+    assert estimate(np.ones(30), np.arange(30)) == (100, 0, 29)
+    for hits in (np.ones(29), np.zeros(30)):
+        assert recall_interval(hits, np.zeros(len(hits), dtype=np.int64)) is None
 
 
-def test_without_an_error_only_a_difference_of_zero_is_chance() -> None:
-    assert (Estimate(5, 0, inf).p, Estimate(0, 0, inf).p) == (0, 1)
-    assert Estimate(5, 0, inf).interval() == (5, 5)
+@pytest.mark.parametrize("scenes", [2, 7, 300])
+def test_a_recall_of_0_or_100_has_scipys_exact_interval_over_scenes(scenes: int) -> None:
+    sources = np.arange(scenes).repeat(30)
+    for hits in (0, scenes):
+        reference = scipy.stats.binomtest(hits, scenes).proportion_ci(0.95, "exact")
+        found = recall_interval(np.full(len(sources), hits / scenes), sources)
+        assert found == pytest.approx((100 * reference.low, 100 * reference.high))
+
+
+@pytest.mark.parametrize("scenes", [2, 7, 300])
+@pytest.mark.parametrize("difference", [-1.0, -1 / 3, 1 / 3, 1.0])
+def test_a_difference_that_is_the_same_everywhere_has_the_p_of_scipys_sign_test(scenes: int, difference: float) -> None:
+    found = estimate(np.full(30 * scenes, difference), np.arange(scenes).repeat(30))
+    assert found is not None
+    assert found.interval() is None
+    assert found.p == pytest.approx(scipy.stats.binomtest(scenes if difference > 0 else 0, scenes).pvalue)
+
+
+def test_scenes_that_all_cancel_are_no_evidence_of_a_difference() -> None:
+    third = 1 / 3
+    found = estimate(np.tile([third, third, third, -1.0], 20), np.arange(20).repeat(4))
+    assert found == (0, 0, 19)
+    assert found is not None
+    assert (found.p, found.interval()) == (1, None)
+    assert recall_interval(np.tile([0.0, 1.0], 20), np.arange(20).repeat(2)) is None, "half of every scene"
+    assert recall_interval(np.tile([0.0, 1.0], 20), np.arange(20).repeat(2), of_seeds=1e-4, freedom=4) is not None
 
 
 def test_p_and_interval_are_students() -> None:

@@ -126,7 +126,9 @@ def test_who_knows_every_answer_scores_100_and_the_ceiling_where_the_draw_counts
     for some in (drawn[:1], drawn):
         found = estimate(np.mean(some, axis=0), scenes)
         assert found is not None
-        assert found.interval().low <= metrics.scores["ceiling"] <= found.interval().high < 100
+        interval = found.interval()
+        assert interval is not None
+        assert interval.low <= metrics.scores["ceiling"] <= interval.high < 100
     for slices in metrics.slices.values():
         for value in slices.values():
             assert value.recall[1] == 100
