@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmark.cli.compared_sides import Side, of_composers, with_model
+from benchmark.cli.compared_sides import Side, runs_of_sides, trained
 from benchmark.cli.options import LEADERBOARDS
 from benchmark.errors import UsageError
 
@@ -34,7 +34,7 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
     tirg-bench compare tirg@quick tirg@6274ce34
 
     Intervals and p come from a paired t-test over source scenes and seeds. The variance between seeds is pooled over
-    all composers of the recipe; p is Holm-corrected over the slices.
+    all composers of the recipe; p is Holm-corrected over the slices. A model has no seeds: its ranking is fixed.
     """
     from rich import box
     from rich.console import Console
@@ -53,21 +53,19 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
         raise UsageError(f"A and B are both {a}: name two composers, or two recipes such as tirg@quick and tirg@paper")
     rankings, further = load_rankings(out / "records", stored)
     problems += further
-    models = [model for model in rankings if model.record.protocol == dataset]
-    runs_a: Runs
-    runs_b: Runs
-    if {side.composer for side in sides} & {model.record.name for model in models}:
-        runs_a, runs_b = with_model(stored, models, sides, dataset, preset)
-        title = _title_of_models(runs_a, runs_b, dataset)
-    else:
-        runs_a, runs_b = of_boards = of_composers(stored, sides, dataset, preset)
-        title = _title(*of_boards, dataset)
-    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    runs_a, runs_b = runs_of_sides(stored, rankings, sides, dataset, preset)
+    title = Text(_title(runs_a, runs_b, dataset), style="bold")
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Queries")
     for heading in ("n", "Difference", "95% interval", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
     pooled = _runs_of_all_composers(stored, runs_a, runs_b)
-    found = differences([run.outcomes for run in runs_a], [run.outcomes for run in runs_b], board=pooled)
+    found = differences(
+        [run.outcomes for run in runs_a],
+        [run.outcomes for run in runs_b],
+        board=pooled,
+        trained=(bool(trained(runs_a)), bool(trained(runs_b))),
+    )
     for name, each in found.items():
         points = "-" if each.points is None else f"{each.points:+.1f}"
         interval = "" if each.interval is None else f"[{each.interval.low:+.1f}, {each.interval.high:+.1f}]"
@@ -95,14 +93,8 @@ def _runs_of_all_composers(stored: "list[StoredRecord]", runs_a: "Runs", runs_b:
 
 
 def _note_on_seeds(runs_a: "Runs", runs_b: "Runs", pooled: "list[list[Outcomes]]") -> str:
-    """Say where the variance between seeds is from, if a side has one seed; "" if both have more."""
-    from benchmark.records.store import StoredRecord
-
-    single = [
-        run.record.composer.name if isinstance(run, StoredRecord) else run.record.name
-        for run, *others in (runs_a, runs_b)
-        if not others
-    ]
+    """Say where the variance between seeds is from, if a composer has one seed; "" otherwise. A model has no seeds."""
+    single = [runs[0].record.composer.name for runs in (trained(runs_a), trained(runs_b)) if len(runs) == 1]
     if not single:
         return ""
     freedom = sum(len(runs) - 1 for runs in pooled)
@@ -115,30 +107,20 @@ def _note_on_seeds(runs_a: "Runs", runs_b: "Runs", pooled: "list[list[Outcomes]]
     )
 
 
-def _title(runs_a: "list[StoredRecord]", runs_b: "list[StoredRecord]", dataset: str) -> str:
-    from benchmark.leaderboard.boards import label_of
-
-    labels = [label_of(runs[0].record) for runs in (runs_a, runs_b)]
-    is_same = runs_a[0].record.recipe_hash == runs_b[0].record.recipe_hash
-    names = [
-        f"{runs[0].record.composer.name}{'' if is_same else f' with {label}'} "
-        f"(seeds {', '.join(str(run.record.seed) for run in runs)})"
-        for runs, label in zip((runs_a, runs_b), labels, strict=True)
-    ]
-    return f"{names[0]} minus {names[1]} on {dataset}{f', preset {labels[0]}' if is_same else ''}: Recall@1"
-
-
-def _title_of_models(runs_a: "Runs", runs_b: "Runs", dataset: str) -> str:
+def _title(runs_a: "Runs", runs_b: "Runs", dataset: str) -> str:
+    """Name both sides, with their recipes unless they are one; then it comes last."""
     from benchmark.leaderboard.boards import label_of
     from benchmark.records.rankings import StoredRanking
-    from benchmark.records.store import StoredRecord
 
+    of_composers = trained(runs_a), trained(runs_b)
+    is_one_recipe = all(of_composers) and len({runs[0].record.recipe_hash for runs in of_composers}) == 1
     names = []
-    for runs in (runs_a, runs_b):
-        of_composer = [run.record for run in runs if isinstance(run, StoredRecord)]
-        if of_composer:
-            seeds = ", ".join(str(record.seed) for record in of_composer)
-            names.append(f"{of_composer[0].composer.name} with {label_of(of_composer[0])} (seeds {seeds})")
+    for side, runs in zip((runs_a, runs_b), of_composers, strict=True):
+        if runs:
+            recipe = "" if is_one_recipe else f" with {label_of(runs[0].record)}"
+            seeds = ", ".join(str(run.record.seed) for run in runs)
+            names.append(f"{runs[0].record.composer.name}{recipe} (seeds {seeds})")
         else:
-            names += [f"{run.record.name} (its ranking)" for run in runs if isinstance(run, StoredRanking)]
-    return f"{names[0]} minus {names[1]} on {dataset}: Recall@1"
+            names += [f"{run.record.name} (its ranking)" for run in side if isinstance(run, StoredRanking)]
+    preset = f", preset {label_of(of_composers[0][0].record)}" if is_one_recipe else ""
+    return f"{names[0]} minus {names[1]} on {dataset}{preset}: Recall@1"

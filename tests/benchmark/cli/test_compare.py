@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from benchmark.cli.main import main
-from benchmark.leaderboard.comparison import compare
+from benchmark.leaderboard.comparison import ALL, compare
 from benchmark.recipe.changes import override
 from benchmark.recipe.presets import PRESETS
-from benchmark.records.store import save_record
+from benchmark.records.rankings import Model, new_ranking, save_ranking
+from benchmark.records.store import StoredFile, save_record
+from benchmark.scoring.evaluation import Evaluation
 from tests.benchmark.made_up import make_outcomes, make_record
 
 
@@ -97,6 +100,7 @@ def test_two_composers_with_recipes_of_their_own_are_compared(out: Path) -> None
         (["weak@quick", "weak@quick"], 2, "A and B are both weak@quick"),
         (["weak@quik", "weak@quick"], 2, "unknown recipe 'quik': did you mean quick"),
         (["weak@quick", "weak@cpu-long"], 1, "weak has no records with recipe cpu-long on css; run it"),
+        (["weak@quick", f"weak@{PRESETS['quick'].hash}"], 2, "A and B are the same runs of weak: name two"),
         (["strong", "weak", "--dataset", "cs"], 2, "unknown dataset 'cs': did you mean css?"),
         (["strong", "weak", "--preset", "quik"], 2, "unknown preset 'quik': did you mean quick?"),
         (["strong", "third", "--preset", "quick"], 1, "the same recipe and data on css with preset quick"),
@@ -108,6 +112,61 @@ def test_what_cannot_be_compared_is_said_in_one_line(out: Path, arguments: list[
     assert result.exit_code == code
     assert expected in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def with_models(out: Path) -> Path:
+    """The composers of `out` and two models that were scored by their rankings."""
+    for name, hit_rate in (("lists", 0.6), ("others", 0.5)):
+        outcomes = make_outcomes(hit_rate=hit_rate)
+        record = new_ranking(
+            Model(name, name, "Me", "https://example.org"),
+            Evaluation(outcomes, np.zeros((len(outcomes), 8), dtype=np.int64)),
+            task="css",
+            dataset=make_record(outcomes).dataset,
+            given="ranking",
+            depth=50,
+            files=[StoredFile(path="r.parquet", sha256="ab" * 32)],
+        )
+        save_ranking(record, outcomes, out / "records")
+    return out
+
+
+def test_a_model_has_no_seeds(with_models: Path) -> None:
+    def said(*sides: str) -> str:
+        result = tirg_bench("compare", *sides, "--out", with_models)
+        assert result.exit_code == 0, result.stderr
+        return " ".join(result.stdout.split())
+
+    assert "lists (its ranking) minus others (its ranking) on css: Recall@1" in said("lists", "others")
+    assert "seed" not in said("lists", "others")
+    assert "seed" not in said("strong@quick", "lists").replace("(seeds 0, 1)", "")
+    assert " weak: one seed. The variance between seeds is that of the 1 composer(s)" in said("lists", "weak@quick")
+    assert "Run with --seeds 3" in said("third", "lists")
+    lists, weak = [make_outcomes(hit_rate=0.6)], [make_outcomes(hit_rate=0.3)]
+    board = [[make_outcomes(hit_rate=0.9, seed=seed) for seed in (0, 1)], weak]
+    interval = compare(lists, weak, board=board, trained=(False, True))[ALL].interval
+    assert interval is not None
+    assert interval != compare(lists, weak, board=board)[ALL].interval
+    assert f"[{interval.low:+.1f}, {interval.high:+.1f}]" in said("lists", "weak@quick")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (["lists", "strong", "--preset", "quik"], 2, "unknown preset 'quik': did you mean quick?"),
+        (["strong@quik", "lists"], 2, "unknown recipe 'quik': did you mean quick"),
+        (["lists", "third@quick"], 1, "third has no records with recipe quick on css; run it"),
+        (["lists@quick", "strong"], 2, "lists@quick: a model that was scored by its ranking has no recipe"),
+        (["lists", "others", "--preset", "quick"], 2, "--preset quick: models that were scored by their rankings have"),
+        (["list", "strong"], 2, "unknown composer or model 'list': did you mean lists?"),
+        (["lists", "third", "--preset", "quick"], 1, "no records of the same data on css with preset quick; run or"),
+    ],
+)
+def test_what_cannot_be_compared_with_a_model_is_said_as_for_composers(
+    with_models: Path, arguments: list[str], code: int, expected: str
+) -> None:
+    test_what_cannot_be_compared_is_said_in_one_line(with_models, arguments, code, expected)
 
 
 def test_a_record_that_was_edited_is_named(out: Path) -> None:
