@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from benchmark import tasks
 from benchmark.leaderboard.boards import Board
 from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.files import build, load_records, print_table, write_leaderboards
@@ -159,10 +160,20 @@ def test_older_records_and_tasks_without_scenes_show_what_they_have(tmp_path: Pa
     assert MARK not in text
     lines = list(csv.DictReader(io.StringIO((tmp_path / "old" / "css.csv").read_text())))
     assert {line["recall_5_source_oracle"] for line in lines} == {""}
-    save(tmp_path / "owned", ranks=HALF, source=60, protocol="mit-states")
+    save(tmp_path / "owned", ranks=HALF, source=1, protocol="mit-states")
     text = page(tmp_path / "owned", "mit-states")
+    assert MARK not in text
     assert "*source oracle*" in text
     assert "text oracle" not in text
+
+
+@pytest.mark.parametrize("protocol", tasks.names())
+def test_only_tasks_with_exact_answers_have_doubts(tmp_path: Path, protocol: str) -> None:
+    """Elsewhere the source oracle knows what images cannot tell."""
+    save(tmp_path, ranks=HALF, source=1, protocol=protocol)
+    board = board_of(tmp_path)
+    assert set(doubts_of(board)) == (set(KS) if tasks.get(protocol).css_texts else set())
+    assert [level.title for level, _ in levels_of(board)] == ["chance", "source oracle"]
 
 
 def test_an_older_row_does_not_hide_the_oracles_of_the_others(tmp_path: Path) -> None:
