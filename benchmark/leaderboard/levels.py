@@ -73,8 +73,8 @@ def doubts_of(board: Board) -> Mapping[int, Doubt]:
     """Return the K at which an oracle that misses one modality is above half of the best composer, over all queries.
 
     Recall@K says little about composing there. Every table asks this function which columns it prints in grey or marks.
-    Tasks without exact answers have none: images do not tell which of many labels the test queries ask for, so the source
-    oracle is far above what a model without the text can reach.
+    Tasks without exact answers have none: images do not tell which of many labels the test queries ask for, so the
+    source oracle is far above what a model without the text can reach.
     """
     task = tasks.find(board.protocol)
     if task is None or not task.css_texts:
