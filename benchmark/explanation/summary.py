@@ -40,8 +40,9 @@ class Tally:
         answers: of all runs together.
         share: in percent of all answers.
         by_modification: in percent of the answers to a kind of modification.
-        words: those that stand out most, at most three. Each occurs in at least 10 answers of this kind and 5 different
-            modifications, and three standard deviations (of a Poisson distribution) more often than in other queries.
+        words: those that stand out most, at most three. Each occurs in at least 10 answers of this kind a run and 5
+            different modifications, and three standard deviations (of a Poisson distribution of a run's answers) more
+            often than in other queries. Runs answer the same queries, so more runs are not more evidence.
     """
 
     kind: AnswerKind
@@ -104,7 +105,7 @@ def tally(queries: Sequence[QueryRow], runs: Iterable[Sequence[AnswerKind]]) -> 
                 name: 100 * sum(query.kind == name for query in of_kind[kind]) / of_modification[name]
                 for name in sorted(of_modification)
             },
-            words=_outstanding(of_kind[kind], words, of_word, len(answered)),
+            words=_outstanding(of_kind[kind], words, of_word, len(answered), runs=len(answered) // len(queries)),
         )
         for kind in AnswerKind
     )
@@ -123,7 +124,12 @@ def words_of(text: str, modification: Modification) -> Iterator[str]:
 
 
 def _outstanding(
-    queries: Sequence[QueryRow], words: Mapping[int, tuple[str, ...]], of_word: Mapping[str, int], answers: int
+    queries: Sequence[QueryRow],
+    words: Mapping[int, tuple[str, ...]],
+    of_word: Mapping[str, int],
+    answers: int,
+    *,
+    runs: int,
 ) -> tuple[Word, ...]:
     counts = Counter(word for query in queries for word in words[query.query_id])
     modifications: dict[str, set[int]] = defaultdict(set)
@@ -133,8 +139,8 @@ def _outstanding(
     found = []
     for word, count in counts.items():
         expected = len(queries) * of_word[word] / answers
-        deviations = (count - expected) / sqrt(expected)
-        is_enough = count >= _FEWEST_ANSWERS and len(modifications[word]) >= _FEWEST_MODIFICATIONS
+        deviations = (count - expected) / runs / sqrt(expected / runs)
+        is_enough = count / runs >= _FEWEST_ANSWERS and len(modifications[word]) >= _FEWEST_MODIFICATIONS
         if is_enough and deviations >= _FEWEST_DEVIATIONS:
             found.append((-deviations, Word(word, count / expected, count)))
     return tuple(word for _, word in sorted(found)[:_MOST_WORDS])
