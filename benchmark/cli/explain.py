@@ -1,7 +1,7 @@
 """tirg-bench explain: what a composer's first images get wrong."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from benchmark.explanation.rendered import Rendered
     from benchmark.explanation.summary import Tally
-    from benchmark.records.store import StoredRecord
+    from benchmark.leaderboard.scores import Scored
 
 _MOST_SCENES = 6
 _NOTE = """The first % is the share of all queries, the others are the shares within each
@@ -25,9 +25,27 @@ that names no cell.
 """
 
 
+class _Found(NamedTuple):
+    """What is explained.
+
+    Attributes:
+        runs: of a composer, of one recipe on the same data, by seed; or a model, alone.
+        named: the composer and its recipe, as the title has them.
+        others: fingerprints of further datasets that it has such records of.
+        problems: a line for each of its records that is damaged.
+    """
+
+    runs: "Sequence[Scored]"
+    named: str
+    others: tuple[str, ...]
+    problems: "Sequence[str]"
+
+
 @click.command()
-@click.option("--composer", required=True, metavar="NAME", help="The composer to explain.")
-@click.option("--dataset", default="css", show_default=True, metavar="NAME", help="The task; it must have scenes.")
+@click.option("--composer", required=True, metavar="NAME", help="The composer, or a model that was scored, to explain.")
+@click.option(
+    "--dataset", default="css", show_default=True, metavar="NAME", help="The task; css-gen has to render its images."
+)
 @click.option("--preset", metavar="NAME", help="The recipe of the run.  [default: the one with most steps]")
 @click.option(
     "--seed", type=click.IntRange(min=0), help="The seed of the run.  [default: all seeds; with --query the first]"
@@ -41,7 +59,7 @@ def explain(composer: str, dataset: str, preset: str | None, seed: int | None, n
     the words that its queries have more often than all queries.
 
     Needs the records only, no model and no dataset: scenes and queries are computed again from the configuration in
-    the record.
+    the record. Of several datasets, the one of the published leaderboards is explained, or else the first.
 
     \b
     tirg-bench explain --composer tirg
@@ -52,31 +70,32 @@ def explain(composer: str, dataset: str, preset: str | None, seed: int | None, n
     from benchmark import tasks
     from benchmark.explanation.rendered import find_rendered
     from benchmark.explanation.summary import kinds_of_answers, tally
-    from benchmark.leaderboard.boards import label_of
+    from benchmark.records.store import StoredRecord
 
     task = tasks.get(dataset)
     if not task.is_rendered:
         known = ", ".join(name for name in tasks.names() if tasks.get(name).is_rendered)
-        raise UsageError(f"{task.name} has no scenes, so its answers cannot be explained; choose one of {known}")
-    runs, problems = _runs(out / "records" / task.name, composer, task.name, preset, seed)
-    record = runs[0].record
-    rendered = find_rendered(runs[0])
+        raise UsageError(
+            f"{task.name} is not rendered by css-gen, so its answers cannot be explained; choose one of {known}"
+        )
+    found = _find(out / "records" / task.name, composer, task.name, preset, seed)
+    first = found.runs[0]
+    rendered = find_rendered(first)
     if isinstance(rendered, str):
-        raise BenchmarkError(f"{runs[0].path}: {rendered}")
+        raise BenchmarkError(f"{first.path}: {rendered}")
     if number is not None and number >= len(rendered.queries):
         raise UsageError(f"--query {number}: {task.name} has queries 0 to {len(rendered.queries) - 1}")
-    shown = runs if number is None else runs[:1]
+    shown = found.runs if number is None else found.runs[:1]
     answers = []
     for run in shown:
         try:
             answers.append(kinds_of_answers(rendered.scenes, rendered.queries, run.outcomes))
         except ValueError as error:
-            raise BenchmarkError(f"{run.path}: {error}; run it again") from None
-    seeds = ", ".join(str(run.record.seed) for run in shown)
-    title = (
-        f"{composer} on {task.name}, preset {label_of(record)}, seed{'s' * (len(shown) > 1)} {seeds}, "
-        f"dataset {record.dataset.fingerprint[:8]}"
-    )
+            again = "run" if isinstance(run, StoredRecord) else "score"
+            raise BenchmarkError(f"{run.path}: {error}; {again} it again") from None
+    seeds = [str(run.record.seed) for run in shown if isinstance(run, StoredRecord)]
+    of_seeds = f", seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}" if seeds else ""
+    title = f"{found.named}{of_seeds}, dataset {first.record.dataset.fingerprint[:8]}"
     console = Console(highlight=False)
     if number is None:
         tallies = tally(rendered.queries, answers)
@@ -84,52 +103,86 @@ def explain(composer: str, dataset: str, preset: str | None, seed: int | None, n
         click.echo(_NOTE)
         console.print(_meanings(tallies))
     else:
-        click.echo(f"{title}: query {number}\n\n{_said(number, rendered, shown[0])}\n")
-        console.print(_cells(number, rendered, shown[0]))
-    for problem in problems:
+        click.echo(f"{title}: query {number}\n\n{_said(number, rendered, first)}\n")
+        console.print(_cells(number, rendered, first))
+    if found.others:
+        click.echo(f"Not explained here: its records on dataset {', '.join(each[:8] for each in found.others)}")
+    for problem in found.problems:
         click.echo(f"tirg-bench: left out: {problem}", err=True)
-    if problems:
+    if found.problems:
         raise click.exceptions.Exit(1)
 
 
-def _runs(
-    folder: Path, composer: str, task: str, preset: str | None, seed: int | None
-) -> "tuple[list[StoredRecord], list[str]]":
-    """The composer's runs of one recipe on the same data, by seed, and a line for each damaged record of its.
+def _find(folder: Path, name: str, task: str, preset: str | None, seed: int | None) -> _Found:
+    """What is explained among the records of a task.
 
     Raises:
-        UsageError: a name is unknown among the records.
+        UsageError: a name is unknown among the records, or a recipe or a seed is asked of a model.
         BenchmarkError: there is no such record.
     """
+    import models
+    from benchmark.recipe.spelling import unknown
+    from benchmark.records.rankings import is_ranking
+
+    there = {path.name for path in folder.iterdir() if any(path.glob("*.json"))} if folder.is_dir() else set()
+    if name not in there:
+        known = there | set(models.names())
+        if name not in known:
+            raise UsageError(unknown("composer", name, known))
+        raise BenchmarkError(
+            f"{folder} has no record of {name}; `tirg-bench run --composer {name} --dataset {task}` makes one"
+        )
+    if all(map(is_ranking, (folder / name).glob("*.json"))):
+        if (preset, seed) != (None, None):
+            raise UsageError(f"{name} was scored by its ranking, which has no preset and no seed; leave both out")
+        return _model(folder / name, task)
+    return _composer(folder / name, task, preset, seed)
+
+
+def _model(folder: Path, task: str) -> _Found:
+    from benchmark.records.rankings import read_ranking
+
+    rankings, problems = [], []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            rankings.append(read_ranking(path))
+        except BenchmarkError as error:
+            problems.append(str(error))
+    if not rankings:
+        raise BenchmarkError(problems[0])
+    place, others = _preferred([ranking.record.dataset.fingerprint for ranking in rankings])
+    return _Found([rankings[place]], f"{folder.name} (its ranking) on {task}", others, problems)
+
+
+def _composer(folder: Path, task: str, preset: str | None, seed: int | None) -> _Found:
     from benchmark.leaderboard.boards import comparable, label_of
     from benchmark.leaderboard.files import load_records
     from benchmark.recipe.spelling import unknown
 
-    there = {path.name for path in folder.iterdir() if any(path.glob("*.json"))} if folder.is_dir() else set()
-    if composer not in there:
-        import models
-
-        known = there | set(models.names())
-        if composer not in known:
-            raise UsageError(unknown("composer", composer, known))
-        raise BenchmarkError(
-            f"{folder} has no record of {composer}; `tirg-bench run --composer {composer} --dataset {task}` makes one"
-        )
-    stored, problems = load_records(folder / composer)
+    stored, problems = load_records(folder)
     if not stored:
         raise BenchmarkError(problems[0])
     boards = comparable(stored)
-    labels = [label_of(board[0].record) for board in boards]
+    labels = {label_of(board[0].record) for board in boards}
     if preset is not None and preset not in labels:
-        raise UsageError(unknown("preset", preset, set(labels)))
-    runs = sorted(boards[labels.index(preset) if preset else 0], key=lambda run: run.record.seed)
+        raise UsageError(unknown("preset", preset, labels))
+    boards = [board for board in boards if preset in (None, label_of(board[0].record))]
+    place, others = _preferred([board[0].record.dataset.fingerprint for board in boards])
+    runs = sorted(boards[place], key=lambda run: run.record.seed)
     chosen = [run for run in runs if seed in (None, run.record.seed)]
+    on = f"on {task}, preset {label_of(runs[0].record)}"
     if not chosen:
         seeds = ", ".join(str(run.record.seed) for run in runs)
-        raise BenchmarkError(
-            f"{composer} has no record with seed {seed} on {task}, preset {label_of(runs[0].record)}; there is {seeds}"
-        )
-    return chosen, problems
+        raise BenchmarkError(f"{folder.name} has no record with seed {seed} {on}; there is {seeds}")
+    return _Found(chosen, f"{folder.name} {on}", others, problems)
+
+
+def _preferred(fingerprints: "Sequence[str]") -> tuple[int, tuple[str, ...]]:
+    """The place of the dataset that the published leaderboards are made on, or else of the first; and the others."""
+    from css_gen.storage.configuration import LEADERBOARD_FINGERPRINT
+
+    place = fingerprints.index(LEADERBOARD_FINGERPRINT) if LEADERBOARD_FINGERPRINT in fingerprints else 0
+    return place, tuple(dict.fromkeys(each for each in fingerprints if each != fingerprints[place]))
 
 
 def _table(title: str, tallies: "Sequence[Tally]") -> "Table":
@@ -161,9 +214,10 @@ def _meanings(tallies: "Sequence[Tally]") -> "Table":
     return table
 
 
-def _said(number: int, rendered: "Rendered", run: "StoredRecord") -> str:
+def _said(number: int, rendered: "Rendered", run: "Scored") -> str:
     from benchmark.explanation.answer_kinds import kind_of_answer
     from benchmark.explanation.differences import in_words
+    from benchmark.records.rankings import StoredRanking
 
     query, names = rendered.queries[number], rendered.configuration.names
     source, target = rendered.scenes[query.source_id], rendered.scenes[query.target_id]
@@ -184,11 +238,13 @@ def _said(number: int, rendered: "Rendered", run: "StoredRecord") -> str:
         kind = kind_of_answer(source, query.modification, target, rendered.scenes[first])
         lines |= {"first image": image(first), "kind": f"{kind}. {kind.meaning}"}
     drawn = f"; drawn target: {run.outcomes.drawn_ranks[number]:,}" if further else ""
-    lines["rank"] = f"{run.outcomes.ranks[number]:,}{drawn}"
+    # Beyond the shortest list, the rank of a model's ranking is the last one that it can have.
+    bound = "at most " if isinstance(run, StoredRanking) and run.outcomes.ranks[number] > run.record.depth else ""
+    lines["rank"] = f"{bound}{run.outcomes.ranks[number]:,}{drawn}"
     return "\n".join(f"{name:14}{line}" for name, line in lines.items())
 
 
-def _cells(number: int, rendered: "Rendered", run: "StoredRecord") -> "Table":
+def _cells(number: int, rendered: "Rendered", run: "Scored") -> "Table":
     """The cells in which source, drawn target and first image are not all the same."""
     from rich import box
     from rich.table import Table

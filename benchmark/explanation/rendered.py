@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import tasks
+from benchmark.records.rankings import StoredRanking
 from benchmark.records.store import StoredRecord
 from css_gen.dataset import QueryRow
 from css_gen.scenes.randomness import SplitId
@@ -84,7 +85,7 @@ class Rendered:
             count("queries on combinations that train never shows", name, sum(query.novel for query in queries))
         return counts
 
-    def is_of(self, run: StoredRecord) -> bool:
+    def is_of(self, run: StoredRecord | StoredRanking) -> bool:
         """Whether the run was scored on these queries and this gallery."""
         plan = self.plans[_SCORED]
         # Sizes first, so that a record cannot make this draw more scenes than it has queries.
@@ -93,7 +94,7 @@ class Rendered:
         return np.array_equal(run.outcomes.sources, [query.source_id for query in self.queries])
 
 
-def find_rendered(run: StoredRecord) -> Rendered | str:
+def find_rendered(run: StoredRecord | StoredRanking) -> Rendered | str:
     """The dataset of a record, or a sentence that says why it cannot be shown."""
     task = tasks.find(run.record.protocol)
     if task is None:

@@ -57,7 +57,13 @@ def answers(*, seed: int) -> tuple[Outcomes, np.ndarray[Any, np.dtype[np.int64]]
 
 
 def save_answers(
-    leaderboards: Path, *, seed: int, changed: dict[str, Any] | None = None, rendering: Any = "its own", **about: Any
+    leaderboards: Path,
+    *,
+    seed: int,
+    changed: dict[str, Any] | None = None,
+    rendering: Any = "its own",
+    fingerprint: str = FINGERPRINT,
+    **about: Any,
 ) -> Path:
     """Save the record of a run with these answers, and return its path.
 
@@ -67,7 +73,7 @@ def save_answers(
     """
     outcomes, top = answers(seed=seed)
     outcomes = Outcomes(**(vars(outcomes) | (changed or {})))
-    record = make_record(outcomes, seed=seed, fingerprint=FINGERPRINT, **about)
+    record = make_record(outcomes, seed=seed, fingerprint=fingerprint, **about)
     card = record.dataset.model_copy(
         update={
             "gallery": len(RENDERED.scenes),

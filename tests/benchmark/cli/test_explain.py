@@ -1,7 +1,9 @@
 """`tirg-bench explain`: the tallies of `explanation.summary` on stored records, and one query in words."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,11 @@ from click.testing import CliRunner, Result
 from benchmark.cli.main import main
 from benchmark.explanation.answer_kinds import AnswerKind
 from benchmark.explanation.summary import kinds_of_answers, tally
+from benchmark.records.rankings import Model, new_ranking, save_ranking
+from benchmark.records.store import StoredFile, load_record
+from benchmark.scoring.evaluation import Evaluation
 from css_gen.scenes.factors import Cell
+from css_gen.storage.configuration import LEADERBOARD_FINGERPRINT
 from tests.benchmark.made_up_answers import CONFIGURATION, RENDERED, answers, save_answers
 
 
@@ -18,13 +24,30 @@ def explain(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["explain", *map(str, arguments)])
 
 
+def save_model(out: Path, **changed: Any) -> Path:
+    """Save a model whose ranking is that of TIRG's first run."""
+    outcomes, top = answers(seed=0)
+    outcomes = replace(outcomes, **changed)
+    record = new_ranking(
+        Model("lists", "Lists", "Me", "https://example.org"),
+        Evaluation(outcomes, top),
+        task="css",
+        dataset=load_record(save_answers(out, seed=0)).dataset,
+        given="ranking",
+        depth=50,
+        files=[StoredFile(path="r.parquet", sha256="ab" * 32)],
+    )
+    return save_ranking(record, outcomes, out / "records")
+
+
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """TIRG with two seeds; another composer whose record does not say how its dataset is rendered."""
+    """TIRG with two seeds, a model, and a composer whose record does not say how its dataset is rendered."""
     out = tmp_path_factory.mktemp("explain")
     for seed in range(2):
         save_answers(out, seed=seed)
     save_answers(out, seed=0, composer="concat", title="Concat", rendering=None)
+    save_model(out)
     return out
 
 
@@ -81,7 +104,9 @@ def test_it_tells_one_query_in_words(kind: AnswerKind, out: Path) -> None:
         (["--composer", "film"], 1, "has no record of film; `tirg-bench run --composer film --dataset css` makes one"),
         (["--composer", "tirg", "--dataset", "css-2d3d"], 1, "--composer tirg --dataset css-2d3d` makes one"),
         (["--composer", "tirg", "--dataset", "cs"], 2, "unknown dataset 'cs': did you mean css?"),
-        (["--composer", "tirg", "--dataset", "mit-states"], 2, "mit-states has no scenes, so its answers cannot be"),
+        (["--composer", "tirg", "--dataset", "mit-states"], 2, "mit-states is not rendered by css-gen, so"),
+        (["--composer", "lists", "--seed", "0"], 2, "lists was scored by its ranking, which has no preset and no seed"),
+        (["--composer", "lists", "--preset", "quick"], 2, "lists was scored by its ranking, which has no preset and"),
         (["--composer", "tirg", "--preset", "quik"], 2, "unknown preset 'quik': did you mean quick?"),
         (["--composer", "tirg", "--seed", "7"], 1, "no record with seed 7 on css, preset quick; there is 0, 1"),
         (["--composer", "tirg", "--query", "100000"], 2, "--query 100000: css has queries 0 to "),
@@ -96,6 +121,37 @@ def test_what_cannot_be_explained_is_said_in_one_line(
     assert expected in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert result.stdout == ""
+
+
+def test_a_model_is_explained_by_its_ranking(out: Path, tmp_path: Path) -> None:
+    of_run, of_model = (explain("--composer", name, "--out", out, *("--seed", 0) * (name == "tirg")).stdout
+                        for name in ("tirg", "lists"))  # fmt: skip
+    assert "lists (its ranking) on css, dataset explaine" in of_model
+    assert of_model.splitlines()[1:] == of_run.splitlines()[1:]
+    ranks = answers(seed=0)[0].ranks
+    for number, bound in ((int((ranks > 50).argmax()), "at most "), (int(ranks.argmin()), "")):
+        of_query = explain("--composer", "lists", "--query", number, "--out", out).stdout
+        assert f"\nrank          {bound}{ranks[number]}" in of_query
+    path = save_model(tmp_path, top1=np.roll(answers(seed=0)[0].top1, 1))
+    result = explain("--composer", "lists", "--out", tmp_path)
+    assert "its rank contradicts the scene of its first image; score it again" in result.stderr
+    path.write_text(path.read_text().replace("Lists", "BEST"))
+    result = explain("--composer", "lists", "--out", tmp_path)
+    assert (result.exit_code, result.stdout, len(result.stderr.splitlines())) == (1, "", 1)
+    assert "was edited" in result.stderr
+
+
+def test_of_several_datasets_the_published_one_is_explained_and_the_others_are_named(tmp_path: Path) -> None:
+    for fingerprint in ("0000", "zzzz"):
+        save_answers(tmp_path, seed=0, fingerprint=fingerprint)
+    first = explain("--composer", "tirg", "--out", tmp_path)
+    assert "seed 0, dataset 0000" in first.stdout
+    assert first.stdout.endswith("\nNot explained here: its records on dataset zzzz\n")
+    save_answers(tmp_path, seed=0, fingerprint=LEADERBOARD_FINGERPRINT)
+    save_answers(tmp_path, seed=1, fingerprint="0000", queries_seen=99_999)
+    published = explain("--composer", "tirg", "--out", tmp_path)
+    assert f"seed 0, dataset {LEADERBOARD_FINGERPRINT[:8]}" in published.stdout
+    assert published.stdout.endswith("\nNot explained here: its records on dataset 0000, zzzz\n")
 
 
 def test_a_record_that_was_edited_is_left_out_and_named(tmp_path: Path) -> None:
