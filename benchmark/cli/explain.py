@@ -42,7 +42,12 @@ class _Found(NamedTuple):
 
 
 @click.command()
-@click.option("--composer", required=True, metavar="NAME", help="The composer, or a model that was scored, to explain.")
+@click.option(
+    "--composer",
+    required=True,
+    metavar="NAME",
+    help="The composer to explain, or a model that was scored by its ranking.",
+)
 @click.option(
     "--dataset", default="css", show_default=True, metavar="NAME", help="The task; css-gen has to render its images."
 )
