@@ -51,7 +51,8 @@ def runs_of_sides(
     boards = [board for board in comparable(stored) if board[0].record.protocol == dataset]
     of_task = [model for model in models if model.record.protocol == dataset]
     if not boards and not of_task:
-        raise UsageError(unknown("dataset", dataset, {run.record.protocol for run in (*stored, *models)}))
+        known = {run.record.protocol for run in stored} | {model.record.protocol for model in models}
+        raise UsageError(unknown("dataset", dataset, known))
     _require_known(sides, preset, boards, of_task)
     candidates: list[list[Runs]] = []
     for side in sides:
