@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark import tasks
-from benchmark.leaderboard.cells import macro_recall, reached
+from benchmark.leaderboard.cells import NOTHING, difference, macro_recall, number, reached
 from benchmark.leaderboard.columns import columns
 from benchmark.leaderboard.files import write_leaderboards
 from benchmark.leaderboard.levels import CHANCE
@@ -27,6 +27,15 @@ def test_the_mean_over_values_counts_each_value_alike(recall: dict[str, float]) 
         assert found == pytest.approx(sum(recall.values()) / len(recall))
     else:
         assert found is None
+
+
+@pytest.mark.parametrize(
+    ("value", "plain", "signed"),
+    [(-0.04, "0.0", "+0.0"), (0.0, "0.0", "+0.0"), (-0.06, "-0.1", "-0.1"), (7.25, "7.2", "+7.2"), (None, "-", "-")],
+)
+def test_a_number_that_rounds_to_zero_has_no_minus(value: float | None, plain: str, signed: str) -> None:
+    assert (number(value), difference(value, 0.0)) == (plain, signed)
+    assert difference(1.0, None) == NOTHING
 
 
 @pytest.mark.parametrize(
