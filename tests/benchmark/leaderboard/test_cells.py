@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark import tasks
+from benchmark.leaderboard.any_model import model_columns
 from benchmark.leaderboard.cells import NOTHING, difference, macro_recall, number, reached
 from benchmark.leaderboard.columns import columns
 from benchmark.leaderboard.files import write_leaderboards
 from benchmark.leaderboard.levels import CHANCE
+from benchmark.leaderboard.site import write_site
 from benchmark.records.store import save_record
 from tests.benchmark.made_up import make_outcomes, make_record
 
@@ -51,6 +53,8 @@ def test_drawn_is_a_column_where_more_than_the_drawn_target_counts(name: str) ->
     headings = {column.heading for column in columns(task) if "ranking" in column.on}
     assert (headings >= {"Drawn", "Ceiling", "mAP@10"}) is task.css_texts
     assert ("Original" in headings) is task.is_rendered
+    of_models = {column.heading for column in model_columns(task)}
+    assert (of_models >= {"Drawn", "Ceiling", "mAP@10"}) is task.css_texts
 
 
 def test_the_original_css_says_what_its_published_numbers_count(tmp_path: Path) -> None:
@@ -61,3 +65,6 @@ def test_the_original_css_says_what_its_published_numbers_count(tmp_path: Path) 
     assert "relevant if its scene satisfies the text" in page
     assert "It counts as **Drawn** does." in page
     assert "ceiling of Drawn" in page
+    write_site(tmp_path / "records", tmp_path)
+    for name in ("board/css-original.html", "composer/css-original/tirg.html"):
+        assert "ceiling of Drawn" in (tmp_path / "site" / name).read_text()
