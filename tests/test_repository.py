@@ -47,6 +47,22 @@ def test_every_target_and_command_that_is_named_is_there(path: Path) -> None:
             assert command in COMMANDS[program], piece
 
 
+@named([ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))])
+def test_no_placeholder_is_left(path: Path) -> None:
+    """Such as ERRORTABLE, where a table was to come. In code, capitals stand for what the reader puts in."""
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", path.read_text(), flags=re.DOTALL)
+    files = {each.stem for each in (*ROOT.iterdir(), *ROOT.glob("*/*.md"))}
+    assert set(re.findall(r"\b[A-Z_]{7,}\b", text)) <= files
+
+
+def test_the_table_of_dependencies_has_the_versions_of_the_project() -> None:
+    rows = re.findall(r"^\| ([a-z0-9, ]+) \| .* \| (.*) \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    at_least = {name: cell for names, cell in rows for name in names.split(", ")}
+    for dependency in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]:
+        name, _, version = dependency.partition(">=")
+        assert re.search(rf"(?<![\d.]){re.escape(version)}(?!\.?\d)", at_least[name]), dependency
+
+
 @named(WORKFLOWS)
 def test_every_workflow_asks_for_little_and_ends(path: Path) -> None:
     workflow = read(path)

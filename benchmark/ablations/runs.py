@@ -94,6 +94,16 @@ def describe(run: Run) -> str:
     return f"{run}, {label_on(run.task, run.recipe)}"
 
 
+def titles(ablation: Ablation, run: Run, tasks: Sequence[str], bench: Bench) -> tuple[str, ...]:
+    """The settings on these tasks that train this run; several may train the same."""
+    pairs = ((setting, task) for task in tasks for setting in ablation.settings)
+    theirs = ((setting.title, setting_run(ablation, setting, task, bench.recipe(task))) for setting, task in pairs)
+    wanted = run.task, run.composer, run.recipe.hash
+    return tuple(
+        dict.fromkeys(title for title, its in theirs if its and wanted == (its.task, its.composer, its.recipe.hash))
+    )
+
+
 def bench_of_ablations(bench: Bench) -> Bench:
     """The same settings, for runs whose records and models are kept in `FOLDER`."""
     return replace(bench, leaderboards=bench.leaderboards / FOLDER, runs=bench.runs / FOLDER)

@@ -35,19 +35,23 @@ class Scored(NamedTuple):
     evaluation: Evaluation
 
 
-def open_sound(task: str, places: Mapping[str, Path], reporter: Reporter) -> Dataset:
-    """Open the data of a task. Nothing is left out: everybody ranks the same queries.
+def open_sound(task: str, places: Mapping[str, Path], reporter: Reporter, *, skip_broken: bool = False) -> Dataset:
+    """Open the data of a task.
+
+    Args:
+        skip_broken: leave out what is broken, instead of refusing the folder. It is then another dataset, with a
+            fingerprint of its own.
 
     Raises:
         UsageError: the task is unknown.
-        BenchmarkError: there is no data, or some of it is broken.
+        BenchmarkError: there is no data, or some of it is broken and `skip_broken` is off.
     """
     found, place = tasks.get(task), tasks.locate(task, places)
     if not place.exists():
         raise BenchmarkError(f"{place}: there is no data of {found.name}; pass --data {found.folder}=PATH")
     # Scoring needs no pixels; at this size they may be decoded already.
     size = recipe_on(found.name, "quick").data.image_size
-    return found.open(place, image_size=size, reporter=reporter, skip_broken=False)
+    return found.open(place, image_size=size, reporter=reporter, skip_broken=skip_broken)
 
 
 def require_valid(model: Model) -> None:

@@ -29,7 +29,7 @@ def ablate(context: click.Context, /, composer: str, **options: Any) -> None:
     from rich.console import Console
 
     from benchmark import tasks as datasets
-    from benchmark.ablations.runs import plan, records_of_ablations, run_ablation
+    from benchmark.ablations.runs import plan, records_of_ablations, run_ablation, titles
     from benchmark.leaderboard.ablation_sections import sections
     from benchmark.leaderboard.ablation_tables import terminal_table
     from benchmark.leaderboard.files import load_ablations, load_records, write_leaderboards
@@ -37,22 +37,27 @@ def ablate(context: click.Context, /, composer: str, **options: Any) -> None:
     bench = setup.bench
     for task in setup.tasks:
         datasets.make_if_absent(task, bench.places, bench.reporter)
-    failures, problems = [], []
+    failures = []
     for one in run_ablation(plan(ablation, setup.tasks, setup.seeds, bench), bench):
         if one.failure:
-            failures.append(f"{one.run}: {one.failure}")
+            settings = ", ".join(titles(ablation, one.run, setup.tasks, bench))
+            failures.append(f"{settings} ({one.run}): {one.failure}")
         if one.is_new and one.record and bench.is_on_leaderboard:
             write_leaderboards(bench.records, bench.leaderboards)
         if one.traceback and context.find_root().params["debug"]:
             click.echo(one.traceback, err=True)
-    stored, _ = load_records(bench.records)
-    own, _ = load_ablations(bench.records.parent)
+    stored, problems = load_records(bench.records)
+    own, further = load_ablations(bench.records.parent)
+    problems += further
     console = Console(highlight=False)
     for section in sections(ablation, stored, own):
         console.print(terminal_table(section))
     if bench.is_on_leaderboard:
-        problems = list(write_leaderboards(bench.records, bench.leaderboards).problems)
-        click.echo(f"the table is {bench.leaderboards / f'{composer}-ablations.md'}")
+        written = write_leaderboards(bench.records, bench.leaderboards)
+        problems = list(written.problems)
+        table = bench.leaderboards / f"{composer}-ablations.md"
+        if table in written.files:
+            click.echo(f"the table is {table}")
     else:
         click.echo(f"scored on the validation part: the records are in {records_of_ablations(bench.records.parent)}")
     for problem in problems:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli.options import FOLDER, LEADERBOARDS, PLACES, by_name
+from benchmark.cli.options import FOLDER, LEADERBOARDS, PLACES, SKIP_BROKEN, by_name
 from benchmark.errors import UsageError
 
 
@@ -12,7 +12,8 @@ from benchmark.errors import UsageError
 @click.argument("task")
 @click.option("--out", type=FOLDER, default=Path("queries.parquet"), show_default=True, help="The file to write.")
 @PLACES
-def queries(task: str, out: Path, places: tuple[tuple[str, Path], ...]) -> None:
+@SKIP_BROKEN
+def queries(task: str, out: Path, places: tuple[tuple[str, Path], ...], skip_broken: bool) -> None:
     """Write the test queries of TASK, without their answers, for a model that is to be scored.
 
     --out gets query_id, source_id and text; a second file, "NAME-gallery.parquet", the image_ids of the gallery.
@@ -22,11 +23,12 @@ def queries(task: str, out: Path, places: tuple[tuple[str, Path], ...]) -> None:
     from benchmark.any_model.scored import open_sound
     from css_gen.progress import Terminal
 
-    dataset = open_sound(task, by_name(places), Terminal())
+    dataset = open_sound(task, by_name(places), Terminal(), skip_broken=skip_broken)
     counts = len(dataset.test.queries), len(dataset.test.gallery)
     for path, count in zip(write_queries(dataset, out), counts, strict=True):
         click.echo(f"{path}: {count:,} rows")
-    click.echo(f"of {dataset.name}, fingerprint {dataset.fingerprint[:16]}")
+    left_out = f"; {len(dataset.skipped)} left out as broken" if dataset.skipped else ""
+    click.echo(f"of {dataset.name}, fingerprint {dataset.fingerprint[:16]}{left_out}")
 
 
 @click.command()
@@ -40,11 +42,13 @@ def queries(task: str, out: Path, places: tuple[tuple[str, Path], ...]) -> None:
 @click.option("--url", required=True, help="Where it is described.")
 @click.option("--about", help="One line on it, such as its encoder and what it was trained on.")
 @PLACES
+@SKIP_BROKEN
 @LEADERBOARDS
 @click.option("--replace", is_flag=True, help="Replace the record of this model on this data.")
 def score(
     ranking: Path | None, task: str, query_file: Path | None, gallery_file: Path | None, name: str, title: str | None,
-    author: str, url: str, about: str | None, places: tuple[tuple[str, Path], ...], out: Path, replace: bool,
+    author: str, url: str, about: str | None, places: tuple[tuple[str, Path], ...], skip_broken: bool,
+    out: Path, replace: bool,
 ) -> None:  # fmt: skip
     """Score any model by RANKING, a Parquet file of query_id and image_ids, best first.
 
@@ -68,7 +72,7 @@ def score(
     model = Model(name=name, title=title or name, author=author, url=url, about=about)
     records = out / "records"
     require_valid(model)
-    dataset = open_sound(task, by_name(places), Terminal())
+    dataset = open_sound(task, by_name(places), Terminal(), skip_broken=skip_broken)
     require_unused(dataset.name, name, dataset.fingerprint, records, replace=replace)
     if ranking is not None:
         scored = score_ranking(ranking, dataset, model)

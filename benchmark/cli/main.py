@@ -106,12 +106,7 @@ def leaderboard(out: Path, html: bool, page: Path | None) -> None:
 
         write_site(out / "records", out)
         click.echo(f"the site is {out / 'site' / 'index.html'}")
-    print_results([], out / "records", out)
-    if page is not None:
-        from benchmark.leaderboard.paper_page import update
-
-        update(page, out)
-        click.echo(f"the tables of {page} are up to date")
+    print_results([], out / "records", out, page=page)
 
 
 main.add_command(run)

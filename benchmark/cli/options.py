@@ -87,6 +87,11 @@ PLACES = click.option(
 )
 
 
+SKIP_BROKEN = click.option(
+    "--skip-broken", is_flag=True, help="Leave out broken images and queries; records say how many."
+)
+
+
 def by_name(places: tuple[tuple[str, Path], ...]) -> dict[str, Path]:
     """The folders by the names of `tasks.folders`. Raises UsageError for a name that no dataset has."""
     from benchmark import tasks as datasets

@@ -11,8 +11,13 @@ if TYPE_CHECKING:
     from benchmark.runs.grid import Finished
 
 
-def print_results(finished: "list[Finished]", records: Path, out: Path | None) -> None:
-    """Print the boards, the failures below them, and where the tables are; exit with 1 if anything went wrong."""
+def print_results(finished: "list[Finished]", records: Path, out: Path | None, *, page: Path | None = None) -> None:
+    """Print the boards, the failures below them, and where the tables are; exit with 1 if anything went wrong.
+
+    Args:
+        out: the folder to write the tables to; None for none.
+        page: a page whose tables are written again from those in `out`, such as docs/paper.md.
+    """
     from rich.console import Console
 
     from benchmark.leaderboard.files import (
@@ -23,6 +28,7 @@ def print_results(finished: "list[Finished]", records: Path, out: Path | None) -
         print_table,
         write_leaderboards,
     )
+    from benchmark.leaderboard.paper_page import update
 
     failures = {str(one.run): one.failure for one in finished if one.failure}
     problems: tuple[str, ...] = ()
@@ -40,5 +46,8 @@ def print_results(finished: "list[Finished]", records: Path, out: Path | None) -
         click.echo(f"tirg-bench: left out: {problem}", err=True)
     for name, failure in failures.items():
         click.echo(f"tirg-bench: failed: {name}: {failure}", err=True)
+    if page is not None and out is not None:
+        update(page, out)
+        click.echo(f"the tables of {page} are up to date")
     if problems or failures:
         raise click.exceptions.Exit(1)

@@ -42,7 +42,7 @@ def run(context: click.Context, /, everything: bool, composers: tuple[str, ...],
     from benchmark.runs import grid as runner
 
     bench = setup.bench
-    chosen = _loaded(composers, context.get_parameter_source("out")) or models.names()
+    chosen = _loaded(composers, context.get_parameter_source("out"), bench.records) or models.names()
     runner.require_known(chosen, setup.tasks, bench)
     for task in setup.tasks:
         datasets.make_if_absent(task, bench.places, bench.reporter)
@@ -56,12 +56,14 @@ def run(context: click.Context, /, everything: bool, composers: tuple[str, ...],
     print_results(finished, bench.records, bench.leaderboards if bench.is_on_leaderboard else None)
 
 
-def _loaded(composers: tuple[str, ...], out: ParameterSource | None) -> tuple[str, ...]:
+def _loaded(composers: tuple[str, ...], out: ParameterSource | None, records: Path) -> tuple[str, ...]:
     """The names of composers; those that are files are loaded.
 
     Args:
         out: whether --out was given.
+        records: where their records go; a model that was scored by its ranking keeps its name there.
     """
+    from benchmark.records.rankings import has_ranking
     from benchmark.runs import local_composer
 
     files = [composer for composer in composers if local_composer.is_file(composer)]
@@ -70,4 +72,11 @@ def _loaded(composers: tuple[str, ...], out: ParameterSource | None) -> tuple[st
             f"--composer {files[0]}: a local file is not part of the leaderboards; name a folder for its records with "
             "--out, or add it with `tirg-bench submit`"
         )
-    return tuple(local_composer.load(Path(composer)) if composer in files else composer for composer in composers)
+    names = {file: local_composer.load(Path(file)) for file in files}
+    for file, name in names.items():
+        if has_ranking(name, records):
+            raise UsageError(
+                f"--composer {file}: the name {name!r} belongs to a model scored by its ranking; choose another "
+                "info.name"
+            )
+    return tuple(names.get(composer, composer) for composer in composers)

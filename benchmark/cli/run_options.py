@@ -15,6 +15,7 @@ from benchmark.cli.options import (
     LEADERBOARDS,
     PLACES,
     SEEDS,
+    SKIP_BROKEN,
     THREADS,
     VALIDATE_EVERY,
     by_name,
@@ -40,9 +41,7 @@ _OPTIONS = (
         help="Change a key of the recipe, such as training.steps=500; `tirg-bench list` shows all keys.",
     ),
     PLACES,
-    click.option(
-        "--skip-broken", is_flag=True, help="Leave out broken images and queries; the record says how many."
-    ),
+    SKIP_BROKEN,
     click.option(
         "--pretrained", metavar="torchvision|FILE", help="Start the image encoder from these weights."
     ),

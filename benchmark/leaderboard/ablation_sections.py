@@ -1,12 +1,14 @@
 """Records to the sections of an ablation's table: which runs are the settings of one composer on one task."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from benchmark.ablations import Ablation, Setting
 from benchmark.ablations.runs import setting_run
 from benchmark.errors import UsageError
-from benchmark.leaderboard.boards import Row, build
+from benchmark.leaderboard.boards import Row, build, rows_by_recipe
 from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.provenance import differences, origin_of
 from benchmark.recipe.schema import Recipe
@@ -42,6 +44,20 @@ class Section:
         return label_on(self.task, self.recipe)
 
 
+class _Key(NamedTuple):
+    """What the runs of a setting share; `recipe` and `dataset` are hashes."""
+
+    task: str
+    composer: str
+    recipe: str
+    dataset: str
+
+
+def _key(run: StoredRecord) -> _Key:
+    record = run.record
+    return _Key(record.protocol, record.composer.name, record.recipe_hash, record.dataset.fingerprint)
+
+
 def sections(ablation: Ablation, on_boards: Sequence[StoredRecord], own: Sequence[StoredRecord]) -> tuple[Section, ...]:
     """The sections that hold a record of `own`: by task, then the recipe that trains longest first."""
     runs = sorted((*on_boards, *own), key=lambda run: run.record.seed)
@@ -53,10 +69,11 @@ def sections(ablation: Ablation, on_boards: Sequence[StoredRecord], own: Sequenc
         if kept.isdisjoint(run.path for run in there):
             continue
         origin = origin_of([run.record for run in there])
+        rows = _rows(by_setting, on_boards, kept)
         lines = tuple(
             Line(
                 setting,
-                build(group)[0].rows[0] if group else None,
+                rows[_key(group[0])] if group else None,
                 tuple(dict.fromkeys(differences([run.record for run in group], origin))),
             )
             for setting, group in zip(ablation.settings, by_setting, strict=True)
@@ -95,14 +112,26 @@ def _runs_of(
         return []
     if wanted is None:
         return []
-    key = wanted.task, wanted.composer, wanted.recipe.hash, fingerprint
-    found = [
-        run
-        for run in runs
-        if key
-        == (run.record.protocol, run.record.composer.name, run.record.recipe_hash, run.record.dataset.fingerprint)
-    ]
+    key = _Key(wanted.task, wanted.composer, wanted.recipe.hash, fingerprint)
+    found = [run for run in runs if _key(run) == key]
     return list({run.record.seed: run for run in reversed(found)}.values())[::-1]
+
+
+def _rows(
+    by_setting: Iterable[list[StoredRecord]], on_boards: Sequence[StoredRecord], own: Set[Path]
+) -> dict[_Key, Row]:
+    """The rows of settings. One whose runs are all on a board is the board's; for others, the variance between seeds is
+    pooled over the settings on the same task."""
+    groups = {_key(runs[0]): runs for runs in by_setting if runs}
+    rows: dict[_Key, Row] = {}
+    for task in dict.fromkeys(key.task for key in groups):
+        pooled = rows_by_recipe([run for key, runs in groups.items() if key.task == task for run in runs])
+        rows |= {key: pooled[key.composer, key.recipe] for key in groups if key.task == task}
+    for key, runs in groups.items():
+        if own.isdisjoint(run.path for run in runs):
+            (board,) = build(run for run in on_boards if _key(run)._replace(composer=key.composer) == key)
+            rows[key] = next(row for row in board.rows if row.composer.name == key.composer)
+    return rows
 
 
 def drawn(row: Row | None) -> float | None:

@@ -12,7 +12,7 @@ from rich.text import Text
 from benchmark import ablations
 from benchmark.ablations import Ablation
 from benchmark.leaderboard.ablation_sections import Line, Section, drawn, sections
-from benchmark.leaderboard.cells import NOTHING, interval, mean
+from benchmark.leaderboard.cells import NOTHING, difference, interval, mean, number
 from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.markdown import markdown_table
 from benchmark.records.store import StoredRecord
@@ -78,23 +78,15 @@ def _rows(section: Section) -> Iterator[tuple[list[str], Line]]:
         score = line.row.scores[ALL] if line.row else None
         cells = [
             line.setting.title,
-            _number(drawn(line.row)),
-            NOTHING if line is full else _difference(drawn(line.row), drawn(full.row)),
-            _number(published),
-            NOTHING if line is full else _difference(published, of_full),
+            number(drawn(line.row)),
+            NOTHING if line is full else difference(drawn(line.row), drawn(full.row)),
+            number(published),
+            NOTHING if line is full else difference(published, of_full),
             mean(score, 1) if score else NOTHING,
             interval(score) if score else "",
             str(len(line.row.seeds)) if line.row else NOTHING,
         ]
         yield cells, line
-
-
-def _number(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.1f}"
-
-
-def _difference(value: float | None, other: float | None) -> str:
-    return NOTHING if value is None or other is None else f"{value - other:+.1f}"
 
 
 _CSV: Mapping[str, Callable[[Ablation, Section, Line], object]] = {

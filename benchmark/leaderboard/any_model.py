@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from benchmark.leaderboard.boards import Board
 from benchmark.leaderboard.cells import interval, mean
+from benchmark.leaderboard.columns import has_exact_answers
 from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.scores import Score, scores_of
 from benchmark.records.rankings import RankingRecord, StoredRanking
@@ -71,7 +72,6 @@ def model_tables(rankings: Iterable[StoredRanking]) -> tuple[ModelTable, ...]:
 
 def model_columns(task: Task | None) -> tuple[ModelColumn, ...]:
     """Those of Markdown, terminal and site; None for a task that is not installed here."""
-    is_rendered = task is not None and task.is_rendered
     return (
         ModelColumn("Model", lambda row: row.record.title, left=True),
         _recall(1),
@@ -87,7 +87,7 @@ def model_columns(task: Task | None) -> tuple[ModelColumn, ...]:
                 _score("Drawn", "drawn_recall@1"),
                 _score("Ceiling", "ceiling", wide=True),
             )
-            if is_rendered
+            if has_exact_answers(task)
             else (_recall(KS[-1]),)
         ),
         ModelColumn("Author", lambda row: row.record.author, left=True),

@@ -130,6 +130,19 @@ def _once(make: Callable[[Sequence[StoredRecord]], Made]) -> Callable[[Sequence[
 
 
 @_once
+def rows_by_recipe(runs: Sequence[StoredRecord]) -> dict[tuple[str, str], Row]:
+    """The rows, neither ranked nor noted, of runs on the same queries, by composer and hash of the recipe.
+
+    The variance between seeds is pooled over all of them.
+    """
+    groups: dict[tuple[str, str], list[StoredRecord]] = defaultdict(list)
+    for run in runs:
+        groups[run.record.composer.name, run.record.recipe_hash].append(run)
+    scores = scores_of(groups)
+    return {name: _row(group, scores[name]) for name, group in groups.items()}
+
+
+@_once
 def _board(runs: Sequence[StoredRecord]) -> Board:
     by_composer: dict[str, list[StoredRecord]] = defaultdict(list)
     for run in runs:

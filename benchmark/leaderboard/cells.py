@@ -11,6 +11,16 @@ NOTHING = "-"
 """What a cell shows where there is no number."""
 
 
+def number(value: float | None) -> str:
+    """With one decimal."""
+    return NOTHING if value is None else f"{value:z.1f}"
+
+
+def difference(value: float | None, other: float | None) -> str:
+    """`value` minus `other` with its sign and one decimal; what rounds to zero is +0.0."""
+    return NOTHING if value is None or other is None else f"{value - other:+z.1f}"
+
+
 def macro_recall(row: Row, attribute: str, k: int) -> float | None:
     """Recall@K averaged over the values of an attribute, each counting alike; None where no query has the attribute."""
     values = [score.mean[k] for name, score in row.scores.items() if name.startswith(f"{attribute}=")]

@@ -50,10 +50,15 @@ class Column:
     csv: Mapping[str, Callable[[Row], Cell]] = field(default_factory=dict)
 
 
+def has_exact_answers(task: Task | None) -> bool:
+    """Whether all relevant scenes of a query are known, so that tables show Drawn, its ceiling and mAP."""
+    return task is not None and task.css_texts
+
+
 def columns(task: Task | None) -> tuple[Column, ...]:
     """Those of a task's boards; None for a task that is not installed here."""
     is_rendered = task is not None and task.is_rendered
-    has_exact_answers = task is not None and task.css_texts
+    is_exact = has_exact_answers(task)
     return (
         Column(
             heading="#",
@@ -85,8 +90,8 @@ def columns(task: Task | None) -> tuple[Column, ...]:
             sort=lambda row: found.low if (found := row.scores[ALL].interval) else -1,
         ),
         Column(heading="Group", on=("ranking", "site"), text=lambda row: row.group or NOTHING, kind="text"),
-        *(_recall(k, everywhere=k < KS[-1] or not has_exact_answers) for k in KS[1:]),
-        *(_of_exact_answers() if has_exact_answers else ()),
+        *(_recall(k, everywhere=k < KS[-1] or not is_exact) for k in KS[1:]),
+        *(_of_exact_answers() if is_exact else ()),
         *(_macro(task.averaged_over, k) for k in KS if task is not None and task.averaged_over),
         Column(
             heading="Seeds",

@@ -5,14 +5,14 @@ The files are a pure function of the records, so whoever regenerates them gets t
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from math import isclose
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmark import tasks
+from benchmark import ablations, tasks
 from benchmark.ablations.runs import records_of_ablations
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.ablation_tables import ablation_tables
@@ -111,7 +111,7 @@ def load_ablations(out_root: Path) -> tuple[list[StoredRecord], list[str]]:
 def write_leaderboards(records_root: Path, out_root: Path) -> Written:
     """Write `<protocol>.md` and `<protocol>.csv` again in `out_root` for every protocol that has a folder of records,
     and for those whose data only their owners give; and `<composer>-ablations.md` and `.csv` where there are records
-    of ablations.
+    of ablations. Tables whose records are gone are removed.
 
     Two processes may do so at the same time: each reads and writes under a lock, so the last one has read everything.
 
@@ -126,10 +126,13 @@ def write_leaderboards(records_root: Path, out_root: Path) -> Written:
             rankings, further = load_rankings(records_root, stored)
             of_ablations, more = load_ablations(out_root)
             problems += [*further, *more]
-            texts = tables_of(stored, _protocols(records_root), rankings) | ablation_tables(stored, of_ablations)
+            protocols = _protocols(records_root)
+            texts = tables_of(stored, protocols, rankings) | ablation_tables(stored, of_ablations)
             for name, content in texts.items():
                 files.append(out_root / name)
                 write_atomically(files[-1], content.encode())
+            for path in _without_records(out_root, protocols, texts):
+                path.unlink()
     except OSError as error:
         raise BenchmarkError(f"{out_root}: the tables cannot be written ({error.strerror}); check the folder") from None
     return Written(tuple(files), tuple(problems))
@@ -152,8 +155,8 @@ def tables_of(
 def stale_tables(
     stored: Sequence[StoredRecord], records_root: Path, out_root: Path, rankings: Sequence[StoredRanking] = ()
 ) -> list[str]:
-    """A line for each table in `out_root` that is not the one of the records, or is missing, and for each record of an
-    ablation that is left out.
+    """A line for each table in `out_root` that is not the one of the records, or is missing or has no records, and for
+    each record of an ablation that is left out.
 
     Pages are compared to the letter, numbers in CSV files to six digits: another processor may round the last ones.
 
@@ -163,7 +166,9 @@ def stale_tables(
     """
     remedy = "run `tirg-bench leaderboard`"
     of_ablations, problems = load_ablations(out_root)
-    texts = tables_of(stored, _protocols(records_root), rankings) | ablation_tables(stored, of_ablations)
+    protocols = _protocols(records_root)
+    texts = tables_of(stored, protocols, rankings) | ablation_tables(stored, of_ablations)
+    problems += [f"{path}: its records are gone; {remedy}" for path in _without_records(out_root, protocols, texts)]
     for name, content in texts.items():
         path = out_root / name
         try:
@@ -174,6 +179,13 @@ def stale_tables(
         if not (_is_same_csv(text, content) if path.suffix == ".csv" else text == content):
             problems.append(f"{path}: is out of date; {remedy}")
     return problems
+
+
+def _without_records(out_root: Path, protocols: Iterable[str], texts: Collection[str]) -> list[Path]:
+    """The tables in `out_root` that are not among `texts`, of the names that are ever written there."""
+    tables = {*protocols, *tasks.names(), *(f"{composer}-ablations" for composer in ablations.names())}
+    names = sorted(f"{table}.{ending}" for table in tables for ending in ("csv", "md"))
+    return [path for name in names if name not in texts and (path := out_root / name).is_file()]
 
 
 def _protocols(records_root: Path) -> list[str]:

@@ -5,20 +5,28 @@ A page has blocks, each between `<!-- WHAT NAME... -->` and `<!-- end -->`, whos
     <!-- composers css quick -->          the composers of the task's paper, and ours with that preset
     <!-- ablations tirg css quick -->     the settings of an ablation
     <!-- drop css css-2d3d quick -->      how much lower Recall@1 is on the second task
+
+Ours are the runs of the preset or, where there are none, of the preset with pretrained weights; all runs of a block are
+on one dataset with one recipe.
 """
 
 import csv
 import re
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from benchmark import ablations, tasks
+from benchmark.ablations import Setting
 from benchmark.errors import BenchmarkError
-from benchmark.leaderboard.cells import NOTHING
+from benchmark.leaderboard.cells import NOTHING, difference, number
+from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.markdown import markdown_table
 from benchmark.recipe import presets
+from benchmark.runs.recipes import label_on, recipe_on
 from benchmark.tasks import Task
 from css_gen.storage.atomic import write_atomically
+from css_gen.storage.configuration import LEADERBOARD_FINGERPRINT
 from models.registry import get
 
 _BLOCK = re.compile(r"<!-- (\w+) ([^>\n]*) -->\n(.*?)<!-- end -->", re.DOTALL)
@@ -66,7 +74,8 @@ def updated(page: str, leaderboards: Path) -> str:
 def _composers(leaderboards: Path, task_name: str, preset: str) -> str:
     """For each composer that the task's paper reports, its Recall, ours, and the difference; then a summary."""
     task = tasks.get(task_name)
-    ours = {line["composer"]: line for line in _lines(leaderboards / f"{task.name}.csv", preset) if _is_total(line)}
+    board = _by_composer(_board(leaderboards / f"{task.name}.csv", task, preset))
+    ours = {row.method: board[row.method] for row in task.published if row.method in board}
     ks = sorted({k for row in task.published for k in row.recall})
     header = ["Composer", "NAME", "Source"]
     for k in ks:
@@ -77,61 +86,55 @@ def _composers(leaderboards: Path, task_name: str, preset: str) -> str:
         numbers = []
         for k in ks:
             paper, its = row.recall.get(k), _value(line, f"drawn_recall_{k}")
-            numbers += [_shown(paper), *([_shown(its), _difference(its, paper)] if ours else [])]
+            numbers += [number(paper), *([number(its), difference(its, paper)] if ours else [])]
             if k == 1 and paper is not None and its is not None:
                 differences[title] = its - paper
         cells.append([title, f"`{row.method}`", row.source, *numbers])
-    table = markdown_table(header, cells, left=(0, 1, 2))
-    return f"\n{table}\n\n{_about(task, ours, differences)}\n"
+    ends = f"{_ends(differences)}\n" if differences else ""
+    about = _runs(ours.values(), preset) or f"Not measured here{_WHY_NOT if not task.is_rendered else ''}."
+    return f"\n{markdown_table(header, cells, left=(0, 1, 2))}\n\n{ends}{about}\n"
 
 
-def _about(task: Task, ours: dict[str, Line], differences: dict[str, float]) -> str:
-    if not ours:
-        why = "" if task.is_rendered else ": only its owners distribute the data"
-        return f"Not measured here{why}."
-    line = next(iter(ours.values()))
-    run = f"Dataset `{line['dataset'][:8]}`, recipe `{line['recipe']}`, {_seeds(line)}."
-    if not differences:
-        return run
+def _ends(differences: Mapping[str, float]) -> str:
     least, most = (choose(differences, key=differences.__getitem__) for choose in (min, max))
-    ends = (f"{differences[each]:+.1f} ({each})" for each in (least, most))
-    return f"Ours minus the paper's R@1: from {' to '.join(ends)}.\n{run}"
+    ends = (f"{difference(differences[each], 0)} ({each})" for each in (least, most))
+    return f"Ours minus the paper's R@1: from {' to '.join(ends)}."
 
 
 def _ablations(leaderboards: Path, composer: str, task_name: str, preset: str) -> str:
     """For each setting, the paper's and our Recall@1, and both differences from the full composer."""
     ablation, task = ablations.get(composer), tasks.get(task_name)
-    lines = [line for line in _lines(leaderboards / f"{composer}-ablations.csv", preset) if line["task"] == task.name]
-    ours = {line["setting"]: _value(line, "drawn_recall_1") for line in lines}
+    board = _board(leaderboards / f"{composer}-ablations.csv", task, preset)
+    lines = {line["setting"]: line for line in board if line["seeds"]}
     full = ablation.settings[0]
     cells = []
     for setting in ablation.settings:
-        paper, its = setting.published.get(task.name), ours.get(setting.title)
-        of_full = (full.published.get(task.name), ours.get(full.title))
-        relative = [NOTHING] * 2 if setting is full else [_difference(paper, of_full[0]), _difference(its, of_full[1])]
-        cells.append([setting.title, _shown(paper), relative[0], _shown(its), relative[1]])
+        paper, its = _published_and_ours(setting, task, lines)
+        of_full = _published_and_ours(full, task, lines)
+        relative = [NOTHING] * 2 if setting is full else [difference(paper, of_full[0]), difference(its, of_full[1])]
+        cells.append([setting.title, number(paper), relative[0], number(its), relative[1]])
     table = markdown_table(["Setting", "Paper", "from full", "Ours", "from full"], cells, left=(0,))
-    if not lines:
-        about = "Not measured here: only its owners distribute the data." if not task.is_rendered else "Not run yet."
-    else:
-        about = f"Dataset `{lines[0]['dataset'][:8]}`, recipe `{lines[0]['recipe']}`, {_seeds(lines[0])}."
-    return f"\n{table}\n\n{about}\n"
+    about = _runs(lines.values(), preset)
+    return f"\n{table}\n\n{about or ('Not run yet.' if task.is_rendered else f'Not measured here{_WHY_NOT}.')}\n"
+
+
+def _published_and_ours(setting: Setting, task: Task, lines: Mapping[str, Line]) -> tuple[float | None, float | None]:
+    return setting.published.get(task.name), _value(lines.get(setting.title), "drawn_recall_1")
 
 
 def _drop(leaderboards: Path, first: str, second: str, preset: str) -> str:
     """By how much Recall@1 is lower on the second task than on the first, in the paper and in ours."""
-    names = [tasks.get(name).name for name in (first, second)]
-    ours = [
-        {line["composer"]: line for line in _lines(leaderboards / f"{name}.csv", preset) if _is_total(line)}
-        for name in names
-    ]
+    one, other = tasks.get(first), tasks.get(second)
+    board = _board(leaderboards / f"{one.name}.csv", one, preset)
+    dataset = board[0]["dataset"] if board else ""
+    ours = [_by_composer(board), _by_composer(_board(leaderboards / f"{other.name}.csv", other, preset, dataset))]
     cells = []
-    for row in sorted(tasks.get(first).published, key=lambda row: -row.recall.get(1, 0)):
-        other = tasks.get(second).published_of(row.method)
-        papers = [each.recall.get(1) if each else None for each in (row, other)]
-        its = [_value(board.get(row.method), "drawn_recall_1") for board in ours]
-        lost = [_difference(pair[1], pair[0]) for pair in (papers, its)]
-        cells.append([get(row.method).info.title, *map(_shown, papers), lost[0], *map(_shown, its), lost[1]])
+    for row in sorted(one.published, key=lambda row: -row.recall.get(1, 0)):
+        papers = [each.recall.get(1) if each else None for each in (row, other.published_of(row.method))]
+        its = [_value(each.get(row.method), "drawn_recall_1") for each in ours]
+        lost = [difference(pair[1], pair[0]) for pair in (papers, its)]
+        cells.append([get(row.method).info.title, *map(number, papers), lost[0], *map(number, its), lost[1]])
+    names = one.name, other.name
     header = ["Composer", *(f"Paper {name}" for name in names), "Drop", *(f"Ours {name}" for name in names), "Drop"]
     return f"\n{markdown_table(header, cells, left=(0,))}\n"
 
@@ -143,32 +146,57 @@ _KINDS: dict[str, tuple[int, Callable[..., str]]] = {
 }
 """By kind of block: how many names it has, the preset last, and what writes it."""
 
+_WHY_NOT = ": only its owners distribute the data"
 
-def _lines(path: Path, preset: str) -> list[Line]:
-    """The lines of a CSV file with that preset, of the first dataset that it holds; none where there is no file."""
+
+def _board(path: Path, task: Task, preset: str, dataset: str = "") -> list[Line]:
+    """The lines of a CSV file on the task with the preset, all on one dataset with one recipe; none without a file.
+
+    The data of the published leaderboards comes first, then the preset without pretrained weights.
+
+    Args:
+        dataset: the fingerprint of the only one that counts; "" for any.
+    """
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        lines = [line for line in csv.DictReader(file) if line["preset"] == preset]
-    return [line for line in lines if line["dataset"] == lines[0]["dataset"]]
+        lines = [line for line in csv.DictReader(file) if line.get("task", task.name) == task.name]
+    labels = {label for label in {line["preset"] for line in lines} if _is_of(label, preset, task)}
+    boards: dict[tuple[str, str], list[Line]] = defaultdict(list)
+    for line in lines:
+        if line["preset"] in labels and dataset in ("", line["dataset"]):
+            boards[line["dataset"], line["recipe"]].append(line)
+
+    def place(board: list[Line]) -> tuple[bool, bool]:
+        return board[0]["dataset"] != LEADERBOARD_FINGERPRINT, board[0]["preset"] != preset
+
+    return min(boards.values(), key=place, default=[])
 
 
-def _is_total(line: Line) -> bool:
-    return line["slice"] == "all"
+def _is_of(label: str, preset: str, task: Task) -> bool:
+    """Whether a recipe is the preset, or the preset with what `--pretrained` changes on the task and nothing else."""
+    start, _, end = label_on(task.name, recipe_on(task.name, preset, pretrained="*")).partition("*")
+    weights = label.removeprefix(start).removesuffix(end)
+    return label == preset or (label == f"{start}{weights}{end}" and ", " not in weights)
+
+
+def _by_composer(board: list[Line]) -> dict[str, Line]:
+    """The lines of all queries together."""
+    return {line["composer"]: line for line in board if line["slice"] == ALL}
 
 
 def _value(line: Line | None, name: str) -> float | None:
     return float(line[name]) if line and line.get(name) else None
 
 
-def _shown(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.1f}"
-
-
-def _difference(value: float | None, other: float | None) -> str:
-    return NOTHING if value is None or other is None else f"{value - other:+.1f}"
-
-
-def _seeds(line: Line) -> str:
-    seeds: Sequence[str] = line["seeds"].split()
-    return f"seed {seeds[0]}" if len(seeds) == 1 else f"mean of seeds {', '.join(seeds)}"
+def _runs(lines: Collection[Line], preset: str) -> str:
+    """Say which runs the lines of a board are of; empty where there are none."""
+    if not lines:
+        return ""
+    line = next(iter(lines))
+    weights = "" if line["preset"] == preset else f"preset `{line['preset']}`, "
+    seeds = sorted({int(seed) for line in lines for seed in line["seeds"].split()})
+    names = ", ".join(map(str, seeds))
+    fewer = " (some rows have fewer)" if len({line["seeds"] for line in lines}) > 1 else ""
+    said = f"seed {names}" if len(seeds) == 1 else f"mean of seeds {names}{fewer}"
+    return f"Dataset `{line['dataset'][:8]}`, {weights}recipe `{line['recipe']}`, {said}."

@@ -1,9 +1,10 @@
 """From the records of runs to Recall@K with its interval, by slice."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from benchmark.scoring.recall import KS
 
 Scored = StoredRecord | StoredRanking
 """A run of a composer, or a model that is known by its ranking alone."""
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def slice_order(run: Scored) -> dict[str, tuple[str, ...]]:
     return task.slice_order if task else {}
 
 
-def scores_of(composers: Mapping[str, Sequence[Scored]]) -> dict[str, dict[str, Score]]:
+def scores_of(composers: Mapping[Name, Sequence[Scored]]) -> dict[Name, dict[str, Score]]:
     """The scores of composers or models on the same queries: by name, then by slice (`ALL`, then "kind=add" and so on).
 
     The variance between seeds is pooled over all of them.
@@ -77,7 +80,7 @@ def scores_of(composers: Mapping[str, Sequence[Scored]]) -> dict[str, dict[str, 
         name: {k: np.stack([run.outcomes.ranks <= k for run in runs]).mean(axis=0) for k in KS}
         for name, runs in composers.items()
     }
-    found: dict[str, dict[str, Score]] = {name: {} for name in composers}
+    found: dict[Name, dict[str, Score]] = {name: {} for name in composers}
     for slice_name, mask in masks.items():
         metrics = {name: [of_mask[slice_name](run) for run in runs] for name, runs in composers.items()}
         pooled = {

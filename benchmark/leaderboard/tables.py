@@ -15,7 +15,15 @@ from benchmark import tasks
 from benchmark.leaderboard.any_model import MODEL_CSV, ModelTable, model_columns, of_protocol
 from benchmark.leaderboard.boards import Board, Row
 from benchmark.leaderboard.cells import NOTHING, interval, mean, reached
-from benchmark.leaderboard.columns import BOARD_CSV, SLICE_CSV, Column, csv_fields, headings, shown_on
+from benchmark.leaderboard.columns import (
+    BOARD_CSV,
+    SLICE_CSV,
+    Column,
+    csv_fields,
+    has_exact_answers,
+    headings,
+    shown_on,
+)
 from benchmark.leaderboard.levels import MARK, ORACLES, doubts_of, levels_of, note_on
 from benchmark.leaderboard.markdown import markdown_table as _table
 from benchmark.scoring.recall import KS
@@ -42,7 +50,7 @@ def markdown_page(protocol: str, boards: Sequence[Board], models: Sequence[Model
         .render(
             title=task.title if task else _plain(protocol),
             rendered=task is not None and task.is_rendered,
-            exact_answers=task is not None and task.css_texts,
+            exact_answers=has_exact_answers(task),
             of_owners=task is not None and not task.is_rendered,
             published=_published_table(task.published if task else (), of_ours=True),
             later=_published_table(task.later if task else (), of_ours=False),
@@ -182,8 +190,7 @@ def _slice_table(board: Board, attribute: str, k: int) -> str:
     of_slices = [dict(levels_of(board, name)) for name in names]
     for level, _ in levels_of(board):
         lines.append([f"*{level.title}*", *(reached(level, scores[level], k) for scores in of_slices)])
-    task = tasks.find(board.protocol)
-    if task is not None and task.css_texts:
+    if has_exact_answers(tasks.find(board.protocol)):
         lines.append(["*ceiling of Drawn*", *(f"{score.scores['ceiling']:.1f}" for score in first)])
     lines.append(["*queries*", *(f"{score.queries:,}" for score in first)])
     return _table(["Composer", *map(_plain, values)], lines, left=(0,))

@@ -58,7 +58,7 @@ def changed_keys(recipe: Recipe, other: Recipe) -> tuple[str, ...]:
 
 
 def written(value: JsonValue) -> str:
-    """A value as `--set` reads it; of a file's digest the first digits.
+    """A value as `--set` reads it; of a file of weights the name and the first digits of the digest.
 
     >>> written(30.0), written(0.005), written("batch")
     ('30', '0.005', 'batch')

@@ -5,7 +5,6 @@ needs no file.
 """
 
 import hashlib
-import re
 from pathlib import Path
 from typing import Final
 
@@ -64,12 +63,13 @@ def require_same_files(recipe: Recipe) -> None:
 
 
 def shortened(value: str) -> str:
-    """The value as it is shown: with the digest's first digits.
+    """The value as it is shown: a file's name, without its folder on this machine, and the digest's first digits.
 
-    >>> shortened("weights.pth@sha256:" + 64 * "0")
+    >>> shortened("/data/weights.pth@sha256:" + 64 * "0")
     'weights.pth@sha256:00000000'
     """
-    return re.sub(r"(@sha256:[0-9a-f]{8})[0-9a-f]{56}$", r"\1", value)
+    found = PINNED_FILE.fullmatch(value)
+    return f"{Path(found['path']).name}@sha256:{found['digest'][:8]}" if found else value
 
 
 def _digest(path: Path) -> str:

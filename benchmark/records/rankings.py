@@ -157,6 +157,11 @@ def require_free(name: str, root: Path) -> None:
         raise UsageError(f"--name {name}: this is the name of a composer; choose another")
 
 
+def has_ranking(name: str, root: Path) -> bool:
+    """Whether a model that was scored by its ranking has that name under `root`, the folder of records."""
+    return any(map(is_ranking, root.glob(f"*/{name}/*.json")))
+
+
 def is_ranking(path: Path) -> bool:
     """Whether the file of a record is, by its name, of this kind."""
     return path.name.startswith(_PREFIX)

@@ -10,6 +10,7 @@ import models
 from benchmark.datasets.splits import Dataset
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.recipe.identity import Run
+from benchmark.records.rankings import has_ranking
 from benchmark.records.schema import Line, Url, sha256
 from benchmark.records.store import SUBMISSIONS, StoredRecord, Submission, save_record
 from benchmark.runs.earlier import earlier_record, held, outdated
@@ -110,7 +111,7 @@ def require_free(name: str, source: bytes, leaderboards: Path, *, replaces: bool
     """
     if name in models.names():
         raise UsageError(f"the name {name!r} belongs to a composer in models/; choose another info.name")
-    if any((leaderboards / "records").glob(f"*/{name}/ranking-*.json")):
+    if has_ranking(name, leaderboards / "records"):
         raise UsageError(f"the name {name!r} belongs to a model scored by its ranking; choose another info.name")
     if replaces:
         return

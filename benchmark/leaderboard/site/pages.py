@@ -17,8 +17,8 @@ from benchmark.explanation.rendered import Rendered, find_rendered
 from benchmark.leaderboard.any_model import model_columns, model_tables, of_protocol
 from benchmark.leaderboard.boards import Board, build, comparable
 from benchmark.leaderboard.cells import duration, reached
+from benchmark.leaderboard.columns import has_exact_answers, shown_on
 from benchmark.leaderboard.columns import headings as column_headings
-from benchmark.leaderboard.columns import shown_on
 from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.files import Written, load_rankings, load_records
 from benchmark.leaderboard.levels import MARK, doubts_of, levels_of, note_on
@@ -182,7 +182,8 @@ def _environment() -> Environment:
         "published_sources": SOURCES,
         "title_of_protocol": _title_of_protocol,
         "headings": _headings(),
-        "is_rendered": _is_rendered,
+        "has_exact_answers": has_exact_answers,
+        "task_of": datasets.find,
         "script": Markup(script),
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
@@ -197,11 +198,6 @@ def _text(environment: Environment, name: str) -> str:
 def _title_of_protocol(protocol: str) -> str:
     task = datasets.find(protocol)
     return task.about if task else protocol
-
-
-def _is_rendered(protocol: str) -> bool:
-    task = datasets.find(protocol)
-    return task is not None and task.is_rendered
 
 
 def _headings() -> dict[str, str]:

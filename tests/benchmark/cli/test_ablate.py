@@ -137,9 +137,33 @@ def test_a_failure_is_named_and_the_code_is_1(
     shutil.rmtree(OWN / "css" / "tirg_gate_only")
     result = tirg_bench("ablate", "tirg", "--dataset=css", f"--data=css={css_root}", *TINY)
     assert result.exit_code == 1
-    assert "failed: tirg_gate_only on css, seed 0: ArithmeticError: no more numbers" in result.stderr
+    assert "failed: gate only (tirg_gate_only on css, seed 0): ArithmeticError: no more numbers" in result.stderr
     assert rows()["gate only"]["recall_1"] == ""
     assert rows()["residual only"]["recall_1"] != ""
+
+
+def test_failed_settings_are_told_apart_and_no_table_is_announced_that_was_not_written(
+    tirg_bench: Ablate, css_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ArithmeticError("no more numbers")
+
+    monkeypatch.setattr("benchmark.runs.grid.make_record", broken)
+    shutil.rmtree(OWN)
+    ablate = ["ablate", "tirg", "--dataset=css", f"--data=css={css_root}", *TINY]
+    result = tirg_bench(*ablate)
+    assert result.exit_code == 1
+    assert "failed: K = 2 (tirg on css, seed 0): ArithmeticError: no more numbers" in result.stderr
+    assert "the table is" not in result.stdout
+    assert not Path("leaderboards/tirg-ablations.md").exists()
+    name = "css/tirg/quick-00000000-s0-00000000.json"
+    damaged = [Path("runs/records", name), Path("runs/ablations/records", name)]
+    for path in damaged:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    on_validation = tirg_bench(*ablate, "--set=evaluation.split=validation")
+    assert "failed: full, last convolution, K = B (tirg on css, seed 0): " in on_validation.stderr
+    assert all(f"left out: {path}: not a record" in on_validation.stderr for path in damaged)
 
 
 def test_unknown_names_are_wrong_usage(tirg_bench: Ablate) -> None:

@@ -5,11 +5,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
 import models
 from benchmark.cli.main import main
+from benchmark.records.rankings import read_ranking
 from benchmark.records.store import load_record
 from tests.benchmark.folders import make_fashion200k, make_mit_states
 
@@ -95,6 +98,27 @@ def test_a_broken_image_stops_a_run_before_training_unless_it_may_be_skipped(
     assert (
         "1 broken images, lines or queries were left out" in (tmp_path / "leaderboards" / f"{protocol}.md").read_text()
     )
+
+
+def test_a_model_is_scored_on_broken_data_only_if_it_may_be_skipped(data: Path, tmp_path: Path) -> None:
+    break_an_image(data / "mitstates")
+    ask = ["queries", "mit-states", "--out", "q.parquet"]
+    score = ["score", "--task=mit-states", "--queries=q.npy", "--gallery=g.npy", "--name=m", "--author=Me"]
+    score.append("--url=https://example.org")
+    skipping = tirg_bench(*ask, "--skip-broken")
+    assert skipping.exit_code == 0, skipping.output
+    assert "1 left out as broken" in skipping.stdout
+    rng = np.random.default_rng(0)
+    for name, table in (("q", "q"), ("g", "q-gallery")):
+        np.save(f"{name}.npy", rng.normal(size=(pq.read_metadata(f"{table}.parquet").num_rows, 4)))
+    for command in (ask, score):
+        result = tirg_bench(*command)
+        assert result.exit_code == 1
+        assert "--skip-broken leaves them out" in result.stderr
+    scored = tirg_bench(*score, "--skip-broken")
+    assert scored.exit_code == 0, scored.output
+    (path,) = (tmp_path / "leaderboards" / "records" / "mit-states" / "m").glob("*.json")
+    assert read_ranking(path).record.dataset.skipped == 1
 
 
 @pytest.mark.parametrize("name", ["fashion200k", "mitstates"])

@@ -13,6 +13,8 @@ import pytest
 from benchmark import ablations
 from benchmark.leaderboard.ablation_sections import sections
 from benchmark.leaderboard.ablation_tables import ablation_tables
+from benchmark.leaderboard.boards import build
+from benchmark.leaderboard.scores import scores_of
 from benchmark.recipe.changes import override
 from benchmark.recipe.presets import PRESETS
 from benchmark.recipe.schema import Recipe
@@ -93,6 +95,27 @@ def test_seeds_are_averaged() -> None:
     assert row is not None
     assert (row.seeds, row.scores["all"].mean[1]) == ((0, 1, 2), pytest.approx(10.0))
     assert page_of(own=own)[1][5] == "10.0 ± 5.0"
+
+
+def test_the_interval_of_a_row_of_a_board_is_the_boards_and_others_are_pooled_over_the_settings() -> None:
+    full = [stored(hits=hits, drawn=0, seed=seed) for seed, hits in enumerate((160, 150))]
+    film = [stored(hits=hits, drawn=0, composer="film", seed=seed) for seed, hits in enumerate((60, 120))]
+    gate = [
+        stored(hits=hits, drawn=0, composer="tirg_gate_only", seed=seed) for seed, hits in enumerate((20, 22))
+    ]  # fmt: skip
+    pairs = [stored(hits=100, drawn=0, recipe=PAIRS)]
+    elsewhere = [stored(hits=140, drawn=0, protocol="css-pooled", seed=seed) for seed in (0, 1)]
+    (section,) = sections(TIRG, [*full, *film, *elsewhere], [*gate, *pairs])
+    found = {line.setting.title: line.row.scores["all"].interval for line in section.lines if line.row}
+    (board, pooled) = build([*full, *film, *elsewhere])
+    of_boards = {row.composer.name: row.scores["all"].interval for row in board.rows}
+    assert found["full"] == found["last convolution"] == found["K = B"] == of_boards["tirg"]
+    assert found["last linear layer"] == pooled.rows[0].scores["all"].interval
+    expected = scores_of({"full": full, "gate only": gate, "K = 2": pairs})
+    for title, runs in (("gate only", gate), ("K = 2", pairs)):
+        assert found[title] == pytest.approx(expected[title]["all"].interval)
+        assert found[title] != pytest.approx(scores_of({"alone": runs})["alone"]["all"].interval)
+    assert found["full"] != pytest.approx(expected["full"]["all"].interval)
 
 
 def test_without_records_of_its_own_there_is_no_table() -> None:

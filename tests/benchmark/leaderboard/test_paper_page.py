@@ -9,6 +9,8 @@ import pytest
 from benchmark import ablations, tasks
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.leaderboard.paper_page import update, updated
+from benchmark.runs.recipes import label_on, recipe_on
+from css_gen.storage.configuration import LEADERBOARD_FINGERPRINT
 
 BOARD = {"preset": "quick", "recipe": "44336f72", "dataset": "ab" * 32, "slice": "all", "seeds": "0"}
 
@@ -69,6 +71,47 @@ def test_several_seeds_are_named(tmp_path: Path) -> None:
     assert "mean of seeds 0, 1, 2." in updated(page("composers css quick"), tmp_path)
 
 
+def test_seeds_of_all_rows_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "css.csv", line("film", 60.0, seeds="3"), line("tirg", 71.26, seeds="0 3"))
+    assert "mean of seeds 0, 3 (some rows have fewer)." in updated(page("composers css quick"), tmp_path)
+
+
+def test_the_data_of_the_leaderboards_comes_first_and_recipes_of_one_name_are_kept_apart(tmp_path: Path) -> None:
+    write(
+        tmp_path / "css.csv",
+        line("tirg", 10.0),
+        line("film", 20.0, dataset=LEADERBOARD_FINGERPRINT),
+        line("concat", 30.0, dataset=LEADERBOARD_FINGERPRINT, recipe="0ld0ld0l"),
+    )
+    text = updated(page("composers css quick"), tmp_path)
+    assert [table(text)[title][3] for title in ("TIRG", "FiLM", "Concat")] == ["-", "20.0", "-"]
+    assert f"Dataset `{LEADERBOARD_FINGERPRINT[:8]}`, recipe `44336f72`, seed 0." in text
+
+
+def test_a_drop_is_of_one_dataset(tmp_path: Path) -> None:
+    write(tmp_path / "css.csv", line("tirg", 70.0))
+    write(tmp_path / "css-2d3d.csv", line("tirg", 60.5, dataset="cd" * 32))
+    assert table(updated(page("drop css css-2d3d quick"), tmp_path))["TIRG"][3:] == ["70.0", "-", "-"]
+
+
+@pytest.mark.parametrize("weights", ["torchvision", f"mine.pth@sha256:{'c' * 64}"])
+@pytest.mark.parametrize("name", ["fashion200k", "mit-states"])
+def test_a_block_takes_pretrained_weights_as_the_option_sets_them(name: str, weights: str, tmp_path: Path) -> None:
+    label = label_on(name, recipe_on(name, "standard", pretrained=weights))
+    others = [f"{label}, training.steps=5", label.replace("torchvision", "torchvision, training.steps=5"), "standard2"]
+    write(
+        tmp_path / f"{name}.csv",
+        *(line("tirg", 1.0, preset=other, recipe=f"{place}") for place, other in enumerate(others) if other != label),
+        line("tirg", 15.0, preset=label),
+    )
+    text = updated(page(f"composers {name} standard"), tmp_path)
+    assert table(text)["TIRG"][3] == "15.0"
+    assert f"Dataset `abababab`, preset `{label}`, recipe `44336f72`, seed 0." in text
+    write(tmp_path / f"{name}.csv", line("tirg", 15.0, preset=label), line("tirg", 16.0, preset="standard"))
+    assert table(updated(page(f"composers {name} standard"), tmp_path))["TIRG"][3] == "16.0"
+    assert "Not measured here" in updated(page(f"composers {name} quick"), tmp_path)
+
+
 @pytest.mark.parametrize("name", [name for name in tasks.names() if tasks.get(name).published])
 def test_without_results_the_papers_numbers_are_still_all_there(name: str, tmp_path: Path) -> None:
     text = updated(page(f"composers {name} standard"), tmp_path)
@@ -106,6 +149,20 @@ def test_ablations_are_compared_with_their_own_full_composer(tmp_path: Path) -> 
     assert table(text)["K = B"] == ["10.9", "-1.3", "-", "-"]
     assert "only its owners distribute the data" in text
     assert "Not run yet." in updated(page("ablations tirg css paper"), tmp_path)
+
+
+def test_ablations_of_another_task_do_not_hide_a_measured_one(tmp_path: Path) -> None:
+    shared = {"preset": "standard", "recipe": "44336f72", "seeds": "0", "setting": "gate only"}
+    write(
+        tmp_path / "tirg-ablations.csv",
+        {**shared, "task": "fashion200k", "dataset": "ab" * 32, "drawn_recall_1": 10.0},
+        {**shared, "task": "mit-states", "dataset": "cd" * 32, "setting": "full", "seeds": "", "drawn_recall_1": ""},
+        {**shared, "task": "mit-states", "dataset": "cd" * 32, "drawn_recall_1": 20.0},
+    )
+    text = updated(page("ablations tirg mit-states standard"), tmp_path)
+    found = table(text)
+    assert (found["full"][2], found["gate only"][2:]) == ("-", ["20.0", "-"])
+    assert "Dataset `cdcdcdcd`, recipe `44336f72`, seed 0." in text
 
 
 @pytest.mark.parametrize(

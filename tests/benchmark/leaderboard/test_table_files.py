@@ -1,6 +1,7 @@
 """Tables are written whole, under one lock, and from the valid records alone."""
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard import files as leaderboard
-from benchmark.leaderboard.files import build, load_records, write_leaderboards
+from benchmark.leaderboard.files import build, load_records, stale_tables, write_leaderboards
 from tests.benchmark.leaderboard.made_up_tables import page, save
 
 
@@ -49,6 +50,23 @@ def test_a_protocol_without_a_valid_record_loses_its_old_rows(tmp_path: Path) ->
     path.write_text("{}")
     assert "There are no results yet." in page(tmp_path)
     assert "TIRG" not in page(tmp_path)
+
+
+def test_tables_whose_records_are_gone_are_stale_and_removed(root: Path) -> None:
+    write_leaderboards(root / "records", root)
+    left = [root / name for name in ("css-2d3d.md", "mit-states.csv", "tirg-ablations.md")]
+    foreign = [root / name for name in ("notes.md", "css-notes.csv", "css.md.old")]
+    for path in (*left, *foreign):
+        path.write_text("from before\n")
+    stored, _ = load_records(root / "records")
+    assert stale_tables(stored, root / "records", root) == [
+        f"{path}: its records are gone; run `tirg-bench leaderboard`" for path in left
+    ]
+    shutil.rmtree(root / "records" / "css")
+    write_leaderboards(root / "records", root)
+    assert stale_tables([], root / "records", root) == []
+    assert not any(path.exists() for path in (*left, root / "css.md", root / "css.csv"))
+    assert all(path.exists() for path in (*foreign, root / "mit-states.md"))
 
 
 def test_missing_records_and_unwritable_tables_are_named(root: Path, tmp_path: Path) -> None:

@@ -63,6 +63,20 @@ def test_it_is_not_added_to_the_leaderboards_by_default(
     assert not Path("leaderboards").exists()
 
 
+def test_the_name_of_a_model_with_a_ranking_is_refused(
+    css_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text(SOURCE.format(name="mine"))
+    ranking = Path("boards/records/css/mine/ranking-01234567.json")
+    ranking.parent.mkdir(parents=True)
+    ranking.write_text("{}")
+    result = run(css_root, "--out=boards")
+    assert result.exit_code == 2
+    assert "--composer mine.py: the name 'mine' belongs to a model scored by its ranking" in result.stderr
+    assert list(Path("boards").rglob("*.*")) == [ranking]
+
+
 def test_a_registered_composer_is_not_registered_twice(tmp_path: Path) -> None:
     text = SOURCE.replace("class Mine", "@register\nclass Mine").replace(
         "ComposerInfo\n", "ComposerInfo, register\n", 1
