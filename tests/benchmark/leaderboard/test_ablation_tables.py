@@ -36,6 +36,7 @@ def stored(*, hits: int, drawn: int, composer: str = "tirg", seed: int = 0, **ot
         drawn_ranks=np.where(np.arange(200) < drawn, 1, 4),
         relevant_labels=np.full(200, 2),
         relevant=np.full(200, 2),
+        sources=np.arange(200) // 10,
     )
     record = make_record(outcomes, composer=composer, seed=seed, **others)
     return StoredRecord(record, outcomes, Path(str(record.place)) / str(hits))

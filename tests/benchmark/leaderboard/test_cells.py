@@ -62,7 +62,7 @@ def test_the_original_css_says_what_its_published_numbers_count(tmp_path: Path) 
     save_record(make_record(outcomes, protocol="css-original"), outcomes, tmp_path / "records")
     write_leaderboards(tmp_path / "records", tmp_path)
     page = (tmp_path / "css-original.md").read_text()
-    assert "relevant if its scene satisfies the text" in page
+    assert "relevant if applying the text to the source can give its scene" in page
     assert "It counts as **Drawn** does." in page
     assert "ceiling of Drawn" in page
     write_site(tmp_path / "records", tmp_path)
