@@ -168,8 +168,10 @@ def _estimate(
     hits = _hits(a)[mask], _hits(b)[mask]
     of_seeds, freedom = 0.0, inf
     if variance and mask.any():
-        sides = zip(hits, (a, b), trained, strict=True)
-        of_seeds = sum(variance.of(float(each.mean())) / len(runs) for each, runs, is_trained in sides if is_trained)
+        sides = zip((a, b), trained, strict=True)
+        of_seeds = sum(
+            variance.of_mean([_recall(run, mask) for run in runs]) for runs, is_trained in sides if is_trained
+        )
         freedom = variance.freedom
     scenes = np.unique(a[0].sources[mask], return_inverse=True)[1]
     return estimate(hits[0] - hits[1], scenes, of_seeds=of_seeds, freedom=freedom)

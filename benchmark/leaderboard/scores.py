@@ -88,7 +88,10 @@ def scores_of(composers: Mapping[Name, Sequence[Scored]]) -> dict[Name, dict[str
         }
         for name, parts in metrics.items():
             spread = {k: mean_and_deviation([part.recall[k] for part in parts]) for k in KS}
-            intervals = {k: _interval(hits[name][k][mask], scenes[mask], pooled[k], len(parts)) for k in KS}
+            intervals = {
+                k: _interval(hits[name][k][mask], scenes[mask], pooled[k], [part.recall[k] / 100 for part in parts])
+                for k in KS
+            }
             found[name][slice_name] = Score(
                 queries=int(mask.sum()),
                 mean={k: mean for k, (mean, _) in spread.items()},
@@ -104,9 +107,9 @@ def _metrics_of_slice(run: Scored, *, attribute: str, value: str) -> SliceMetric
     return run.record.metrics.slices[attribute][value]
 
 
-def _interval(hits: Floats, scenes: Rows, pooled: SeedVariance | None, seeds: int) -> Interval | None:
-    """95%, of the share of runs with a hit on each query (Q,)."""
-    of_seeds = pooled.of(float(hits.mean())) / seeds if pooled and len(hits) else 0.0
+def _interval(hits: Floats, scenes: Rows, pooled: SeedVariance | None, recalls: Sequence[float]) -> Interval | None:
+    """95%, of the share of runs with a hit on each query (Q,); `recalls` are those of the runs."""
+    of_seeds = pooled.of_mean(recalls) if pooled else 0.0
     return recall_interval(hits, scenes, of_seeds=of_seeds, freedom=pooled.freedom if pooled else inf)
 
 

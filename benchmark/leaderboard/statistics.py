@@ -2,8 +2,9 @@
 
 Queries of one source scene are not independent, so scenes are what counts (a cluster-robust variance). Runs of one
 composer differ by their seed; two or three of them say little about how much, so this is pooled over the composers of
-a board. The two variances are added. The interaction of scenes and seeds is in both, so tests are a little conservative
-where seeds hardly differ; `tests/benchmark/leaderboard/test_error_rates.py` measures how much.
+a board, and a composer that varies more than that counts with its own variance. The two variances are added. The
+interaction of scenes and seeds is in both, so tests are a little conservative where seeds hardly differ;
+`tests/benchmark/leaderboard/test_error_rates.py` measures how much.
 """
 
 import statistics
@@ -44,9 +45,15 @@ class SeedVariance(NamedTuple):
     ratio: float
     freedom: int
 
-    def of(self, recall: float) -> float:
-        """The variance of a run whose Recall, between 0 and 1, is this one."""
-        return self.ratio * recall * (1 - recall)
+    def of_mean(self, recalls: Sequence[float]) -> float:
+        """The variance of the mean of a composer's runs, from their Recall, between 0 and 1.
+
+        Of the pooled variance and the composer's own, the larger one counts: a composer that varies more than the
+        others would otherwise seem better or worse than it is too often.
+        """
+        mean = statistics.fmean(recalls)
+        own = statistics.variance(recalls) if len(recalls) > 1 else 0.0
+        return max(self.ratio * mean * (1 - mean), own) / len(recalls)
 
 
 class Estimate(NamedTuple):

@@ -70,11 +70,9 @@ def share_of_true_recall(board: Mapping[str, list[Outcomes]], truths: Sequence[f
     pooled = pool_seed_variance(recalls.values())
     assert pooled is not None
     held = 0
-    for runs, truth in zip(board.values(), truths, strict=True):
+    for (name, runs), truth in zip(board.items(), truths, strict=True):
         hits = np.mean([run.ranks == 1 for run in runs], axis=0)
-        found = estimate(
-            hits, runs[0].sources, of_seeds=pooled.of(float(hits.mean())) / len(runs), freedom=pooled.freedom
-        )
+        found = estimate(hits, runs[0].sources, of_seeds=pooled.of_mean(recalls[name]), freedom=pooled.freedom)
         assert found is not None
         interval = found.interval()
         assert interval is not None
@@ -105,7 +103,7 @@ def measure(*, seeds: int, spreads: Spreads, boards: int) -> Rates:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seeds", [3, 5])
-@pytest.mark.parametrize("spreads", ALIKE)
+@pytest.mark.parametrize("spreads", [*ALIKE, UNLIKE])
 def test_letters_and_intervals_keep_their_promise(seeds: int, spreads: Spreads) -> None:
     """At most 6% of boards with a false difference (and what 300 boards cannot tell from it), 93 to 97% coverage."""
     rates = measure(seeds=seeds, spreads=spreads, boards=300)
@@ -113,15 +111,6 @@ def test_letters_and_intervals_keep_their_promise(seeds: int, spreads: Spreads) 
     assert 0.93 <= rates.coverage <= 0.97
     if spreads[0] <= 0.6:
         assert rates.power >= 0.7
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seeds", [3, 5])
-def test_composers_whose_seeds_vary_more_than_the_others_are_told_apart_too_often(seeds: int) -> None:
-    """A known limit: the pooled variance is too small for two of ten composers, and one board of seven is wrong."""
-    rates = measure(seeds=seeds, spreads=UNLIKE, boards=300)
-    assert rates.family_wise_error <= 0.18
-    assert 0.93 <= rates.coverage <= 0.97
 
 
 def test_boards_of_equal_composers_claim_hardly_any_difference() -> None:
@@ -137,7 +126,7 @@ def test_boards_of_equal_composers_claim_hardly_any_difference() -> None:
 if __name__ == "__main__":
     for number in (3, 5):
         for each in (*ALIKE, UNLIKE):
-            measured = measure(seeds=number, spreads=each, boards=1_000)
+            measured = measure(seeds=number, spreads=each, boards=300)
             print(  # noqa: T201
                 f"| {number} | {', '.join(map(str, dict.fromkeys(each)))} | {100 * measured.family_wise_error:.1f} | "
                 f"{100 * measured.coverage:.1f} | {100 * measured.power:.0f} |",

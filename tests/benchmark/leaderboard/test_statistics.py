@@ -125,7 +125,9 @@ def test_the_variance_of_seeds_is_pooled_relative_to_that_of_a_share() -> None:
     assert pool_seed_variance([strong, [0.0, 0.0], [1.0, 1.0]]) == pytest.approx((variance(strong) / (0.81 * 0.19), 2))
     assert pool_seed_variance([[0.5], [0.6]]) is None
     assert pool_seed_variance([]) is None
-    assert SeedVariance(0.004, 3).of(0.5) == pytest.approx(0.001)
+    assert SeedVariance(0.004, 3).of_mean([0.5]) == pytest.approx(0.001)
+    assert SeedVariance(0.004, 3).of_mean([0.49, 0.51]) == pytest.approx(0.001 / 2)
+    assert SeedVariance(0.004, 3).of_mean([0.3, 0.7]) == pytest.approx(0.08 / 2), "its own is larger"
 
 
 def test_mean_and_deviation_of_seeds() -> None:
