@@ -110,7 +110,7 @@ smoke() { # does every composer run here
 
 profile() { # where the time of a step goes, and how long it takes compiled, and with the other recipes
     step_of standard
-    step_of standard --rate-only --name "rate-compiled-$DEVICE" --set training.compile=true
+    step_of standard --rate-only --name "rate-compiled-$DEVICE" --compile
     step_of standard --rate-only --name "rate-adamw-$DEVICE" --set training.optimiser=adamw
     step_of standard --rate-only --name "rate-96px-$DEVICE" --set data.image_size=96
     step_of paper --rate-only --name "rate-paper-$DEVICE"

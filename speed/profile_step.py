@@ -165,7 +165,8 @@ def profiled(options: argparse.Namespace) -> dict[str, Any]:
     network = new_network(run, training)
     groups, modifications = config.training.sources, config.training.modifications
     sampler = make_sampler(training, groups=groups, modifications=modifications, seed=0)
-    session = Session(network, training, sampler, run, make_accelerator(str(device), config.training.precision))
+    accelerator = make_accelerator(str(device), config.training.precision)
+    session = Session(network, training, sampler, run, accelerator, compiled=options.compile)
     for step in range(WARMUP):
         session.step(step)
     _wait(device)
@@ -175,7 +176,8 @@ def profiled(options: argparse.Namespace) -> dict[str, Any]:
     _wait(device)
     milliseconds = 1000 * (time.perf_counter() - started) / options.steps
     timed = {
-        "what": f"{options.composer}, preset {label(config)}, {config.training.batch} queries a step",
+        "what": f"{options.composer}, preset {label(config)}, {config.training.batch} queries a step"
+        + ", compiled" * options.compile,
         "device": str(device),
         "threads": torch.get_num_threads(),
         "milliseconds_a_step": milliseconds,
@@ -222,6 +224,7 @@ def main() -> None:
     parser.add_argument("--data", default="data/css")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--compile", action="store_true", help="compile the network with torch.compile")
     parser.add_argument("--rate-only", action="store_true", help="time the step, after warming up, and no more")
     parser.add_argument("--name", help="of the result, without .json")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results", metavar="FOLDER")
