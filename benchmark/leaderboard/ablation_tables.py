@@ -4,7 +4,6 @@ import csv
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +13,7 @@ from benchmark.ablations import Ablation
 from benchmark.leaderboard.ablation_sections import Line, Section, drawn, sections
 from benchmark.leaderboard.cells import NOTHING, difference, interval, mean, number
 from benchmark.leaderboard.comparison import ALL
-from benchmark.leaderboard.markdown import markdown_table
+from benchmark.leaderboard.markdown import markdown_table, markdown_template
 from benchmark.records.store import StoredRecord
 from benchmark.tasks import SOURCES
 
@@ -39,14 +38,7 @@ def ablation_tables(on_boards: Sequence[StoredRecord], own: Sequence[StoredRecor
 
 
 def _page(ablation: Ablation, found: Sequence[Section]) -> str:
-    environment = Environment(
-        loader=PackageLoader("benchmark.leaderboard"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
-    template = environment.get_template("ablations.md.jinja")
+    template = markdown_template("ablations.md.jinja")
     text = template.render(ablation=ablation, sections=found, table=_table, source=SOURCES[ablation.source])
     return text.rstrip("\n") + "\n"
 

@@ -1,6 +1,22 @@
-"""Tables in Markdown."""
+"""Pages and tables in Markdown."""
 
 from collections.abc import Sequence
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+
+@cache
+def markdown_template(name: str) -> Template:
+    """The template of a Markdown page. Markdown is not HTML, so nothing is escaped: callers escape what is not ours."""
+    environment = Environment(
+        loader=PackageLoader("benchmark.leaderboard"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+    )
+    return environment.get_template(name)
 
 
 def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]], *, left: Sequence[int]) -> str:

@@ -5,7 +5,6 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich import box
 from rich.console import Group
 from rich.table import Table
@@ -26,6 +25,7 @@ from benchmark.leaderboard.columns import (
 )
 from benchmark.leaderboard.levels import MARK, ORACLES, doubts_of, levels_of, note_on
 from benchmark.leaderboard.markdown import markdown_table as _table
+from benchmark.leaderboard.markdown import markdown_template
 from benchmark.scoring.recall import KS
 from benchmark.tasks import SOURCES, Published
 from models.registry import get, names
@@ -35,18 +35,11 @@ _WIDEST_WITH_INTERVALS = 4
 
 def markdown_page(protocol: str, boards: Sequence[Board], models: Sequence[ModelTable] = ()) -> str:
     """The page of a protocol; `boards` and `models` are its own, perhaps none."""
-    # Markdown is not HTML: what comes from records is escaped by `_plain`.
-    environment = Environment(
-        loader=PackageLoader("benchmark.leaderboard"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
+    # What comes from records is escaped by `_plain`.
     task = tasks.find(protocol)
     papers = {row.composer.name: row for board in boards for row in board.rows}
     return (
-        environment.get_template("leaderboard.md.jinja")
+        markdown_template("leaderboard.md.jinja")
         .render(
             title=task.title if task else _plain(protocol),
             rendered=task is not None and task.is_rendered,
