@@ -173,6 +173,8 @@ def main() -> int:
         add("--device", default="cuda", help="default cuda")
         add("--images", type=int, default=38_024, help="of the dataset (default 38024)")
         add("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="change the recipe")
+        if name == "profile":
+            add("--steps", type=int, default=20, help="to measure (default 20)")
         if name == "tune":
             add("--attempt", dest="attempts", action="append", required=True, metavar="KEY=VALUE,...")
         if name == "speed":
@@ -184,6 +186,7 @@ def main() -> int:
         return 0
     if options.out is None:
         parser.error("name a folder for the archive: --out FOLDER, or OUT in the environment")
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     allocation = Allocation(options.job, options.out, options.minutes)
     try:
         env = environment(options.work)

@@ -24,8 +24,9 @@ def profile(options: Namespace) -> list[Command]:
     """Measure where the time of a step goes, and steps a second: compiled, with AdamW, at 96 px, and of `paper`."""
 
     def measure(preset: str, *others: str) -> Command:
-        given = ("--device", options.device, "--data", _dataset(options, 128), "--results", "speed/results")
-        return ["speed/profile_step.py", *given, "--preset", preset, *others, *_assignments(options.changes)]
+        data = ("--data", _dataset(options, 128), "--steps", str(options.steps), "--results", "speed/results")
+        given = ("--device", options.device, *data, "--preset", preset)
+        return ["speed/profile_step.py", *given, *others, *_assignments(options.changes)]
 
     def rate(name: str) -> tuple[str, ...]:
         return "--rate-only", "--name", f"rate-{name}-{options.device}"

@@ -206,7 +206,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("job", "wanted"),
     [
-        ("profile", "speed/results/profile-standard-cpu.json"),
+        ("profile --steps 2", "speed/results/profile-standard-cpu.json"),
         ("tune --attempt training.learning_rate=2e-3,training.optimiser=muon", "runs/records/css/tirg/"),
         ("paper", "leaderboards/records/css/tirg/"),
     ],
