@@ -44,13 +44,13 @@ register(
             Setting(
                 title="K = 2",
                 about="the paper's soft triplet loss: each query against every other target, one at a time",
-                changes=("training.group_size=2", "training.repeats=all"),
+                changes=("training.loss=sample_similarity", "training.group_size=2", "training.repeats=all"),
                 published=_published(73.7, 9.5, 12.2),
             ),
             Setting(
                 title="K = B",
                 about="softmax over all targets of the batch",
-                changes=("training.group_size=batch",),
+                changes=("training.loss=sample_similarity", "training.group_size=batch"),
                 published=_published(69.8, 14.1, 10.9),
             ),
         ),

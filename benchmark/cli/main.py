@@ -91,7 +91,8 @@ def list_() -> None:
         console.print()
     console.print(
         "The paper's soft triplet loss is training.group_size=2 with training.repeats=all;\n"
-        "training.group_size=2 alone compares each query with one other target."
+        "training.group_size=2 alone compares each query with one other target. training.loss=random_triplets is the\n"
+        "soft triplet loss of google/tirg's code, which ignores both keys."
     )
 
 

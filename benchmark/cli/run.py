@@ -1,6 +1,7 @@
 """tirg-bench run: train and score composers."""
 
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import click
@@ -17,9 +18,17 @@ from benchmark.errors import UsageError
     "--composer", "composers", multiple=True, metavar="NAME|FILE",
     help="A composer, or a Python file that defines one; may be given several times.",
 )  # fmt: skip
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="M",
+    help="Start only runs that are expected to end within so many minutes, the most wanted first.",
+)
 @run_options
 @click.pass_context
-def run(context: click.Context, /, everything: bool, composers: tuple[str, ...], **options: Any) -> None:
+def run(
+    context: click.Context, /, everything: bool, composers: tuple[str, ...], minutes: float | None, **options: Any
+) -> None:
     """Train and score composers, and write the tables after each run.
 
     Runs with a valid record are skipped. An interrupted run resumes from its last checkpoint and produces the same
@@ -31,7 +40,12 @@ def run(context: click.Context, /, everything: bool, composers: tuple[str, ...],
 
     A composer from a FILE is trained in this process and is not part of the leaderboards: name another folder with
     --out. `tirg-bench submit` adds it to them.
+
+    --minutes is for a short allocation of a GPU. Runs are made in this order: TIRG and then the other composers, board
+    by board, seed by seed, pooled tasks last. How long a run takes is known from the records of earlier ones. Run the
+    same command again for the rest. The tables are written at the end.
     """
+    started = monotonic()
     if everything == bool(composers):
         raise click.UsageError("say what to run: either --all, or --composer NAME")
     setup = set_up(**options)
@@ -39,6 +53,7 @@ def run(context: click.Context, /, everything: bool, composers: tuple[str, ...],
     import models
     from benchmark import tasks as datasets
     from benchmark.leaderboard.files import write_leaderboards
+    from benchmark.runs import allocation
     from benchmark.runs import grid as runner
 
     bench = setup.bench
@@ -46,10 +61,15 @@ def run(context: click.Context, /, everything: bool, composers: tuple[str, ...],
     runner.require_known(chosen, setup.tasks, bench)
     for task in setup.tasks:
         datasets.make_if_absent(task, bench.places, bench.reporter)
+    planned = runner.plan(chosen, setup.tasks, setup.seeds, bench)
+    if minutes is None:
+        making = runner.run_all(planned, bench)
+    else:
+        making = allocation.run_within(planned, bench, 60 * minutes - (monotonic() - started))
     finished = []
-    for one in runner.run_all(runner.plan(chosen, setup.tasks, setup.seeds, bench), bench):
+    for one in making:
         finished.append(one)
-        if one.is_new and one.record and bench.is_on_leaderboard:
+        if one.is_new and one.record and bench.is_on_leaderboard and minutes is None:
             write_leaderboards(bench.records, bench.leaderboards)
         if one.traceback and context.find_root().params["debug"]:
             click.echo(one.traceback, err=True)

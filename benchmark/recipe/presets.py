@@ -53,7 +53,7 @@ _ABOUT = {
     "quick": "a small network on small images: minutes on two CPU cores",
     "cpu-long": "quick with eleven times the steps: where there is no GPU",
     "standard": "ResNet-18 on one GPU: the leaderboard's full-size recipe",
-    "paper": "google/tirg's recipe: ResNet-18, SGD, batch 32, 160,000 steps, soft triplets",
+    "paper": "google/tirg's recipe: ResNet-18, SGD, batch 32, 160,000 steps, its random soft triplets",
 }
 
 # Keys that a preset does not list have the defaults of schema.py; `tirg-bench list` prints all of them.
@@ -115,8 +115,7 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
                 "learning_rate": 1e-2,
                 "weight_decay": 1e-6,
                 "schedule": "constant",
-                "group_size": 2,
-                "repeats": "all",
+                "loss": "random_triplets",
                 "precision": "fp32",
             },
             evaluation={"held_out": 0.0},

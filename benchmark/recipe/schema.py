@@ -31,6 +31,11 @@ def _repeats(recipe: "Recipe") -> JsonValue:
     return "all" if is_all else training.repeats
 
 
+def _has_no_groups(recipe: "Recipe") -> bool:
+    """Whether the loss draws no groups, so that K and M are ignored."""
+    return recipe.training.loss == "random_triplets"
+
+
 def _groups(others: int, size: int, *, at_most: int) -> int:
     """C(others, size), or any number from `at_most` on if it is larger: the exact one may have millions of digits."""
     found = 1
@@ -91,7 +96,8 @@ class TrainingRecipe(_Part):
 
     Attributes:
         steps: of the optimiser.
-        loss: a name of `benchmark.training.losses`.
+        loss: a name of `benchmark.training.losses`. "random_triplets" is that of google/tirg's code, which has no
+            `group_size` and no `repeats`.
         optimiser: a name of the training's optimisers. "muon" is Muon for the weights of linear and convolution layers
             in image encoder and composer, and AdamW for everything else.
         learning_rate: at its peak, after `warmup` (a share of the steps).
@@ -132,9 +138,12 @@ class TrainingRecipe(_Part):
     decay_every: Annotated[int, InertWhen(lambda recipe: recipe.training.schedule != "steps")] = Field(
         default=50_000, ge=1
     )
-    group_size: Annotated[Literal["batch"] | Annotated[int, Field(ge=2)], WrittenAs(_group_size)] = "batch"
+    group_size: Annotated[
+        Literal["batch"] | Annotated[int, Field(ge=2)], InertWhen(_has_no_groups), WrittenAs(_group_size)
+    ] = "batch"
     repeats: Annotated[
         Literal["all"] | Annotated[int, Field(ge=1)],
+        InertWhen(_has_no_groups),
         InertWhen(lambda recipe: recipe.training.loss == "sample_similarity" and recipe.training.has_one_group),
         WrittenAs(_repeats),
     ] = 1

@@ -74,15 +74,14 @@ def current_environment(runtime: Runtime, *, code_version: str, other_cores: flo
     import numpy
     import torch
 
-    device = runtime.device
-    on_gpu = torch.device(device).type == "cuda"
+    on_gpu = torch.device(runtime.device).type == "cuda"
     commit, dirty = checkout(Path(__file__).resolve())
     return Environment(
         python=platform.python_version(),
         torch=str(torch.__version__),
         numpy=numpy.__version__,
         cuda=torch.version.cuda if on_gpu else None,
-        device=torch.cuda.get_device_name(device) if on_gpu else cpu_name(),
+        device=device_name(runtime.device),
         cpu_count=os.cpu_count() or 1,
         platform=f"{platform.system()} {platform.machine()}",
         code_commit=commit,
@@ -91,6 +90,14 @@ def current_environment(runtime: Runtime, *, code_version: str, other_cores: flo
         runtime=runtime,
         other_cores=other_cores,
     )
+
+
+def device_name(device: str) -> str:
+    """The name of a GPU, or of the processor for any other device."""
+    import torch
+
+    on_gpu = torch.device(device).type == "cuda"
+    return torch.cuda.get_device_name(device) if on_gpu else cpu_name()
 
 
 def cpu_name() -> str:

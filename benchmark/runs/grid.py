@@ -101,10 +101,11 @@ def run_all(planned: Plan, bench: Bench, describe: Callable[[Run], str] = str) -
         describe: how messages name a run.
     """
     for number, run in enumerate(planned.runs, start=1):
-        yield _finish(run, planned.datasets[run.task], bench, f"[{number}/{len(planned.runs)}] {describe(run)}")
+        yield finish(run, planned.datasets[run.task], bench, f"[{number}/{len(planned.runs)}] {describe(run)}")
 
 
-def _finish(run: Run, dataset: Dataset, bench: Bench, title: str) -> Finished:
+def finish(run: Run, dataset: Dataset, bench: Bench, title: str) -> Finished:
+    """Make one run unless it has a record; see `run_all`."""
     try:
         if stored := _still_good(run, bench, title):
             return Finished(run, stored.record, is_new=False)

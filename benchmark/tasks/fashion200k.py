@@ -89,6 +89,7 @@ register(
             "paper": (
                 "training.sources=32",
                 "training.modifications=1",
+                "training.loss=sample_similarity",
                 "training.group_size=batch",
                 "training.schedule=steps",
             ),

@@ -166,7 +166,7 @@ class _LoopTriplets(torch.autograd.Function):
         gradient = np.zeros_like(rows)
         for anchor, positive, negative in ctx.triplets:
             gap = ctx.distances[anchor, positive] - ctx.distances[anchor, negative]
-            factor = 2 * (1 - 1 / (1 + math.exp(gap))) / len(ctx.triplets)
+            factor = (1 - 1 / (1 + math.exp(gap))) / len(ctx.triplets)  # without the 2 of a square, as released
             gradient[anchor] += factor * (rows[negative] - rows[positive])
             gradient[positive] += factor * (rows[positive] - rows[anchor])
             gradient[negative] += factor * (rows[anchor] - rows[negative])

@@ -13,7 +13,7 @@ with `training.repeats=all`.
 Departures from the released code: its soft triplet loss compares squared distances of 3 random triplets an anchor. On
 embeddings of one length that is the same kernel up to a constant and a factor of 2, which the scale absorbs. There,
 targets are anchors, too, and composed queries are negatives, too; here, as in the paper's equation, anchors are queries
-and negatives are targets.
+and negatives are targets. `random_triplets` is the released code's loss.
 """
 
 from math import comb

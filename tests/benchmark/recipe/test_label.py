@@ -83,4 +83,4 @@ def test_paper_preset_is_the_papers() -> None:
     training = preset("paper").training
     assert (training.batch, training.modifications, training.steps) == (32, 2, 160_000)
     assert (training.optimiser, training.learning_rate, training.momentum) == ("sgd", 0.01, 0.9)
-    assert (training.group, training.groups) == (2, 31)
+    assert training.loss == "random_triplets"

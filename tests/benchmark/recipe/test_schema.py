@@ -25,7 +25,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "training.steps": st.integers(1, 10_000_000),
     "training.sources": st.integers(2, 8),
     "training.modifications": st.integers(1, 4),
-    "training.loss": st.sampled_from(["sample_similarity", "another"]),
+    "training.loss": st.sampled_from(["sample_similarity", "random_triplets", "another"]),
     "training.optimiser": st.sampled_from(["adamw", "sgd", "muon", "another"]),
     "training.learning_rate": st.floats(1e-9, 100),
     "training.muon_lr": st.floats(1e-9, 100),
@@ -111,8 +111,11 @@ def inert_by_hand(key: str, recipe: Recipe) -> bool:
             return training.optimiser in ("adamw", "muon")
         case "training.decay" | "training.decay_every":
             return training.schedule in ("cosine", "constant")
+        case "training.group_size":
+            return training.loss == "random_triplets"
         case "training.repeats":
-            return training.loss == "sample_similarity" and training.group_size in ("batch", batch)
+            is_whole = training.group_size in ("batch", batch)
+            return training.loss == "random_triplets" or (training.loss == "sample_similarity" and is_whole)
         case _:
             return False
 
