@@ -1,5 +1,6 @@
 """tirg-bench run: train and score composers."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from benchmark.errors import UsageError
     "--composer", "composers", multiple=True, metavar="NAME|FILE",
     help="A composer, or a Python file that defines one; may be given several times.",
 )  # fmt: skip
+@click.option("--no-fresh", is_flag=True, help="Do not score on a fresh test set, too, which takes seconds to render.")
 @run_options
 @click.pass_context
-def run(context: click.Context, /, everything: bool, composers: tuple[str, ...], **options: Any) -> None:
+def run(
+    context: click.Context, /, everything: bool, composers: tuple[str, ...], no_fresh: bool, **options: Any
+) -> None:
     """Train and score composers, and write the tables after each run.
 
     Runs with a valid record are skipped. An interrupted run resumes from its last checkpoint and produces the same
@@ -28,6 +32,9 @@ def run(context: click.Context, /, everything: bool, composers: tuple[str, ...],
 
     Records are never replaced silently: composer, task, recipe, seed and the dataset's fingerprint are in a record's
     path. --replace makes damaged and outdated records again.
+
+    On rendered data, models are also scored on a fresh test split, column Fresh of the tables: it is rendered then,
+    once for all of them, from a new seed.
 
     A composer from a FILE is trained in this process and is not part of the leaderboards: name another folder with
     --out. `tirg-bench submit` adds it to them.
@@ -40,8 +47,9 @@ def run(context: click.Context, /, everything: bool, composers: tuple[str, ...],
     from benchmark import tasks as datasets
     from benchmark.leaderboard.files import write_leaderboards
     from benchmark.runs import grid as runner
+    from benchmark.runs.fresh import FreshTestSets
 
-    bench = setup.bench
+    bench = setup.bench if no_fresh else replace(setup.bench, fresh=FreshTestSets())
     chosen = _loaded(composers, context.get_parameter_source("out"), bench.records) or models.names()
     runner.require_known(chosen, setup.tasks, bench)
     for task in setup.tasks:

@@ -1,0 +1,85 @@
+"""Fresh test sets: test splits that nobody has seen, rendered when a model is scored, from a seed drawn then."""
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple, Self
+
+from benchmark import tasks
+from benchmark.datasets.splits import Dataset, Split
+from benchmark.errors import BenchmarkError
+from benchmark.scoring.fresh import FreshScore, fresh_score
+from benchmark.scoring.recall import Outcomes
+from css_gen.errors import DatasetError
+from css_gen.fresh import render_fresh_test
+from css_gen.pool import available_cores
+from css_gen.progress import Reporter
+from css_gen.storage.configuration import Configuration
+
+_SEED_BYTES = 6
+"""JSON readers that take numbers for doubles read a seed of up to 53 bits exactly."""
+
+
+class FreshTestSet(NamedTuple):
+    """A fresh test split of a dataset, the seed that it was rendered from, and its fingerprint."""
+
+    seed: int
+    fingerprint: str
+    split: Split
+
+    def score(self, outcomes: Outcomes) -> FreshScore:
+        """Return the score of the outcomes of a model on this split."""
+        return fresh_score(outcomes, seed=self.seed, fingerprint=self.fingerprint)
+
+
+class FreshTestSets:
+    """A fresh test set of every rendered dataset, drawn when it is first asked for.
+
+    Tasks on one dataset share a rendering. Renderings are in a temporary folder, which is removed with this object, on
+    leaving a `with` block, or when the process ends.
+    """
+
+    def __init__(self) -> None:
+        self._folders: dict[str, TemporaryDirectory[str]] = {}
+        self._opened: dict[tuple[str, str, int], FreshTestSet] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for folder in self._folders.values():
+            folder.cleanup()
+        self._folders.clear()
+        self._opened.clear()
+
+    def of(self, dataset: Dataset, *, image_size: int, reporter: Reporter) -> FreshTestSet | None:
+        """Return the fresh test set of a dataset for its task, with images of that size; None if it is not rendered.
+
+        Raises:
+            BenchmarkError: it cannot be rendered.
+        """
+        task = tasks.find(dataset.name)
+        if task is None or dataset.rendering is None:
+            return None
+        key = dataset.name, dataset.fingerprint, image_size
+        if key not in self._opened:
+            if dataset.fingerprint not in self._folders:
+                self._render(dataset.fingerprint, Configuration.from_json(dataset.rendering), reporter)
+            root = Path(self._folders[dataset.fingerprint].name)
+            opened = task.open(root, image_size=image_size, reporter=reporter, skip_broken=False)
+            seed = int((opened.rendering or {})["seed"])
+            self._opened[key] = FreshTestSet(seed, opened.fingerprint, opened.test)
+        return self._opened[key]
+
+    def _render(self, dataset: str, configuration: Configuration, reporter: Reporter) -> None:
+        folder = TemporaryDirectory(prefix="tirg-bench-fresh-", ignore_cleanup_errors=True)
+        seed = int.from_bytes(os.urandom(_SEED_BYTES))
+        try:
+            render_fresh_test(Path(folder.name), configuration, seed=seed, jobs=available_cores(), reporter=reporter)
+        except (DatasetError, OSError) as error:
+            folder.cleanup()
+            why = error.strerror if isinstance(error, OSError) else error
+            raise BenchmarkError(
+                f"{folder.name}: a fresh test set cannot be rendered here ({why}); set TMPDIR to a folder with room"
+            ) from None
+        self._folders[dataset] = folder
