@@ -1,8 +1,10 @@
 """Fresh test sets: test splits that nobody has seen, rendered when a model is scored, from a seed drawn then."""
 
 import os
+import shutil
+import tempfile
+import weakref
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple, Self
 
 from benchmark import tasks
@@ -40,7 +42,7 @@ class FreshTestSets:
     """
 
     def __init__(self) -> None:
-        self._folders: dict[str, TemporaryDirectory[str]] = {}
+        self._folders: dict[str, Path] = {}
         self._opened: dict[tuple[str, str, int], FreshTestSet] = {}
 
     def __enter__(self) -> Self:
@@ -48,7 +50,7 @@ class FreshTestSets:
 
     def __exit__(self, *_: object) -> None:
         for folder in self._folders.values():
-            folder.cleanup()
+            _remove(folder)
         self._folders.clear()
         self._opened.clear()
 
@@ -64,22 +66,32 @@ class FreshTestSets:
         key = dataset.name, dataset.fingerprint, image_size
         if key not in self._opened:
             if dataset.fingerprint not in self._folders:
-                self._render(dataset.fingerprint, Configuration.from_json(dataset.rendering), reporter)
-            root = Path(self._folders[dataset.fingerprint].name)
+                folder = _render(Configuration.from_json(dataset.rendering), reporter)
+                self._folders[dataset.fingerprint] = folder
+                weakref.finalize(self, _remove, folder)
+            root = self._folders[dataset.fingerprint]
             opened = task.open(root, image_size=image_size, reporter=reporter, skip_broken=False)
             seed = int((opened.rendering or {})["seed"])
             self._opened[key] = FreshTestSet(seed, opened.fingerprint, opened.test)
         return self._opened[key]
 
-    def _render(self, dataset: str, configuration: Configuration, reporter: Reporter) -> None:
-        folder = TemporaryDirectory(prefix="tirg-bench-fresh-", ignore_cleanup_errors=True)
-        seed = int.from_bytes(os.urandom(_SEED_BYTES))
-        try:
-            render_fresh_test(Path(folder.name), configuration, seed=seed, jobs=available_cores(), reporter=reporter)
-        except (DatasetError, OSError) as error:
-            folder.cleanup()
-            why = error.strerror if isinstance(error, OSError) else error
-            raise BenchmarkError(
-                f"{folder.name}: a fresh test set cannot be rendered here ({why}); set TMPDIR to a folder with room"
-            ) from None
-        self._folders[dataset] = folder
+
+def _render(configuration: Configuration, reporter: Reporter) -> Path:
+    """Render a fresh test split into a new folder, and return the folder."""
+    folder = Path(tempfile.mkdtemp(prefix="tirg-bench-fresh-"))
+    seed = int.from_bytes(os.urandom(_SEED_BYTES))
+    try:
+        render_fresh_test(folder, configuration, seed=seed, jobs=available_cores(), reporter=reporter)
+    except BaseException as error:
+        _remove(folder)
+        if not isinstance(error, DatasetError | OSError):
+            raise
+        why = error.strerror if isinstance(error, OSError) else error
+        raise BenchmarkError(
+            f"{folder}: a fresh test set cannot be rendered here ({why}); set TMPDIR to a folder with room"
+        ) from None
+    return folder
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
