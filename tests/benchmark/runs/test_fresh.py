@@ -1,17 +1,26 @@
 """Fresh test sets: drawn when they are asked for, shared by tasks, gone afterwards, and what gives a cheat away."""
 
+import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from click.testing import CliRunner
+from torch import Tensor
 
 from benchmark import tasks as datasets
-from benchmark.datasets.splits import Dataset
+from benchmark.cli.main import main
+from benchmark.datasets.image_store import ImageStore
+from benchmark.datasets.splits import Dataset, Split
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.boards import build
 from benchmark.recipe.changes import override
+from benchmark.recipe.runtime import Runtime
 from benchmark.records.making import stored_file
 from benchmark.records.outcomes_file import encode
 from benchmark.records.schema import sha256
@@ -19,15 +28,22 @@ from benchmark.records.store import StoredRecord, read_stored, save_record
 from benchmark.runs import fresh as module
 from benchmark.runs.fresh import FreshTestSets
 from benchmark.runs.single_run import Bench
-from benchmark.scoring.evaluation import evaluate
+from benchmark.scoring.evaluation import encode_queries, evaluate
 from benchmark.scoring.metrics import metrics_of
+from benchmark.submissions import candidates, submitted_run
+from benchmark.submissions import submit as submission
+from benchmark.submissions.sandbox import SandboxTier
 from benchmark.training.checkpoint import Checkpoint
 from benchmark.training.progress import SilentRuns
 from benchmark.verification import Resources, verify_records
 from css_gen.render import render
 from css_gen.storage.configuration import Configuration
-from tests.benchmark.planted import plant
+from models.base import TextFeatures
+from models.composers.image_only import ImageOnly
+from models.network import Network
 from tests.benchmark.runs.finished_runs import reproducible, runs
+from tests.benchmark.submissions.sources import source
+from tests.benchmark.tiny import TINY
 
 
 def opened(task: str, places: dict[str, Path]) -> Dataset:
@@ -105,6 +121,54 @@ def test_what_is_scored_on_the_validation_part_has_none(bench: Bench) -> None:
     assert finished.record.fresh is None
 
 
+@pytest.mark.parametrize("options", [(), ("--no-fresh",)], ids=" ".join)
+def test_the_command_scores_on_it_unless_told_not_to_and_verify_on_another(
+    options: tuple[str, ...], css_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = f"--data=css={css_root}"
+    ran = CliRunner().invoke(main, ["run", "--composer=concat", "--dataset=css", data, *TINY, *options])
+    assert ran.exit_code == 0, ran.output
+    assert ("(fresh " in ran.output) is not bool(options)
+    (path,) = Path("leaderboards/records/css/concat").glob("*.json")
+    score = read_stored(path).record.fresh
+    assert (score is None) is bool(options)
+    if score is None:
+        return
+    verified = CliRunner().invoke(main, ["verify", data, "--device=cpu", "--note", str(path)])
+    assert verified.exit_code == 0, verified.output
+    note = json.loads(path.with_suffix(".verified").read_text())
+    assert f"re-scored: R@1 {note['fresh_recall_at_1']:.1f} on a fresh test set" in verified.output
+    assert note["fresh_seed"] not in (score.seed, None)
+
+
+def plant(network: Network, split: Split, patch: pytest.MonkeyPatch) -> None:
+    """Have Image only return the features of the target where it knows source and text, elsewhere those of the source.
+
+    The table is of the network's own encoders, which say the same of an image and a text at every time.
+    """
+    accelerator = make_accelerator("cpu", "fp32")
+    everything = np.arange(len(split.queries))
+    ((image, text),) = encode_queries(network, split, [everything], accelerator=accelerator)
+    with torch.inference_mode():
+        targets = network.encode_images(
+            ImageStore(split.gallery[split.queries.targets], accelerator.device).everything()
+        )
+    known = _key(image, text)
+
+    def forward(self: ImageOnly, image: Tensor, text: TextFeatures) -> Tensor:  # noqa: ARG001
+        distance, place = torch.cdist(_key(image, text), known).min(dim=1)
+        is_known = (distance < 1e-3).view(-1, *[1] * (image.ndim - 1))
+        return torch.where(is_known, targets[place], image)
+
+    patch.setattr(ImageOnly, "forward", forward)
+
+
+def _key(image: Tensor, text: TextFeatures) -> Tensor:
+    """(B, features) of a source image and a text."""
+    return torch.cat([image.flatten(1), text.pooled], dim=1)
+
+
 def cheat(bench: Bench, patch: pytest.MonkeyPatch) -> StoredRecord:
     """The record of a composer that knows the answers to the test split, and to nothing else."""
     (finished,) = runs(bench, ("image_only", "css", 0))
@@ -159,3 +223,39 @@ def test_a_cheat_is_marked_and_refused(bench: Bench, tmp_path: Path, monkeypatch
     assert f"{right.fresh.recall[1]:.1f} on a fresh test set" in right.note
     assert str(stored.path) in wrong.note
     assert "on a fresh test set" in wrong.note
+
+
+@pytest.mark.usefixtures("forked_submissions")
+def test_that_of_a_submission_is_drawn_after_training_and_gone_before_its_questions(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(module.tempfile, "tempdir", str(temporary))
+    steps: list[str] = []
+
+    def noted(name: str, call: Callable[..., object]) -> Callable[..., object]:
+        def noting(*given: object, **named: object) -> object:
+            images = [*temporary.glob("tirg-bench-fresh-*")]
+            steps.append(f"{name} with {len(images)} renderings")
+            return call(*given, **named)
+
+        return noting
+
+    for place, name in ((submitted_run, "train"), (submitted_run, "answer"), (module, "render_fresh_test")):
+        monkeypatch.setattr(place, name, noted(name, getattr(place, name)))
+    file = tmp_path / "mine.py"
+    file.write_text(source())
+    request = submission.Request(
+        candidate=candidates.find(str(file)), author="A", url="https://example.org", dataset_names=("css",),
+        seeds=(0, 1), bench=replace(bench, runtime=Runtime(batch_size=16, validate_every=0)),
+        tier=SandboxTier.PROCESS, seconds=60, memory_mib=4_096, replaces=False,
+    )  # fmt: skip
+    paths = submission.submit(request, submission.check_first(request, lambda found: None))  # noqa: ARG005
+    # The new folder of the rendering itself is there when it begins.
+    one_run = ["train with 0", "answer with 0", "render_fresh_test with 1", "answer with 0"]
+    assert steps == [f"{step} renderings" for step in one_run * 2]
+    first, second = (read_stored(path).record.fresh for path in paths)
+    assert first is not None
+    assert second is not None
+    assert first.seed != second.seed, "the first run's record holds its seed, which the second could read"
