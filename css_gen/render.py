@@ -128,11 +128,12 @@ def _version_differences(there: str) -> list[str]:
 
 def split_counts(configuration: Configuration) -> dict[str, SplitCounts]:
     """Return the sizes of each split."""
-    plans = {split: split_plan(configuration, split) for split in SplitId}
-    return {
-        split_name(split): SplitCounts(configuration.split_images(split), plan.references, query_count(plan))
-        for split, plan in plans.items()
-    }
+    return {split_name(split): counts_of(split_plan(configuration, split)) for split in SplitId}
+
+
+def counts_of(plan: SplitPlan) -> SplitCounts:
+    """Return the sizes of a planned split."""
+    return SplitCounts(plan.images, plan.references, query_count(plan))
 
 
 def warm_up(configuration: Configuration, reporter: Reporter) -> None:
@@ -160,13 +161,17 @@ def _make_file(root: Path, configuration: Configuration, unit: Unit, step: Step)
     if entry := folder.done_entry(root, unit.name):
         step(images)
         return entry
-    plan = _plan(configuration, unit.split)
+    entry = write_unit(root, configuration, _plan(configuration, unit.split), unit, step)
+    folder.note_done(root, unit.name, entry)
+    return entry
+
+
+def write_unit(root: Path, configuration: Configuration, plan: SplitPlan, unit: Unit, step: Step) -> FileEntry:
+    """Write one file of a split, whose folder is there, and return its entry in the manifest."""
     path = root / unit.name
     with written_atomically(path) as file:
         if isinstance(unit, Shard):
             written = write_images(file, configuration, plan, unit, lambda: step(1))
         else:
             written = write_queries(file, configuration, plan, lambda: step(0))
-    entry = FileEntry(written.rows, path.stat().st_size, folder.file_sha256(path), written.content)
-    folder.note_done(root, unit.name, entry)
-    return entry
+    return FileEntry(written.rows, path.stat().st_size, folder.file_sha256(path), written.content)

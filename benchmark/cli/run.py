@@ -1,5 +1,6 @@
 """tirg-bench run: train and score composers."""
 
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -24,10 +25,17 @@ from benchmark.errors import UsageError
     metavar="M",
     help="Start only runs that are expected to end within so many minutes, the most wanted first.",
 )
+@click.option("--no-fresh", is_flag=True, help="Do not score on a fresh test set, too, which takes seconds to render.")
 @run_options
 @click.pass_context
 def run(
-    context: click.Context, /, everything: bool, composers: tuple[str, ...], minutes: float | None, **options: Any
+    context: click.Context,
+    /,
+    everything: bool,
+    composers: tuple[str, ...],
+    minutes: float | None,
+    no_fresh: bool,
+    **options: Any,
 ) -> None:
     """Train and score composers, and write the tables after each run.
 
@@ -37,6 +45,9 @@ def run(
 
     Records are never replaced silently: composer, task, recipe, seed and the dataset's fingerprint are in a record's
     path. --replace makes damaged and outdated records again.
+
+    On rendered data, models are also scored on a fresh test split, column Fresh of the tables: it is rendered then,
+    once for all of them, from a new seed.
 
     A composer from a FILE is trained in this process and is not part of the leaderboards: name another folder with
     --out. `tirg-bench submit` adds it to them.
@@ -55,8 +66,9 @@ def run(
     from benchmark.leaderboard.files import write_leaderboards
     from benchmark.runs import allocation
     from benchmark.runs import grid as runner
+    from benchmark.runs.fresh import FreshTestSets
 
-    bench = setup.bench
+    bench = setup.bench if no_fresh else replace(setup.bench, fresh=FreshTestSets())
     chosen = _loaded(composers, context.get_parameter_source("out"), bench.records) or models.names()
     runner.require_known(chosen, setup.tasks, bench)
     for task in setup.tasks:

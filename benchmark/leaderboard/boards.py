@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from benchmark import tasks
 from benchmark.leaderboard.comparison import ALL, different_pairs, group_letters
+from benchmark.leaderboard.fresh import Fresh, fresh_of
 from benchmark.leaderboard.provenance import Origin, notes_on, origin_of
 from benchmark.leaderboard.scores import Score, scores_of, slice_order
 from benchmark.leaderboard.statistics import mean_and_deviation
@@ -28,15 +29,17 @@ class Row:
     """A composer on a board. Costs are means over its seeds.
 
     Attributes:
-        rank: from 1 by mean Recall@1, then 5, 10 and 50; rows that tie on all of them share it.
+        rank: from 1 by mean Recall@1, then 5, 10 and 50; rows that tie on all of them share it. A row whose fresh
+            Recall@1 differs from its own counts with the lower of the two.
         group: letters; two rows share one if and only if their Recall@1 does not differ significantly. "" on a board
-            where no composer has two seeds.
+            where no composer has two seeds, and for a row whose fresh Recall@1 differs from its own.
         scores: by slice: `ALL`, then "kind=add" and so on.
         device: the names of all devices that its runs were made on.
         published: what the paper reports for this composer, on its own data.
         tier: the weakest of its records'.
         author: who submitted it; "" for a composer in `models/`.
         parts: mean recall by part of the meaning, such as "noun", and K; empty where the task has no parts.
+        fresh: scores on fresh test sets; None where no run has one.
         notes: in what its runs differ from most others of the board: code, torch, device, threads, other work.
         is_timed_alike: whether its times may be compared with those of the board's other rows: measured on the same
             device with as many threads, and without other work.
@@ -55,8 +58,14 @@ class Row:
     tier: Tier
     author: str
     parts: Mapping[str, Mapping[int, float]]
+    fresh: Fresh | None = None
     notes: tuple[str, ...] = ()
     is_timed_alike: bool = True
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the fresh Recall@1 differs from the row's own by more than sampling explains."""
+        return self.fresh is not None and self.fresh.differs
 
 
 @dataclass(frozen=True)
@@ -151,7 +160,7 @@ def _board(runs: Sequence[StoredRecord]) -> Board:
     unranked = [_row(group, scores[name]) for name, group in by_composer.items()]
     places = sorted(_order(row) for row in unranked)
     unranked.sort(key=lambda row: (_order(row), row.composer.name))
-    names = [row.composer.name for row in unranked]
+    names = [row.composer.name for row in unranked if not row.is_doubtful]
     different = different_pairs(
         {name: [run.outcomes for run in by_composer[name]] for name in names}, level=SIGNIFICANT
     )
@@ -165,7 +174,7 @@ def _board(runs: Sequence[StoredRecord]) -> Board:
             replace(
                 row,
                 rank=1 + places.index(_order(row)),
-                group=letters[row.composer.name],
+                group=letters.get(row.composer.name, ""),
                 notes=notes.texts,
                 is_timed_alike=notes.is_timed_alike,
             )
@@ -202,8 +211,11 @@ def _row(runs: Sequence[StoredRecord], scores: Mapping[str, Score]) -> Row:
             part: {k: mean_and_deviation([record.metrics.parts[part][k] for record in records])[0] for k in KS}
             for part in records[0].metrics.parts
         },
+        fresh=fresh_of(runs),
     )
 
 
 def _order(row: Row) -> tuple[float, ...]:
-    return tuple(-row.scores[ALL].mean[k] for k in KS)
+    own = row.scores[ALL].mean
+    counts = {k: min(own[k], row.fresh.recall[k]) for k in KS} if row.fresh and row.fresh.differs else own
+    return tuple(-counts[k] for k in KS)

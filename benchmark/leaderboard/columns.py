@@ -10,6 +10,7 @@ from typing import Literal
 from benchmark.leaderboard.boards import Board, Row
 from benchmark.leaderboard.cells import NOTHING, clock, duration, interval, macro_recall, mean, millions, reached, timed
 from benchmark.leaderboard.comparison import ALL
+from benchmark.leaderboard.fresh import MARK as MARK_FRESH
 from benchmark.leaderboard.levels import MARK, ORACLES, Doubt, Level
 from benchmark.leaderboard.scores import Score
 from benchmark.scoring.recall import KS, MAP_KS
@@ -81,6 +82,7 @@ def columns(task: Task | None) -> tuple[Column, ...]:
             },
         ),
         _recall(1),
+        *((_FRESH,) if is_rendered else ()),
         Column(
             heading="95% interval",
             on=("ranking", "terminal", "site"),
@@ -176,6 +178,19 @@ def columns(task: Task | None) -> tuple[Column, ...]:
     )
 
 
+_FRESH = Column(
+    heading="Fresh",
+    on=("ranking", "terminal", "site"),
+    text=lambda row: f"{row.fresh.recall[1]:.1f}{MARK_FRESH if row.fresh.differs else ''}" if row.fresh else NOTHING,
+    hint="R@1 on a test set that was rendered when the model was scored",
+    sort=lambda row: row.fresh.recall[1] if row.fresh else -1,
+    csv={
+        "fresh_recall_1": lambda row: row.fresh.recall[1] if row.fresh else None,
+        "fresh_differs": lambda row: row.fresh.differs if row.fresh else None,
+    },
+)
+
+
 def shown_on(place: Place, task: Task | None) -> tuple[Column, ...]:
     """The columns of one kind of table."""
     return tuple(column for column in columns(task) if place in column.on)
@@ -215,7 +230,7 @@ def _of_exact_answers() -> tuple[Column, ...]:
             "Drawn",
             "drawn_recall@1",
             "R@1 as the paper has it: of all relevant scenes the one that was drawn counts",
-            on=("ranking", "terminal", "site"),
+            on=("ranking", "site"),
         ),
         _score(
             "Ceiling",

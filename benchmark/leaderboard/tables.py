@@ -23,6 +23,7 @@ from benchmark.leaderboard.columns import (
     headings,
     shown_on,
 )
+from benchmark.leaderboard.fresh import NOTE
 from benchmark.leaderboard.levels import MARK, ORACLES, doubts_of, levels_of, note_on
 from benchmark.leaderboard.markdown import markdown_table as _table
 from benchmark.leaderboard.markdown import markdown_template
@@ -54,6 +55,7 @@ def markdown_page(protocol: str, boards: Sequence[Board], models: Sequence[Model
                     "preset": _plain(board.preset),
                     "ranking": _ranking_table(board),
                     "doubts": note_on(doubts_of(board), _ks(shown_on("ranking", task))),
+                    "differs": _note_on_fresh(board),
                     "cost": _cost_table(board),
                     "machine": _plain(str(board.origin.machine)),
                     "parts": _parts_table(board),
@@ -266,6 +268,11 @@ def _terminal_table(board: Board) -> Table:
         table.add_row(*(Text((column.short or column.text)(row)) for column in shown))
     for level, score in levels_of(board):
         table.add_row(*(Text(column.level(level, score), style="dim") for column in shown))
-    if note := note_on(doubts, _ks(shown)):
-        table.caption, table.caption_justify = Text(f"{note}\n", style="dim"), "left"
+    if notes := [note for note in (note_on(doubts, _ks(shown)), _note_on_fresh(board)) if note]:
+        table.caption, table.caption_justify = Text("".join(f"{note}\n" for note in notes), style="dim"), "left"
     return table
+
+
+def _note_on_fresh(board: Board) -> str:
+    """What the mark of a fresh Recall@1 means; empty where no row has it."""
+    return NOTE if any(row.is_doubtful for row in board.rows) else ""

@@ -26,6 +26,7 @@ from benchmark.records.schema import (
     sha256,
 )
 from benchmark.scoring.evaluation import Evaluation
+from benchmark.scoring.fresh import FreshScore
 from benchmark.scoring.metrics import metrics_of
 from benchmark.training.loop import Trained
 from models.base import ComposerInfo
@@ -63,8 +64,11 @@ class FinishedRun:
     submission: Submission | None = None
 
 
-def new_record(finished: FinishedRun, evaluation: Evaluation) -> RunRecord:
+def new_record(finished: FinishedRun, evaluation: Evaluation, fresh: FreshScore | None = None) -> RunRecord:
     """The record of a run with these scores, made today. Scores and hashes are computed here.
+
+    Args:
+        fresh: the score on a fresh test set, if the model was scored on one.
 
     Raises:
         ValueError: there are no queries, or a value breaks the format (pydantic's ValidationError).
@@ -104,6 +108,7 @@ def new_record(finished: FinishedRun, evaluation: Evaluation) -> RunRecord:
         ),
         created=datetime.datetime.now(datetime.UTC).date(),
         submission=finished.submission,
+        fresh=fresh,
     )
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from benchmark.recipe.hashing import hash_of
 from benchmark.recipe.identity import RunIdentity
 from benchmark.records.environment import Environment
+from benchmark.scoring.fresh import FreshScore
 from benchmark.scoring.metrics import Metrics
 
 FORMAT_VERSION: Final = 3
@@ -138,6 +139,7 @@ class RunRecord(ScoredRecord):
         composer_sha256: of the file that defines the composer.
         is_local: whether that is a file that was named on the command line, neither in `models/` nor submitted.
         checkpoint: its path may be relative to anywhere.
+        fresh: the score on a fresh test set; None where there is none, and in older records.
     """
 
     composer: ComposerCard
@@ -152,6 +154,7 @@ class RunRecord(ScoredRecord):
     environment: Environment
     checkpoint: StoredFile | None
     submission: Submission | None = None
+    fresh: FreshScore | None = None
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -159,7 +162,19 @@ class RunRecord(ScoredRecord):
             raise ValueError(f"ranks.path is not {name}")
         if self.submission and self.submission.source_sha256 != self.composer_sha256:
             raise ValueError("submission.source_sha256 is not composer_sha256")
+        if self.fresh:
+            self._require_fresh(self.fresh)
         return self
+
+    def _require_fresh(self, fresh: FreshScore) -> None:
+        """Raises ValueError unless the fresh test set is one of this run's dataset, and not that dataset itself."""
+        dataset = self.dataset
+        if dataset.rendering is None:
+            raise ValueError("fresh: the dataset cannot be rendered, so it has no fresh test set")
+        if fresh.fingerprint == dataset.fingerprint or fresh.seed == dataset.rendering.get("seed"):
+            raise ValueError("fresh: has the seed or the fingerprint of the dataset itself")
+        if fresh.queries != dataset.queries:
+            raise ValueError(f"fresh: has {fresh.queries} queries, the dataset has {dataset.queries}")
 
     @property
     def recipe_hash(self) -> str:
@@ -175,14 +190,15 @@ class RunRecord(ScoredRecord):
         return self.identity.place(self.preset)
 
     def reproducible(self) -> dict[str, Any]:
-        """All but times and hosts: the same code, recipe, seed and number of threads give it again on the same machine,
-        to the last digit."""
+        """All but times, hosts and the fresh test set: the same code, recipe, seed and number of threads give it again
+        on the same machine, to the last digit."""
         return self.model_dump(
             mode="json",
             exclude={
                 "created": True,
                 "environment": True,
                 "checkpoint": {"path"},
+                "fresh": True,
                 "training": {"queries_per_second", "wall_seconds", "evaluation_seconds", "peak_memory_mib"},
             },
         )

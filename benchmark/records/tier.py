@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import BenchmarkError
+from benchmark.scoring.fresh import FreshScore
 from css_gen.storage.atomic import write_atomically
 
 SUFFIX = ".verified"
@@ -31,13 +32,15 @@ class Tier(StrEnum):
 
 
 class _Verified(BaseModel):
-    """`recall_at_1` is what was found, in percent."""
+    """`recall_at_1` is what was found, in percent, on the dataset's test split and on a fresh one of that seed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     tier: Tier
     record_sha256: str
     recall_at_1: Annotated[float, Field(ge=0, le=100)]
+    fresh_recall_at_1: Annotated[float, Field(ge=0, le=100)] | None = None
+    fresh_seed: Annotated[int, Field(ge=0)] | None = None
     checked: datetime.date
 
 
@@ -57,11 +60,14 @@ def tier_of(record: Path) -> Tier:
     return said.tier if said.record_sha256 == _hash(record) else Tier.SELF_REPORTED
 
 
-def write_tier(record: Path, tier: Tier, *, record_sha256: str, recall_at_1: float) -> bool:
+def write_tier(
+    record: Path, tier: Tier, *, record_sha256: str, recall_at_1: float, fresh: FreshScore | None = None
+) -> bool:
     """Note what was found, unless as much is noted already; return whether something was written.
 
     Args:
         record_sha256: of the file that was checked. If it was replaced meanwhile, the note does not count.
+        fresh: what was found on a fresh test set of the verifier.
 
     Raises:
         BenchmarkError: it cannot be written.
@@ -70,7 +76,14 @@ def write_tier(record: Path, tier: Tier, *, record_sha256: str, recall_at_1: flo
         if tier_of(record).strength >= tier.strength:
             return False
         today = datetime.datetime.now(datetime.UTC).date()
-        said = _Verified(tier=tier, record_sha256=record_sha256, recall_at_1=recall_at_1, checked=today)
+        said = _Verified(
+            tier=tier,
+            record_sha256=record_sha256,
+            recall_at_1=recall_at_1,
+            fresh_recall_at_1=fresh.recall[1] if fresh else None,
+            fresh_seed=fresh.seed if fresh else None,
+            checked=today,
+        )
         write_atomically(record.with_suffix(SUFFIX), (said.model_dump_json(indent=2) + "\n").encode())
     except OSError as error:
         raise BenchmarkError(f"{record}: the verification note cannot be written ({error.strerror})") from None

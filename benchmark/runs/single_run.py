@@ -7,6 +7,7 @@ from pathlib import Path
 from time import perf_counter
 
 import torch
+from accelerate import Accelerator
 
 from benchmark.datasets.splits import Dataset, Split, hold_out, with_own_images
 from benchmark.device import make_accelerator, peak_memory_mib, reproducible, start_measuring_memory
@@ -19,8 +20,10 @@ from benchmark.records.environment import OtherWork, current_environment
 from benchmark.records.making import FinishedRun, composer_card, dataset_card, new_record, stored_file
 from benchmark.records.schema import sha256
 from benchmark.records.store import RunRecord, save_record
+from benchmark.runs.fresh import FreshTestSets
 from benchmark.runs.recipes import label_on
 from benchmark.scoring.evaluation import evaluate
+from benchmark.scoring.fresh import FreshScore
 from benchmark.scoring.recall import recall_at_k
 from benchmark.training.checkpoint import Checkpoint, Code, model_tensors
 from benchmark.training.loop import steps_done, train
@@ -47,6 +50,7 @@ class Bench:
         runs: a folder for each run's checkpoint, model and curves.
         skip_broken: whether images and queries that are broken are left out.
         replace: whether a record that is damaged, or was made by other code, is made again.
+        fresh: the fresh test sets that trained models are scored on, too; None for none.
     """
 
     base: Recipe
@@ -58,6 +62,7 @@ class Bench:
     replace: bool = False
     leaderboards: Path = Path("leaderboards")
     runs: Path = Path("runs")
+    fresh: FreshTestSets | None = None
 
     def recipe(self, task: str) -> Recipe:
         return self.recipes.get(task, self.base)
@@ -146,16 +151,31 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         peak_memory_mib=peak_memory_mib(runtime.device),
         environment=current_environment(runtime, code_version=version, other_cores=other_work.cores()),
     )
-    record = new_record(finished, evaluation)
+    fresh = _score_fresh(network, dataset, run, bench, accelerator)
+    record = new_record(finished, evaluation, fresh)
     save_record(record, evaluation.outcomes, bench.records, replace=bench.replace)
     for done_with in (folder / CHECKPOINT_NAME, *folder.glob(f".*{PARTIAL_SUFFIX}")):
         done_with.unlink(missing_ok=True)
-    recall = record.metrics.recall
+    recall, also = record.metrics.recall, f" (fresh {fresh.recall[1]:.1f})" if fresh else ""
     bench.reporter.message(
-        f"{title}: R@1 {recall[1]:.1f}, R@10 {recall[10]:.1f}, {record.training.queries_per_second:.0f} queries/s, "
-        f"{record.training.wall_seconds:.0f} s"
+        f"{title}: R@1 {recall[1]:.1f}{also}, R@10 {recall[10]:.1f}, "
+        f"{record.training.queries_per_second:.0f} queries/s, {record.training.wall_seconds:.0f} s"
     )
     return record
+
+
+def _score_fresh(
+    network: Network, dataset: Dataset, run: Run, bench: Bench, accelerator: Accelerator
+) -> FreshScore | None:
+    """Score a trained network on a fresh test set; None if none is wanted, or the dataset has none."""
+    if bench.fresh is None or run.recipe.evaluation.split != "test":
+        return None
+    test_set = bench.fresh.of(dataset, image_size=run.recipe.data.image_size, reporter=bench.reporter)
+    if test_set is None:
+        return None
+    with threads(bench.runtime.threads), reproducible(bench.device):
+        evaluation = evaluate(network, test_set.split, accelerator=accelerator, batch_size=bench.runtime.batch_size)
+    return test_set.score(evaluation.outcomes)
 
 
 def model_place(folder: Path, content: bytes, *, replace: bool) -> Path:

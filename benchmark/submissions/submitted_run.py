@@ -10,6 +10,7 @@ from benchmark.records.code_version import code_version
 from benchmark.records.environment import OtherWork, current_environment
 from benchmark.records.making import FinishedRun, dataset_card, new_record, stored_file
 from benchmark.records.store import SUBMISSIONS, ComposerCard, StoredRecord, Submission, read_stored, save_record
+from benchmark.runs.fresh import FreshTestSets
 from benchmark.runs.recipes import label_on
 from benchmark.runs.single_run import Bench, parts_of, run_folder, threads
 from benchmark.submissions.exchange import MODEL
@@ -47,6 +48,9 @@ def keep_source(source: bytes, name: str, home: Path) -> Path:
 def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry, title: str) -> StoredRecord:
     """Train, have the test queries answered, score them, and write the record into the entry's home.
 
+    The queries of a fresh test set are answered last, in a process of their own. Its seed is drawn after training, and
+    its images are removed before that process starts: a submission that finds either could look up the answers.
+
     Raises:
         SubmissionError: its process failed, was stopped, or gave no model or no answers.
     """
@@ -77,9 +81,15 @@ def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry
         ),
         submission=entry.about,
     )
-    record = new_record(finished, evaluation)
+    with FreshTestSets() as drawn:
+        test_set = drawn.of(dataset, image_size=run.recipe.data.image_size, reporter=bench.reporter)
+    with threads(bench.runtime.threads):
+        fresh = test_set.score(answer(box, test_set.split, run, folder=folder).outcomes) if test_set else None
+    record = new_record(finished, evaluation, fresh)
     path = save_record(record, evaluation.outcomes, entry.home / "records", replace=True)
     tidy(folder)
-    recall = record.metrics.recall
-    bench.reporter.message(f"{title}: R@1 {recall[1]:.1f}, R@10 {recall[10]:.1f}, {record.training.wall_seconds:.0f} s")
+    recall, also = record.metrics.recall, f" (fresh {fresh.recall[1]:.1f})" if fresh else ""
+    bench.reporter.message(
+        f"{title}: R@1 {recall[1]:.1f}{also}, R@10 {recall[10]:.1f}, {record.training.wall_seconds:.0f} s"
+    )
     return read_stored(path)

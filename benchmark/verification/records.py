@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from benchmark.errors import BenchmarkError
 from benchmark.records.rankings import StoredRanking
 from benchmark.records.store import StoredRecord, Tier
+from benchmark.scoring.fresh import FreshScore
 from benchmark.submissions.machine import is_of_the_machine
 from benchmark.verification.rescoring import rescore
 from benchmark.verification.resources import Resources, UnavailableError
@@ -21,12 +22,14 @@ class Verified:
         tier: how far it was checked now; None if the record is wrong.
         note: what was wrong, why it was not checked further, or what came out.
         recall_at_1: what was found, in percent; None where nothing was computed but from its own ranks.
+        fresh: what was found on a fresh test set; None where there is none.
     """
 
     stored: StoredRecord | StoredRanking
     tier: Tier | None
     note: str = ""
     recall_at_1: float | None = None
+    fresh: FreshScore | None = None
 
 
 def verify_records(
@@ -40,10 +43,11 @@ def verify_records(
     for run in stored:
         try:
             if train_again:
-                recall, note = retrain(run, resources)
-                yield Verified(run, Tier.RETRAINED, note, recall)
+                recall, note, fresh = retrain(run, resources)
+                yield Verified(run, Tier.RETRAINED, "; ".join([note, *_shown(fresh)]), recall, fresh)
             else:
-                yield Verified(run, Tier.RE_SCORED, recall_at_1=rescore(run, resources))
+                recall, fresh = rescore(run, resources)
+                yield Verified(run, Tier.RE_SCORED, "".join(_shown(fresh)), recall, fresh)
         except (UnavailableError, ModelError) as error:
             yield Verified(run, Tier.SELF_REPORTED, str(error))
         except Exception as error:
@@ -53,3 +57,7 @@ def verify_records(
             what = str(error) if isinstance(error, BenchmarkError) else f"{type(error).__name__}: {error}"
             where = "" if str(run.path) in what else f"{run.path}: "
             yield Verified(run, None, " ".join(f"{where}{what}".split()))
+
+
+def _shown(fresh: FreshScore | None) -> list[str]:
+    return [f"R@1 {fresh.recall[1]:.1f} on a fresh test set"] if fresh else []

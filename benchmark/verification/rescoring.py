@@ -1,7 +1,7 @@
 """Score the checkpoint of a record again, and compare."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
@@ -9,14 +9,16 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmark.datasets.splits import Split
+from benchmark.datasets.splits import Dataset, Split
 from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
+from benchmark.recipe.schema import Recipe
 from benchmark.records.store import RunRecord, StoredRecord
 from benchmark.runs.single_run import parts_of, threads
 from benchmark.scoring.evaluation import Evaluation, evaluate
+from benchmark.scoring.fresh import LEVEL, FreshScore, differs, sampled_recall
 from benchmark.scoring.metrics import metrics_of
 from benchmark.scoring.recall import KS, MAP_KS, Integers, Outcomes
 from benchmark.submissions.exchange import MODEL
@@ -31,15 +33,16 @@ FLIPS = 2.0
 """Percent of the queries that may be a hit on one machine and none on another."""
 
 
-def rescore(stored: StoredRecord, resources: Resources) -> float:
-    """Recall@1 in percent that the checkpoint of a record gives, on the split that the record was scored on.
+def rescore(stored: StoredRecord, resources: Resources) -> tuple[float, FreshScore | None]:
+    """Recall@1 in percent that the checkpoint of a record gives, on the split that the record was scored on, and its
+    score on a fresh test set, where the dataset has one.
 
     A submission's composer runs in its own process.
 
     Raises:
         UnavailableError: the checkpoint or the dataset is not there, or another run has overwritten the checkpoint.
-        BenchmarkError: the checkpoint gives another Recall@K than the record says, or the record names one of another
-            run.
+        BenchmarkError: the checkpoint gives another Recall@K than the record says, or on a fresh test set another
+            Recall@1 than sampling explains, or the record names one of another run.
     """
     record, path = stored.record, stored.path
     kept = record.checkpoint
@@ -54,11 +57,14 @@ def rescore(stored: StoredRecord, resources: Resources) -> float:
     dataset = resources.dataset_of(stored, checkpoint.run.recipe.data.image_size)
     resources.reporter.message(f"scoring {kept.path} again")
     *_, scored = parts_of(dataset, checkpoint.run.recipe)
-    with threads(resources.runtime.threads):
-        if record.submission is None:
-            found = _of_ours(checkpoint, scored, resources.runtime)
-        else:
-            found = _of_submission(Path(kept.path), checkpoint.run, scored, resources.box_of(stored))
+
+    def on(split: Split) -> Evaluation:
+        with threads(resources.runtime.threads):
+            if record.submission is None:
+                return _of_ours(checkpoint, split, resources.runtime)
+            return _of_submission(Path(kept.path), checkpoint.run, split, resources.box_of(stored))
+
+    found = on(scored)
     again = metrics_of(found.outcomes)
     _require_recall(path, "R", record.metrics.recall, again.recall)
     _require_flips(path, found.outcomes.ranks, stored.outcomes.ranks)
@@ -68,7 +74,40 @@ def rescore(stored: StoredRecord, resources: Resources) -> float:
     said, computed = ({k: metrics.scores[f"map@{k}"] for k in MAP_KS} for metrics in (record.metrics, again))
     _require_recall(path, "mAP", said, computed)
     _require_same_data(path, found.outcomes, stored.outcomes)
-    return again.recall[1]
+    return again.recall[1], _score_fresh(stored, dataset, checkpoint.run.recipe, resources, on)
+
+
+def _score_fresh(
+    stored: StoredRecord, dataset: Dataset, recipe: Recipe, resources: Resources, on: Callable[[Split], Evaluation]
+) -> FreshScore | None:
+    """Score a checkpoint on a fresh test set; None if its record is not of a test split, or the dataset has none.
+
+    Raises:
+        BenchmarkError: the Recall@1 is another than sampling explains.
+    """
+    if recipe.evaluation.split != "test":
+        return None
+    test_set = resources.fresh.of(dataset, image_size=recipe.data.image_size, reporter=resources.reporter)
+    if test_set is None:
+        return None
+    fresh = test_set.score(on(test_set.split).outcomes)
+    require_as_fresh(stored, stored.record.metrics.recall[1], fresh)
+    return fresh
+
+
+def require_as_fresh(stored: StoredRecord, recall_at_1: float, fresh: FreshScore) -> None:
+    """Raises BenchmarkError if the Recall@1 of a record's model differs from that on a fresh test set by more than
+    sampling explains.
+
+    Args:
+        recall_at_1: of the model, in percent, on the record's queries.
+    """
+    own = sampled_recall([stored.outcomes])._replace(recall=recall_at_1)
+    if differs(own, fresh.sampled):
+        raise BenchmarkError(
+            f"{stored.path}: its model gets R@1 {own.recall:.1f}, and {fresh.recall[1]:.1f} on a fresh test set (seed "
+            f"{fresh.seed}): of {1 / LEVEL:.0f} sound records one differs by as much"
+        )
 
 
 def _require_recall(path: Path, name: str, said: Mapping[int, float], computed: Mapping[int, float]) -> None:

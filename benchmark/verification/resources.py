@@ -10,6 +10,7 @@ from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
 from benchmark.recipe.schema import Recipe
 from benchmark.records.store import StoredRecord, submitted_source
+from benchmark.runs.fresh import FreshTestSets
 from benchmark.submissions.messages import Candidate
 from benchmark.submissions.sandbox import SandboxTier
 from benchmark.submissions.sandboxed_run import Box
@@ -28,6 +29,7 @@ class Resources:
     runs: where retraining keeps its runs.
     tier: the sandbox of submitted code; None if there is none to be run.
     seconds: the longest that one process of a submission may take.
+    fresh: the fresh test sets that models are scored on, too; they are drawn here, whatever a record says of its own.
     """
 
     places: dict[str, Path]
@@ -37,6 +39,7 @@ class Resources:
     tier: SandboxTier | None
     seconds: float = 14_400
     memory_mib: int = 8_192
+    fresh: FreshTestSets = field(default_factory=FreshTestSets)
     _opened: dict[tuple[str, int], Dataset] = field(default_factory=dict)
 
     def dataset_of(self, stored: StoredRecord, image_size: int) -> Dataset:

@@ -79,14 +79,20 @@ def units(configuration: Configuration) -> Iterator[Unit]:
         yield from shards(configuration, split)
 
 
-def split_plan(configuration: Configuration, split: SplitId) -> SplitPlan:
+def split_plan(configuration: Configuration, split: SplitId, combinations: HeldOut | None = None) -> SplitPlan:
     """Return the scenes and queries of a split.
+
+    Args:
+        combinations: to hold out; None for those of the configuration's seed.
 
     Raises:
         ValueError: the split has too few images.
     """
     return SplitPlan(
-        configuration.split_images(split), seed=configuration.seed, split=split, held_out=held_out(configuration)
+        configuration.split_images(split),
+        seed=configuration.seed,
+        split=split,
+        held_out=combinations or held_out(configuration),
     )
 
 

@@ -21,6 +21,7 @@ from benchmark.leaderboard.columns import has_exact_answers, shown_on
 from benchmark.leaderboard.columns import headings as column_headings
 from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.files import Written, load_rankings, load_records
+from benchmark.leaderboard.fresh import NOTE
 from benchmark.leaderboard.levels import MARK, doubts_of, levels_of, note_on
 from benchmark.leaderboard.site.composer_sections import Section, section
 from benchmark.leaderboard.site.gallery import of_dataset
@@ -173,6 +174,7 @@ def _environment() -> Environment:
         "AnswerKind": AnswerKind,
         "ERRORS": ERRORS,
         "MARK": MARK,
+        "NOTE_ON_FRESH": NOTE,
         "doubts_of": doubts_of,
         "levels_of": levels_of,
         "note_on": note_on,

@@ -1,0 +1,97 @@
+"""Fresh test sets: test splits that nobody has seen, rendered when a model is scored, from a seed drawn then."""
+
+import os
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from benchmark import tasks
+from benchmark.datasets.splits import Dataset, Split
+from benchmark.errors import BenchmarkError
+from benchmark.scoring.fresh import FreshScore, fresh_score
+from benchmark.scoring.recall import Outcomes
+from css_gen.errors import DatasetError
+from css_gen.fresh import render_fresh_test
+from css_gen.pool import available_cores
+from css_gen.progress import Reporter
+from css_gen.storage.configuration import Configuration
+
+_SEED_BYTES = 6
+"""JSON readers that take numbers for doubles read a seed of up to 53 bits exactly."""
+
+
+class FreshTestSet(NamedTuple):
+    """A fresh test split of a dataset, the seed that it was rendered from, and its fingerprint."""
+
+    seed: int
+    fingerprint: str
+    split: Split
+
+    def score(self, outcomes: Outcomes) -> FreshScore:
+        """Return the score of the outcomes of a model on this split."""
+        return fresh_score(outcomes, seed=self.seed, fingerprint=self.fingerprint)
+
+
+class FreshTestSets:
+    """A fresh test set of every rendered dataset, drawn when it is first asked for.
+
+    Tasks on one dataset share a rendering. Renderings are in a temporary folder, which is removed with this object, on
+    leaving a `with` block, or when the process ends.
+    """
+
+    def __init__(self) -> None:
+        self._folders: dict[str, Path] = {}
+        self._opened: dict[tuple[str, str, int], FreshTestSet] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for folder in self._folders.values():
+            _remove(folder)
+        self._folders.clear()
+        self._opened.clear()
+
+    def of(self, dataset: Dataset, *, image_size: int, reporter: Reporter) -> FreshTestSet | None:
+        """Return the fresh test set of a dataset for its task, with images of that size; None if it is not rendered.
+
+        Raises:
+            BenchmarkError: it cannot be rendered.
+        """
+        task = tasks.find(dataset.name)
+        if task is None or dataset.rendering is None:
+            return None
+        key = dataset.name, dataset.fingerprint, image_size
+        if key not in self._opened:
+            if dataset.fingerprint not in self._folders:
+                folder = _render(Configuration.from_json(dataset.rendering), reporter)
+                self._folders[dataset.fingerprint] = folder
+                weakref.finalize(self, _remove, folder)
+            root = self._folders[dataset.fingerprint]
+            opened = task.open(root, image_size=image_size, reporter=reporter, skip_broken=False)
+            seed = int((opened.rendering or {})["seed"])
+            self._opened[key] = FreshTestSet(seed, opened.fingerprint, opened.test)
+        return self._opened[key]
+
+
+def _render(configuration: Configuration, reporter: Reporter) -> Path:
+    """Render a fresh test split into a new folder, and return the folder."""
+    folder = Path(tempfile.mkdtemp(prefix="tirg-bench-fresh-"))
+    seed = int.from_bytes(os.urandom(_SEED_BYTES))
+    try:
+        render_fresh_test(folder, configuration, seed=seed, jobs=available_cores(), reporter=reporter)
+    except BaseException as error:
+        _remove(folder)
+        if not isinstance(error, DatasetError | OSError):
+            raise
+        why = error.strerror if isinstance(error, OSError) else error
+        raise BenchmarkError(
+            f"{folder}: a fresh test set cannot be rendered here ({why}); set TMPDIR to a folder with room"
+        ) from None
+    return folder
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
