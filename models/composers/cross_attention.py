@@ -89,7 +89,8 @@ class _Block(nn.Module):
 def _places(tokens: Tensor) -> Tensor:
     """(L, T): sin(i / 10000^(2 k / T)) in column 2 k for word i, and its cosine in column 2 k + 1."""
     length, width = tokens.shape[1:]
-    columns = torch.arange(width, device=tokens.device)
+    dtype = torch.promote_types(tokens.dtype, torch.float32)
+    columns = torch.arange(width, dtype=dtype, device=tokens.device)
     rates = torch.exp(-math.log(10_000) / width * (columns - columns % 2))
-    angles = torch.arange(length, device=tokens.device)[:, None] * rates
+    angles = torch.arange(length, dtype=dtype, device=tokens.device)[:, None] * rates
     return torch.where(columns % 2 == 0, angles.sin(), angles.cos()).to(tokens.dtype)

@@ -26,18 +26,29 @@ class Mine(Composer):
         return -image * text.pooled[0, 0]
 
 
-def test_the_papers_methods_are_built_in() -> None:
+def test_the_composers_are_built_in() -> None:
     assert names() == (
+        "amc",
         "attribute_as_operator",
+        "cell_operator",
+        "cellwise",
+        "combiner",
+        "compose_ae",
         "concat",
+        "cosmo",
+        "cross_attention",
         "film",
         "image_only",
+        "lgli",
+        "maaf",
         "mrn",
         "parameter_hashing",
         "relationship",
+        "rtic",
         "show_and_tell",
         "text_only",
         "tirg",
+        "val",
     )
 
 
@@ -74,7 +85,7 @@ def test_an_unknown_name_offers_the_nearest(asked: str, offered: str) -> None:
 
 
 def test_a_far_name_lists_all() -> None:
-    with pytest.raises(RegistryError, match=r"no composer is called ''; there are attribute_as_operator, .*, tirg"):
+    with pytest.raises(RegistryError, match=r"no composer is called ''; there are amc, .*, val"):
         get("")
 
 
