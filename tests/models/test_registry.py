@@ -1,6 +1,8 @@
 """Registering and finding composers, and what a composer must say about itself."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from torch import Tensor
@@ -50,6 +52,12 @@ def test_the_composers_are_built_in() -> None:
         "tirg",
         "val",
     )
+
+
+def test_the_page_of_composers_has_a_row_for_each() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "composers.md").read_text()
+    rows = dict(re.findall(r"^\| (.+?) \| `([a-z0-9_]+)` \|", page, flags=re.MULTILINE))
+    assert rows == {get(name).info.title: name for name in names()}
 
 
 def test_the_public_names_are_these() -> None:
