@@ -21,7 +21,7 @@ class CellOperator(Composer):
 
     U starts at zero, so y starts as ReLU(x). A pooled vector is one cell, without coordinates.
 
-    There is no paper: the matrix is `attribute_as_operator`'s, which applies it to all cells alike.
+    Designed for this benchmark. The matrix is the one of `attribute_as_operator`, which applies it to all cells alike.
     """
 
     info = ComposerInfo(

@@ -22,7 +22,7 @@ class Cellwise(Composer):
 
     W3 starts at zero, so that y = ReLU(x). The coordinates are left out for a pooled vector, which has one cell.
 
-    There is no paper. FiLM's blocks are the nearest relative: those have 3x3 convolutions and batch normalisation.
+    Designed for this benchmark. FiLM's blocks differ from it by their 3x3 convolutions and batch normalisation.
     """
 
     info = ComposerInfo(

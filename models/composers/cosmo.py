@@ -14,16 +14,17 @@ EPSILON = 1e-5
 class Cosmo(Composer):
     """The image without its style, x' = (x - mean) / std, has its content changed twice, and gets a style back:
 
-        x' = x' + w R(A V [x'; t]);   A = softmax(Q K' / sqrt(C)) + softmax over the cells of x' . Wt t
+        v = V [x'; t];   x' = x' + w R A v;   A = softmax(Q v . K v) + softmax(Wt t . x')
         y = (g1 * std + gamma) * x' + g2 * mean + beta
 
-    mean and std (B, C) are over the cells, one a channel, as in instance normalisation. V joins a cell and the text; Q
-    and K are linear in V's result; R is linear; w is one learnable number. The second term of A has one weight a cell,
-    the same for every cell that attends. g1, g2 (sigmoids), gamma and beta are perceptrons of the text, one layer each.
+    mean and std (B, C) are over the cells, one a channel, as in instance normalisation. V, Q, K, R and Wt are linear,
+    and w is one learnable number. A is (N, N) for N cells, with softmax over the second N, and its dot products are
+    divided by sqrt(C) first; the second term, which cells the text asks for, is the same in every row. g1, g2
+    (sigmoids), gamma and beta are linear in the text.
 
-    Departures: w starts at zero, and gamma and beta do. The paper has a value layer between A and V, which is linear
-    between linear layers, so it is part of R here. A pooled vector is its only cell, with a mean of itself, so
-    here mean and std are over its channels, and A, which has one cell to choose from, is left out.
+    Departures: w, gamma and beta start at zero. The paper's A has a value layer, which is linear between linear layers
+    and so part of R here. A pooled vector is one cell, which equals its mean; there mean and std are over the channels,
+    and A, which has one cell to choose from, is left out.
     """
 
     info = ComposerInfo(

@@ -28,8 +28,8 @@ class CrossAttention(Composer):
     are added as in the Transformer: the benchmark's word vectors do not say in which order they come, and "make red
     circle blue" is not "make blue circle red". t is one more word, as it is the only one that has read the others.
 
-    No paper on composed retrieval has this module alone. It is the Transformer decoder's second half, started at the
-    identity (W and W2 are zero).
+    A baseline of ours: the Transformer decoder's layer without its self-attention, started at the identity (W and W2
+    are zero). It tells whether reading the words one by one helps.
     """
 
     info = ComposerInfo(

@@ -20,9 +20,9 @@ class Lgli(Composer):
 
     Departures: the paper fuses at three depths of the image encoder, and the benchmark's composers see its last map:
     this is the paper's text-infused local adapter (TILA) there, and nothing before. Its localisation mask is left out,
-    which the released code multiplies by 1e-5. w starts at zero, so y starts as x. std is the biased one, which exists
-    for a map of one cell. A pooled vector is one cell, which has no deviation from its mean: there mean and std are
-    over its channels, and w(t) has one weight a channel.
+    which the released code multiplies by 1e-5. w starts at zero, so y starts as x. std is the biased one, which is
+    defined for a map of one cell. In a pooled vector, a channel has one value, which is its own mean; there mean and
+    std are over the channels, and w(t) is one weight a channel.
     """
 
     info = ComposerInfo(

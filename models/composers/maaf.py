@@ -26,7 +26,7 @@ class Maaf(Composer):
     be a map in the image's space, so each cell keeps its place and the words' mean is added to all. The paper's words
     are the states of an LSTM; the benchmark's are embeddings that have read no other word, so the text's vector t is
     one more word. W and W2 start at zero, so y starts as x plus the mean of the words. In their run on CSS the authors
-    replaced the softmax by the identity; here it is there, as in their other runs. A pooled vector is one cell.
+    replaced the softmax by the identity; here it is kept, as in their other runs. A pooled vector is one cell.
     """
 
     info = ComposerInfo(
