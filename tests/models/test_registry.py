@@ -1,6 +1,8 @@
 """Registering and finding composers, and what a composer must say about itself."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from torch import Tensor
@@ -26,19 +28,36 @@ class Mine(Composer):
         return -image * text.pooled[0, 0]
 
 
-def test_the_papers_methods_are_built_in() -> None:
+def test_the_composers_are_built_in() -> None:
     assert names() == (
+        "amc",
         "attribute_as_operator",
+        "cell_operator",
+        "cellwise",
+        "combiner",
+        "compose_ae",
         "concat",
+        "cosmo",
+        "cross_attention",
         "film",
         "image_only",
+        "lgli",
+        "maaf",
         "mrn",
         "parameter_hashing",
         "relationship",
+        "rtic",
         "show_and_tell",
         "text_only",
         "tirg",
+        "val",
     )
+
+
+def test_the_page_of_composers_has_a_row_for_each() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "composers.md").read_text()
+    rows = dict(re.findall(r"^\| (.+?) \| `([a-z0-9_]+)` \|", page, flags=re.MULTILINE))
+    assert rows == {get(name).info.title: name for name in names()}
 
 
 def test_the_public_names_are_these() -> None:
@@ -74,7 +93,7 @@ def test_an_unknown_name_offers_the_nearest(asked: str, offered: str) -> None:
 
 
 def test_a_far_name_lists_all() -> None:
-    with pytest.raises(RegistryError, match=r"no composer is called ''; there are attribute_as_operator, .*, tirg"):
+    with pytest.raises(RegistryError, match=r"no composer is called ''; there are amc, .*, val"):
         get("")
 
 
