@@ -30,7 +30,7 @@ def muon(network: Network, config: TrainingRecipe) -> torch.optim.Optimizer:
         orthogonal=layer_weights(network.image_encoder, network.composer, kinds=(nn.Linear, nn.Conv2d)),
         orthogonal_rate=config.muon_lr,
     )
-    return Muon(groups, lr=config.learning_rate, fused=True)
+    return Muon(groups, lr=config.learning_rate, fused=True, capturable=True)
 
 
 class Muon(torch.optim.AdamW):
