@@ -26,7 +26,7 @@ class Linear(nn.Linear):
     """nn.Linear for inputs of many rows, such as all cells of a batch of maps: the products of its forward and backward
     pass are `product`."""
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  as nn.Linear calls it
+    def forward(self, input: Tensor) -> Tensor:
         is_plain = not torch.compiler.is_compiling() and not torch.is_autocast_enabled(input.device.type)
         if not is_plain or not _takes(input, self.weight):
             return functional.linear(input, self.weight, self.bias)
@@ -53,7 +53,8 @@ class _Linear(torch.autograd.Function):
 
 
 def _takes(*tensors: Tensor) -> bool:
-    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if not has_onednn or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return False
     return all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 and tensor.numel() for tensor in tensors)
 

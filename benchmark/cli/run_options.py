@@ -9,9 +9,9 @@ import click
 from benchmark.cli.options import (
     BATCH_SIZE,
     COMPILE,
-    GRAPH,
     DEVICE,
     FOLDER,
+    GRAPH,
     LARGEST_SEED,
     LEADERBOARDS,
     PLACES,
@@ -85,8 +85,8 @@ def run_options(command: Command) -> Command:
 def set_up(
     *, dataset_names: tuple[str, ...], preset: str | None, seed: int | None, seeds: tuple[int, ...] | None,
     assignments: tuple[str, ...], places: tuple[tuple[str, Path], ...], skip_broken: bool, pretrained: str | None,
-    device: str | None, threads: int | None, batch_size: int, validate_every: int | None, compiled: bool, graph: bool, out: Path,
-    runs: Path, checkpoint_seconds: float, replace: bool, usual: Collection[str] | None = None,
+    device: str | None, threads: int | None, batch_size: int, validate_every: int | None, compiled: bool, graph: bool,
+    out: Path, runs: Path, checkpoint_seconds: float, replace: bool, usual: Collection[str] | None = None,
 ) -> Setup:  # fmt: skip
     """The settings that the options ask for; nothing is read or written yet.
 

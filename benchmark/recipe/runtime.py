@@ -34,6 +34,7 @@ class Runtime(BaseModel):
     compile: whether torch.compile makes the network's code.
     graph: whether a GPU repeats the training step as one CUDA graph; nothing on a CPU.
     checkpoint_seconds: between two checkpoints.
+    jobs: runs that were made at a time, this one among them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -45,6 +46,7 @@ class Runtime(BaseModel):
     compile: bool = False
     graph: bool = True
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0
+    jobs: Annotated[int, Field(ge=1, le=4096)] = 1
 
     def validation_interval(self, steps: int) -> int:
         """Steps between two validations in a run of that many steps; 0 for none."""

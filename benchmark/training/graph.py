@@ -40,7 +40,8 @@ class RepeatedStep:
         return self._loss.clone()  # the next replay writes into the same place
 
     def _on_another_stream(self) -> Tensor:
-        stream, current = torch.cuda.Stream(self._device), torch.cuda.current_stream(self._device)
+        stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        current = torch.cuda.current_stream(self._device)
         stream.wait_stream(current)
         with torch.cuda.stream(stream):
             loss = self._step()

@@ -71,7 +71,8 @@ def train(
         report: called every few steps. Between two calls nothing waits for the device.
         note: called with one line if a GPU cannot repeat the step as a CUDA graph.
         validate: computes Recall@1 on the validation part, in percent; called as often as `runtime` says.
-        runtime: how often to validate and to write a checkpoint, and whether to compile or to capture; None for the defaults.
+        runtime: how often to validate and to write a checkpoint, whether to compile and to capture; None for the
+            defaults.
         code: of this training; a checkpoint of other code is ignored, and replaced later.
 
     Raises:

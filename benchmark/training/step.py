@@ -22,7 +22,6 @@ from benchmark.training.samplers import Batch, Sampler
 from benchmark.training.schedule import schedule
 from models.network import Network
 
-
 UPLOADED = 64
 """Steps whose rows are moved to the device at once."""
 
@@ -143,7 +142,7 @@ class BatchRows:
         self._sampler, self._steps, self._device = sampler, steps, device
         sizes = [len(rows) for rows in _parts(sampler.batch(0))]
         self._buffer = torch.zeros(sum(sizes), dtype=torch.int64, device=device)
-        self.sources, self.group, self.texts, self.targets, self.queries = self._buffer.split(sizes)
+        self.sources, self.group, self.texts, self.targets, self.queries = torch.split(self._buffer, sizes)
         self._first, self._uploaded = 0, self._buffer.new_empty(0, len(self._buffer))
 
     def fill(self, step: int) -> None:

@@ -87,7 +87,10 @@ def test_the_first_steps_are_real_and_the_others_replays_whose_losses_are_kept_a
 @pytest.mark.parametrize(
     ("error", "why"),
     [
-        (RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore"), "CUDA error: operation not"),
+        (
+            RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore"),
+            "CUDA error: operation not",
+        ),
         (KeyError(), "KeyError"),
     ],
 )
