@@ -27,8 +27,8 @@ class Linear(nn.Linear):
     pass are `product`."""
 
     def forward(self, input: Tensor) -> Tensor:
-        is_plain = not torch.compiler.is_compiling() and not torch.is_autocast_enabled(input.device.type)
-        if not is_plain or not _takes(input, self.weight):
+        is_plain = _takes(input, self.weight) and not torch.is_autocast_enabled("cpu")
+        if not is_plain or torch.compiler.is_compiling():
             return functional.linear(input, self.weight, self.bias)
         rows: Tensor = _Linear.apply(input.reshape(-1, self.in_features), self.weight, self.bias)
         return rows.view(*input.shape[:-1], self.out_features)

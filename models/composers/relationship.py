@@ -58,7 +58,8 @@ class Relationship(Composer):
         first: Tensor = self.first_object(objects)[:, :, None]
         second: Tensor = self.second_object(objects)[:, None]
         words: Tensor = self.words(text.pooled)[:, None, None]
-        related: Tensor = self.g(first + (second + words)).mean(dim=(1, 2))
+        pairs: Tensor = self.g(first + (second + words))
+        related = pairs.sum(dim=(1, 2)) / (objects.shape[1] ** 2)  # mean's gradient would divide for every pair
         query: Tensor = self.f(related)
         return query[:, :, None, None].expand_as(image) if self.spatial else query
 
