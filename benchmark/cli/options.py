@@ -115,6 +115,10 @@ THREADS = click.option(
 )  # fmt: skip
 COMPILE = click.option("--compile", "compiled", is_flag=True, help="Compile the network with torch.compile.")
 
+GRAPH = click.option(
+    "--graph/--no-graph", default=True, show_default=True, help="On a GPU, repeat the training step as one CUDA graph."
+)
+
 
 def make_runtime(
     *, device: str, threads: int | None, batch_size: int, validate_every: int | None, compiled: bool, **others: Any

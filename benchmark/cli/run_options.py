@@ -11,6 +11,7 @@ from benchmark.cli.options import (
     COMPILE,
     DEVICE,
     FOLDER,
+    GRAPH,
     LARGEST_SEED,
     LEADERBOARDS,
     PLACES,
@@ -50,6 +51,7 @@ _OPTIONS = (
     BATCH_SIZE,
     VALIDATE_EVERY,
     COMPILE,
+    GRAPH,
     LEADERBOARDS,
     click.option(
         "--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Checkpoints, models and curves."
@@ -83,8 +85,8 @@ def run_options(command: Command) -> Command:
 def set_up(
     *, dataset_names: tuple[str, ...], preset: str | None, seed: int | None, seeds: tuple[int, ...] | None,
     assignments: tuple[str, ...], places: tuple[tuple[str, Path], ...], skip_broken: bool, pretrained: str | None,
-    device: str | None, threads: int | None, batch_size: int, validate_every: int | None, compiled: bool, out: Path,
-    runs: Path, checkpoint_seconds: float, replace: bool, usual: Collection[str] | None = None,
+    device: str | None, threads: int | None, batch_size: int, validate_every: int | None, compiled: bool, graph: bool,
+    out: Path, runs: Path, checkpoint_seconds: float, replace: bool, usual: Collection[str] | None = None,
 ) -> Setup:  # fmt: skip
     """The settings that the options ask for; nothing is read or written yet.
 
@@ -119,7 +121,7 @@ def set_up(
     name = preset or presets.default_preset(device)
     runtime = make_runtime(
         device=device, threads=threads, batch_size=batch_size, validate_every=validate_every, compiled=compiled,
-        checkpoint_seconds=checkpoint_seconds,
+        checkpoint_seconds=checkpoint_seconds, graph=graph,
     )  # fmt: skip
     reporter = RunTerminal()
     for key in spelled:

@@ -41,13 +41,15 @@ class ImageStore:
         """Rows (B,), int64, on the device -> normalised float32 (B, 3, H, W), channels_last."""
         return self._normalised(self._pixels.index_select(0, rows))
 
-    def augmented(self, rows: Tensor, *, shift: int, brightness: float, generator: torch.Generator) -> Tensor:
+    def augmented(
+        self, rows: Tensor, *, shift: int, brightness: float, generator: torch.Generator | None = None
+    ) -> Tensor:
         """As `batch`, changed in ways that leave every text about an image true: no flips, left and right are words.
 
         Args:
             shift: each image moves by up to so many pixels in each direction; its edge is repeated.
             brightness: each image's light is multiplied by 1 - brightness to 1 + brightness.
-            generator: on the device.
+            generator: on the device; None for torch's default one there.
         """
         count, device = len(rows), rows.device
         pixels = self._pixels

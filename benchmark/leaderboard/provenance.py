@@ -22,10 +22,12 @@ class Machine(NamedTuple):
     device: str
     threads: int
     is_compiled: bool
+    jobs: int = 1
 
     def __str__(self) -> str:
         threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
-        return f"{self.device}, {threads}{', compiled' if self.is_compiled else ''}"
+        at_a_time = f", {self.jobs} runs at a time" if self.jobs > 1 else ""
+        return f"{self.device}, {threads}{', compiled' if self.is_compiled else ''}{at_a_time}"
 
 
 class Origin(NamedTuple):
@@ -55,7 +57,7 @@ def origin_of(records: Sequence[RunRecord]) -> Origin:
 def notes_on(records: Sequence[RunRecord], origin: Origin) -> Notes:
     """How the row of these records differs from its board, in the order of importance."""
     texts = differences(records, origin)
-    cores = max((record.environment.other_cores or 0.0 for record in records), default=0.0)
+    cores = max((_other_cores(record) for record in records), default=0.0)
     if cores > MOST_OTHER_CORES:
         texts.append(f"other processes used {cores:.1f} cores")
     is_alike = cores <= MOST_OTHER_CORES and all(machine_of(record) == origin.machine for record in records)
@@ -79,7 +81,16 @@ def differences(records: Sequence[RunRecord], origin: Origin) -> list[str]:
 
 def machine_of(record: RunRecord) -> Machine:
     environment = record.environment
-    return Machine(environment.device, environment.runtime.threads, environment.runtime.compile)
+    runtime = environment.runtime
+    return Machine(environment.device, runtime.threads, runtime.compile, runtime.jobs)
+
+
+def _other_cores(record: RunRecord) -> float:
+    """Cores that other processes kept busy, without the runs of the same grid that were made beside this one: those are
+    part of `machine_of`."""
+    runtime = record.environment.runtime
+    beside = (runtime.jobs - 1) * runtime.threads
+    return max(0.0, (record.environment.other_cores or 0.0) - beside)
 
 
 def _several(what: str, values: Iterable[str]) -> list[str]:

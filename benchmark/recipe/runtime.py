@@ -12,6 +12,7 @@ _SPELLINGS = {
     "evaluation.every": "validate_every",
     "evaluation.chunk": "batch_size",
     "training.compile": "compile",
+    "training.graph": "graph",
 }
 """Keys of recipes of version 1 that `--set` still takes."""
 
@@ -31,7 +32,9 @@ class Runtime(BaseModel):
     batch_size: images or queries encoded at once when a run is scored.
     validate_every: validate every so many steps, 0 for never; None for five times in a run.
     compile: whether torch.compile makes the network's code.
+    graph: whether a GPU repeats the training step as one CUDA graph; nothing on a CPU.
     checkpoint_seconds: between two checkpoints.
+    jobs: runs that were made at a time, this one among them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -41,7 +44,9 @@ class Runtime(BaseModel):
     batch_size: Annotated[int, Field(ge=1, le=2**24)] = 512
     validate_every: Annotated[int, Field(ge=0)] | None = None
     compile: bool = False
+    graph: bool = True
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0
+    jobs: Annotated[int, Field(ge=1, le=4096)] = 1
 
     def validation_interval(self, steps: int) -> int:
         """Steps between two validations in a run of that many steps; 0 for none."""

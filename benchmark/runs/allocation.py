@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 
 from benchmark.recipe.identity import Run
@@ -79,7 +80,7 @@ def run_within(
     yield from map(note, run_all(replace(planned, runs=recorded), bench))
     while run := next_run(runs, done, took, left := end - clock()):
         title = f"[{len(done) + 1}/{len(runs)}, {left:.0f} s left] {run}"
-        yield note(finish(run, planned.datasets[run.task], bench, title))
+        yield note(finish(run, partial(planned.datasets.__getitem__, run.task), bench, title))
     if missing := [run for run in runs if run not in done]:
         bench.reporter.message(
             f"{len(missing)} of {len(runs)} runs do not fit into the {max(0.0, end - clock()):.0f} s that are left; "

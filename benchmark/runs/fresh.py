@@ -38,12 +38,12 @@ class FreshTestSets:
     """A fresh test set of every rendered dataset, drawn when it is first asked for.
 
     Tasks on one dataset share a rendering. Renderings are in a temporary folder, which is removed with this object, on
-    leaving a `with` block, or when the process ends.
+    leaving a `with` block, or when the process ends. A copy that is sent to another process reads them, and does not
+    remove them.
     """
 
     def __init__(self) -> None:
         self._folders: dict[str, Path] = {}
-        self._opened: dict[tuple[str, str, int], FreshTestSet] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -52,7 +52,6 @@ class FreshTestSets:
         for folder in self._folders.values():
             _remove(folder)
         self._folders.clear()
-        self._opened.clear()
 
     def of(self, dataset: Dataset, *, image_size: int, reporter: Reporter) -> FreshTestSet | None:
         """Return the fresh test set of a dataset for its task, with images of that size; None if it is not rendered.
@@ -61,19 +60,33 @@ class FreshTestSets:
             BenchmarkError: it cannot be rendered.
         """
         task = tasks.find(dataset.name)
-        if task is None or dataset.rendering is None:
+        root = self.render(dataset, reporter)
+        if task is None or root is None:
             return None
-        key = dataset.name, dataset.fingerprint, image_size
-        if key not in self._opened:
-            if dataset.fingerprint not in self._folders:
-                folder = _render(Configuration.from_json(dataset.rendering), reporter)
-                self._folders[dataset.fingerprint] = folder
-                weakref.finalize(self, _remove, folder)
-            root = self._folders[dataset.fingerprint]
+        key = task.name, root, image_size
+        if key not in _opened:
             opened = task.open(root, image_size=image_size, reporter=reporter, skip_broken=False)
             seed = int((opened.rendering or {})["seed"])
-            self._opened[key] = FreshTestSet(seed, opened.fingerprint, opened.test)
-        return self._opened[key]
+            _opened[key] = FreshTestSet(seed, opened.fingerprint, opened.test)
+        return _opened[key]
+
+    def render(self, dataset: Dataset, reporter: Reporter) -> Path | None:
+        """Render a fresh test set of a dataset, unless there is one; return its folder, or None as `of` does.
+
+        Raises:
+            BenchmarkError: it cannot be rendered.
+        """
+        if tasks.find(dataset.name) is None or dataset.rendering is None:
+            return None
+        if dataset.fingerprint not in self._folders:
+            folder = _render(Configuration.from_json(dataset.rendering), reporter)
+            self._folders[dataset.fingerprint] = folder
+            weakref.finalize(self, _remove, folder)
+        return self._folders[dataset.fingerprint]
+
+
+_opened: dict[tuple[str, Path, int], FreshTestSet] = {}
+"""That this process has opened, by task, folder and image size: a folder is never written twice."""
 
 
 def _render(configuration: Configuration, reporter: Reporter) -> Path:

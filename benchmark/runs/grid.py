@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -101,16 +102,22 @@ def run_all(planned: Plan, bench: Bench, describe: Callable[[Run], str] = str) -
         describe: how messages name a run.
     """
     for number, run in enumerate(planned.runs, start=1):
-        yield finish(run, planned.datasets[run.task], bench, f"[{number}/{len(planned.runs)}] {describe(run)}")
+        opened = partial(planned.datasets.__getitem__, run.task)
+        yield finish(run, opened, bench, f"[{number}/{len(planned.runs)}] {describe(run)}")
 
 
-def finish(run: Run, dataset: Dataset, bench: Bench, title: str) -> Finished:
-    """Make one run unless it has a record; see `run_all`."""
+def finish(run: Run, opened: Callable[[], Dataset], bench: Bench, title: str) -> Finished:
+    """Make one run, unless it has a record. Its failure is returned.
+
+    Args:
+        opened: gives the dataset; called only if the run is made.
+        title: what messages name it by.
+    """
     try:
         if stored := _still_good(run, bench, title):
             return Finished(run, stored.record, is_new=False)
         with held(run_folder(run, bench.runs), bench.reporter.message):
-            return Finished(run, make_record(run, dataset, bench, title))
+            return Finished(run, make_record(run, opened(), bench, title))
     except Exception as error:
         failure = " ".join(failure_of(error).split())
         bench.reporter.message(f"{title}: FAILED, {failure}")

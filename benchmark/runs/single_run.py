@@ -124,6 +124,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
                 accelerator=accelerator,
                 checkpoint_path=folder / CHECKPOINT_NAME,
                 report=show,
+                note=lambda line: bench.reporter.message(f"{title}: {line}"),
                 validate=validate if validation else None,
                 runtime=runtime,
                 code=code,

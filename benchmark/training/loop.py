@@ -57,6 +57,7 @@ def train(
     accelerator: Accelerator,
     checkpoint_path: Path,
     report: Callable[[Progress], None],
+    note: Callable[[str], None] = lambda _: None,
     validate: Callable[[], float] | None = None,
     runtime: Runtime | None = None,
     code: Code = UNKNOWN_CODE,
@@ -68,8 +69,10 @@ def train(
         identity: the run's; holds its recipe and seed.
         checkpoint_path: where the state is kept during training; the caller removes it afterwards.
         report: called every few steps. Between two calls nothing waits for the device.
+        note: called with one line if a GPU cannot repeat the step as a CUDA graph.
         validate: computes Recall@1 on the validation part, in percent; called as often as `runtime` says.
-        runtime: how often to validate and to write a checkpoint, and whether to compile; None for the defaults.
+        runtime: how often to validate and to write a checkpoint, whether to compile and to capture; None for the
+            defaults.
         code: of this training; a checkpoint of other code is ignored, and replaced later.
 
     Raises:
@@ -80,7 +83,9 @@ def train(
     runtime = runtime or Runtime()
     image_size = f"data.image_size (now {identity.recipe.data.image_size})"
     with memory_advice(f"while {identity} was moved to the device", image_size, config.precision):
-        session = Session(network, split, sampler, identity, accelerator, compiled=runtime.compile)
+        session = Session(
+            network, split, sampler, identity, accelerator, compiled=runtime.compile, graph=runtime.graph, note=note
+        )
     before = _resume(checkpoint_path, session, code)
     seconds, losses, validations = before.seconds, list(before.losses), list(before.validations)
     waiting: list[Tensor] = []

@@ -3,34 +3,45 @@
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
 from benchmark.datasets.image_store import ImageStore
 from benchmark.datasets.relevance import RelevanceLookup
-from benchmark.datasets.splits import Split
+from benchmark.datasets.splits import Rows, Split
 from benchmark.device import keep_freed_memory, memory_advice
 from benchmark.recipe.identity import Run
 from benchmark.training.compiling import compiler_advice
+from benchmark.training.graph import RepeatedStep
 from benchmark.training.losses import batch_loss
 from benchmark.training.optimisers import make_optimiser
-from benchmark.training.randomness import Purpose, stream_seed
-from benchmark.training.samplers import Sampler
+from benchmark.training.randomness import stream_seed
+from benchmark.training.samplers import Batch, Sampler
 from benchmark.training.schedule import schedule
 from models.network import Network
+
+UPLOADED = 64
+"""Steps whose rows are moved to the device at once."""
 
 
 class Session:
     """A network in training with all that its steps need, on the device.
 
-    What a step does to the weights depends on them, the optimiser's state, the seed and the step's number alone: batch,
-    dropout, augmentation and the loss's draws all come from (seed, step), each by a stream of its own.
+    What a step does to the weights depends on them, the optimiser's state, the seed and the step's number alone.
+
+    A step has two parts. The host's fills tensors that keep their place: the batch's rows and each parameter group's
+    learning rate; and it seeds torch's default generators. The device's is a function of these tensors, the weights and
+    the optimiser's state. It reads nothing back and holds no Python number that changes, so that a GPU can repeat it as
+    one CUDA graph. It draws, in this order, what augmentation, the network's layers and the loss need.
 
     Args:
         split: the training images, texts, labels and relevant labels.
         identity: the run's; holds its recipe and seed.
         compiled: whether torch.compile makes the network's code.
+        graph: whether a GPU repeats the step as one CUDA graph. A composer in a process of its own cannot be captured.
+        note: called with one line if the step cannot be captured; it is then taken as it is.
     """
 
     def __init__(
@@ -42,24 +53,30 @@ class Session:
         accelerator: Accelerator,
         *,
         compiled: bool = False,
+        graph: bool = False,
+        note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.network = network
         self.identity = identity
         self.config = identity.recipe.training
         self._accelerator = accelerator
-        self._sampler = sampler
-        self._device = device = accelerator.device
+        device = accelerator.device
         if device.type == "cpu":
             keep_freed_memory()
         network.arrange(device, identity.recipe.data.image_size)
         network.train()
         self.optimiser = make_optimiser(network, self.config)
+        for parameters in self.optimiser.param_groups:
+            parameters["lr"] = torch.tensor(0.0, device=device)
         self._model: Callable[..., tuple[Tensor, Tensor]] = torch.compile(network) if compiled else network
         self._gallery = ImageStore(split.gallery, device)
         self._sources = self._gallery if split.sources is split.gallery else ImageStore(split.sources, device)
         self._labels = torch.from_numpy(split.labels).to(device)
         self._is_relevant = None if split.relevant is None else RelevanceLookup(split.relevant, device)
         self._ids, self._mask = (part.to(device) for part in network.text_encoder.tokenize(split.texts))
+        self._rows = BatchRows(sampler, self.config.steps, device)
+        is_repeated = graph and device.type == "cuda"
+        self._advance = RepeatedStep(self.device_part, device, note) if is_repeated else self.device_part
 
     def step(self, step: int) -> Tensor:
         """Take step number `step`, from 0; the loss, a scalar, stays on the device.
@@ -71,43 +88,72 @@ class Session:
         config = self.identity.recipe
         options = f"training.sources (now {self.config.sources}) or data.image_size (now {config.data.image_size})"
         with memory_advice(f"at step {step + 1} of {self.identity}", options, self.config.precision), compiler_advice():
-            return self._step(step)
+            self.host_part(step)
+            return self._advance()
 
     def learning_rate(self, step: int) -> float:
         return self.config.learning_rate * schedule(self.config, step)
 
-    def _step(self, step: int) -> Tensor:
-        config, device = self.config, self._device
-        torch.manual_seed(stream_seed(self.identity.seed, step, Purpose.LAYERS))
-        augmentation, draws = (
-            torch.Generator(device).manual_seed(stream_seed(self.identity.seed, step, purpose))
-            for purpose in (Purpose.AUGMENTATION, Purpose.LOSS)
-        )
-        batch = self._sampler.batch(step)
-        sources, group, texts, targets, queries = (
-            torch.from_numpy(rows).to(device, non_blocking=True)
-            for rows in (batch.sources, batch.group, batch.texts, batch.targets, batch.queries)
-        )
-        augment = partial(
-            ImageStore.augmented, shift=config.shift, brightness=config.brightness, generator=augmentation
-        )
-        images = torch.cat([augment(self._sources, sources), augment(self._gallery, targets)])
+    def host_part(self, step: int) -> None:
+        """Prepare step number `step` for `device_part`, without waiting for the device."""
+        self._rows.fill(step)
+        for parameters in self.optimiser.param_groups:
+            parameters["lr"].fill_(self.learning_rate(step) * parameters["factor"])
+        torch.manual_seed(stream_seed(self.identity.seed, step))
+
+    def device_part(self) -> Tensor:
+        """Forward, loss, backward and the optimiser for the prepared step; the loss, a scalar on the device."""
+        config, rows = self.config, self._rows
+        self.optimiser.zero_grad(set_to_none=True)
         with self._accelerator.autocast():
             query, target = self._model(
-                images, group, self._ids.index_select(0, texts), self._mask.index_select(0, texts)
+                self._images(),
+                rows.group,
+                self._ids.index_select(0, rows.texts),
+                self._mask.index_select(0, rows.texts),
             )
-        loss = batch_loss(
-            query, target, positive_mask=self._positives(queries, targets), generator=draws, config=config
-        )
-        for parameters in self.optimiser.param_groups:
-            parameters["lr"] = self.learning_rate(step) * parameters["factor"]
+        loss = batch_loss(query, target, positive_mask=self._positives(rows.queries, rows.targets), config=config)
         self._accelerator.backward(loss)
         self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
         return loss.detach()
+
+    def _images(self) -> Tensor:
+        """The batch's source images, then its targets, augmented."""
+        augment = partial(ImageStore.augmented, shift=self.config.shift, brightness=self.config.brightness)
+        sources, targets = self._rows.sources, self._rows.targets
+        if self._sources is self._gallery:
+            return augment(self._gallery, torch.cat([sources, targets]))
+        return torch.cat([augment(self._sources, sources), augment(self._gallery, targets)])
 
     def _positives(self, queries: Tensor, targets: Tensor) -> Tensor:
         """bool (B, B), true where target j answers query i: it has a relevant label, as that of the query's own is."""
         labels = self._labels.index_select(0, targets)
         positives = labels[:, None] == labels[None, :]
         return positives if self._is_relevant is None else positives | self._is_relevant(queries, labels)
+
+
+class BatchRows:
+    """The row numbers of a batch, in tensors on the device that every step fills again.
+
+    Attributes: as those of `samplers.Batch`.
+    """
+
+    def __init__(self, sampler: Sampler, steps: int, device: torch.device) -> None:
+        self._sampler, self._steps, self._device = sampler, steps, device
+        sizes = [len(rows) for rows in _parts(sampler.batch(0))]
+        self._buffer = torch.zeros(sum(sizes), dtype=torch.int64, device=device)
+        self.sources, self.group, self.texts, self.targets, self.queries = torch.split(self._buffer, sizes)
+        self._first, self._uploaded = 0, self._buffer.new_empty(0, len(self._buffer))
+
+    def fill(self, step: int) -> None:
+        """Write the rows of step number `step`. Those of the steps after it are uploaded with them now and then."""
+        if not self._first <= step < self._first + len(self._uploaded):
+            steps = range(step, max(step + 1, min(step + UPLOADED, self._steps)))
+            rows = torch.from_numpy(np.stack([np.concatenate(_parts(self._sampler.batch(each))) for each in steps]))
+            pinned = rows.pin_memory() if self._device.type == "cuda" else rows
+            self._first, self._uploaded = step, pinned.to(self._device, non_blocking=True)
+        self._buffer.copy_(self._uploaded[step - self._first])
+
+
+def _parts(batch: Batch) -> tuple[Rows, ...]:
+    return batch.sources, batch.group, batch.texts, batch.targets, batch.queries

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from models.base import Composer, ComposerInfo, TextFeatures
+from models.products import Linear
 from models.registry import register
 
 BLOCKS = 3
@@ -39,7 +40,7 @@ class Mrn(Composer):
         self.blocks = nn.ModuleList(
             _Block(image_channels, text_width if block == 0 else width, width) for block in range(BLOCKS)
         )
-        self.to_image = nn.Linear(width, image_channels)
+        self.to_image = Linear(width, image_channels)
         for layer in self.modules():
             if isinstance(layer, nn.Linear):
                 # made for tanh; torch's default shrinks the signal in every layer
@@ -59,9 +60,9 @@ class _Block(nn.Module):
 
     def __init__(self, image_channels: int, in_width: int, width: int) -> None:
         super().__init__()
-        self.shortcut = nn.Linear(in_width, width, bias=False)
-        self.query = nn.Linear(in_width, width)
-        self.image = nn.Sequential(nn.Linear(image_channels, width), nn.Tanh(), nn.Linear(width, width))
+        self.shortcut = Linear(in_width, width, bias=False)
+        self.query = Linear(in_width, width)
+        self.image = nn.Sequential(Linear(image_channels, width), nn.Tanh(), Linear(width, width))
 
     def forward(self, h: Tensor, x: Tensor) -> Tensor:
         shortcut: Tensor = self.shortcut(h)

@@ -5,6 +5,7 @@ from torch.nn import functional
 
 from models.base import Composer, ComposerInfo, TextFeatures
 from models.coordinates import with_coordinates
+from models.products import Linear
 from models.registry import register
 
 WIDTH = 256
@@ -43,7 +44,7 @@ class Relationship(Composer):
         self.first_object = nn.Linear(object_width, WIDTH)
         self.second_object = nn.Linear(object_width, WIDTH, bias=False)
         self.words = nn.Linear(text_width, WIDTH, bias=False)
-        self.g = nn.Sequential(nn.ReLU(), *(_layer(WIDTH) for _ in range(LAYERS - 1)))
+        self.g = nn.Sequential(nn.ReLU(inplace=True), *(_layer(WIDTH) for _ in range(LAYERS - 1)))
         self.f = nn.Sequential(_layer(WIDTH), _layer(WIDTH), nn.Linear(WIDTH, image_channels))
         # torch's default shrinks the signal in each of the seven layers until only the biases are left of it
         for layer in self.modules():
@@ -57,13 +58,14 @@ class Relationship(Composer):
         first: Tensor = self.first_object(objects)[:, :, None]
         second: Tensor = self.second_object(objects)[:, None]
         words: Tensor = self.words(text.pooled)[:, None, None]
-        related: Tensor = self.g(first + (second + words)).mean(dim=(1, 2))
+        pairs: Tensor = self.g(first + (second + words))
+        related = pairs.sum(dim=(1, 2)) / (objects.shape[1] ** 2)  # mean's gradient would divide for every pair
         query: Tensor = self.f(related)
         return query[:, :, None, None].expand_as(image) if self.spatial else query
 
 
 def _layer(width: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(width, width), nn.ReLU())
+    return nn.Sequential(Linear(width, width), nn.ReLU(inplace=True))
 
 
 def _cells(image: Tensor) -> Tensor:

@@ -75,6 +75,7 @@ def make_record(
     queries_seen: int = 25_600,
     device: str = "Some CPU",
     threads: int = 2,
+    jobs: int = 1,
     torch: str = "2.11.0",
     code_version: str = "c0de" * 16,
     composer_sha256: str = "c0" * 32,
@@ -107,7 +108,7 @@ def make_record(
             code_commit="c0ffee",
             dirty=False,
             code_version=code_version,
-            runtime=Runtime(threads=threads),
+            runtime=Runtime(threads=threads, jobs=jobs),
             other_cores=other_cores,
         ),
     )

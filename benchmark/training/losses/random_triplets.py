@@ -31,7 +31,12 @@ TRIPLETS: Final = 3
 
 @register("random_triplets")
 def recipe_loss(
-    query: Tensor, target: Tensor, *, positive_mask: Tensor, generator: torch.Generator, config: TrainingRecipe
+    query: Tensor,
+    target: Tensor,
+    *,
+    positive_mask: Tensor,
+    generator: torch.Generator | None = None,
+    config: TrainingRecipe,
 ) -> Tensor:
     """The loss above, which reads no other key of the recipe; see `registry.Loss`."""
     del config
@@ -39,14 +44,18 @@ def recipe_loss(
 
 
 def random_triplet_loss(
-    query: Tensor, target: Tensor, *, generator: torch.Generator, positive_mask: Tensor | None = None
+    query: Tensor,
+    target: Tensor,
+    *,
+    generator: torch.Generator | None = None,
+    positive_mask: Tensor | None = None,
 ) -> Tensor:
     """Half the mean of log(1 + exp(|a - p|^2 - |a - n|^2)) over up to three random triplets of each row.
 
     Args:
         query: composed queries, (B, D).
         target: their targets, (B, D); row i belongs to query i.
-        generator: draws the negatives, on its own device.
+        generator: draws the negatives, on its own device; None for torch's default one on the batch's device.
         positive_mask: bool (B, B), true where target j is relevant to query i. Rows of pairs i and j are then no
             negatives of each other; an anchor with fewer than three negatives left has fewer triplets. None is the
             released code's loss.
@@ -84,7 +93,7 @@ def _other_pairs(batch: int, positive_mask: Tensor | None, device: torch.device)
     return ~is_same.repeat(2, 2)
 
 
-def _draw_negatives(candidates: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _draw_negatives(candidates: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     """Draw `TRIPLETS` of each row's candidates without replacement.
 
     Args:
@@ -94,6 +103,7 @@ def _draw_negatives(candidates: Tensor, generator: torch.Generator) -> tuple[Ten
         Their columns (2 B, up to 3), and bool of that shape, false where a row has no such many candidates.
     """
     rows = len(candidates)
-    keys = torch.rand(rows, rows, generator=generator, device=generator.device).to(candidates.device)
+    device = candidates.device if generator is None else generator.device
+    keys = torch.rand(rows, rows, generator=generator, device=device).to(candidates.device)
     drawn = keys.masked_fill(~candidates, -1.0).topk(min(TRIPLETS, rows - 2), dim=1)
     return drawn.indices, drawn.values >= 0

@@ -17,7 +17,7 @@ class Loss(Protocol):
         query: embeddings (B, D) of the composed queries, of length `scale`.
         target: embeddings (B, D) of their targets, of length `scale`; row i belongs to query i.
         positive_mask: bool (B, B), true where target j answers query i, too, and must not count as its negative.
-        generator: for everything that the loss draws, on its own device.
+        generator: for everything that the loss draws, on the embeddings' device; None for torch's default one there.
         config: the recipe's part on training.
 
     Returns:
@@ -30,7 +30,7 @@ class Loss(Protocol):
         target: Tensor,
         *,
         positive_mask: Tensor,
-        generator: torch.Generator,
+        generator: torch.Generator | None = None,
         config: TrainingRecipe,
     ) -> Tensor: ...
 
@@ -54,7 +54,12 @@ def get(name: str) -> Loss:
 
 
 def batch_loss(
-    query: Tensor, target: Tensor, *, positive_mask: Tensor, generator: torch.Generator, config: TrainingRecipe
+    query: Tensor,
+    target: Tensor,
+    *,
+    positive_mask: Tensor,
+    config: TrainingRecipe,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """The recipe's loss of one batch; arguments as in `Loss`."""
     loss = get(config.loss)

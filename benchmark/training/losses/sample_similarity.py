@@ -28,7 +28,12 @@ from benchmark.training.losses.registry import register
 
 @register("sample_similarity")
 def recipe_loss(
-    query: Tensor, target: Tensor, *, positive_mask: Tensor, generator: torch.Generator, config: TrainingRecipe
+    query: Tensor,
+    target: Tensor,
+    *,
+    positive_mask: Tensor,
+    config: TrainingRecipe,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """The loss for the recipe's K (`training.group_size`) and M (`training.repeats`); see `registry.Loss`."""
     return sample_similarity_loss(
@@ -47,7 +52,7 @@ def sample_similarity_loss(
     *,
     group_size: int,
     repeats: int,
-    generator: torch.Generator,
+    generator: torch.Generator | None = None,
     positive_mask: Tensor | None = None,
 ) -> Tensor:
     """The equation above for K = `group_size` and M = `repeats`.
@@ -62,7 +67,7 @@ def sample_similarity_loss(
         group_size: K, from 2 to B, the positive included.
         repeats: M, from 1 to the number of different groups, C(B - 1, K - 1). Between the two cases above, groups of
             different shuffles may be equal, so that the largest M is not the sum over all groups.
-        generator: draws the groups, on its own device.
+        generator: draws the groups, on the embeddings' device; None for torch's default one there.
         positive_mask: bool (B, B), true where target j is relevant to query i, too. Such a target never counts
             as a negative: its term is left out of the sum, so a group may get smaller. The paper has no such mask; it
             is here because equal targets are common where a batch holds several modifications of one source.
@@ -87,7 +92,7 @@ def sample_similarity_loss(
         return _batch_softmax(logits)
     if group_size == 2 and repeats == batch - 1:
         return _soft_triplet(logits)
-    negatives = _draw_negatives(batch, group_size - 1, repeats, generator).to(logits.device)
+    negatives = _draw_negatives(batch, group_size - 1, repeats, logits.device, generator)
     positive = logits.diagonal()[:, None, None].expand(-1, repeats, 1)
     groups = torch.cat([positive, logits.gather(1, negatives.flatten(1)).view(negatives.shape)], dim=2)
     return (groups.logsumexp(2) - positive.squeeze(2)).mean()
@@ -139,12 +144,14 @@ def _logits(query: Tensor, target: Tensor, positive_mask: Tensor | None) -> Tens
     return logits.masked_fill(positive_mask & ~own, -torch.inf)
 
 
-def _draw_negatives(batch: int, size: int, repeats: int, generator: torch.Generator) -> Tensor:
+def _draw_negatives(
+    batch: int, size: int, repeats: int, device: torch.device, generator: torch.Generator | None
+) -> Tensor:
     """Indices (B, M, K - 1): distinct within a group, never the anchor's own."""
     groups_in_a_shuffle = (batch - 1) // size
     shuffles = -(-repeats // groups_in_a_shuffle)
-    keys = torch.rand(batch, shuffles, batch - 1, generator=generator, device=generator.device)
+    keys = torch.rand(batch, shuffles, batch - 1, generator=generator, device=device)
     order = keys.argsort(dim=2)[:, :, : groups_in_a_shuffle * size]
     others = order.reshape(batch, shuffles * groups_in_a_shuffle, size)[:, :repeats]
-    anchors = torch.arange(batch, device=generator.device)[:, None, None]
+    anchors = torch.arange(batch, device=device)[:, None, None]
     return others + (others >= anchors)

@@ -12,4 +12,4 @@ from models.network import Network
 def adamw(network: Network, config: TrainingRecipe) -> torch.optim.Optimizer:
     """AdamW. Biases, normalisation, gates, embeddings and the embeddings' scale are not decayed."""
     groups = parameter_groups(network, config, decayed=layer_weights(network))
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=True, capturable=True)

@@ -31,6 +31,8 @@ def board_of(root: Path, odd: dict[str, Any]) -> Board:
         ({"threads": 1}, ("Some CPU, 1 thread",), False),
         ({"other_cores": 1.26}, ("other processes used 1.3 cores",), False),
         ({"other_cores": 0.2}, (), True),
+        ({"jobs": 2}, ("Some CPU, 2 threads, 2 runs at a time",), False),
+        ({"jobs": 2, "other_cores": 2.1}, ("Some CPU, 2 threads, 2 runs at a time",), False),
         ({"other_cores": None}, (), True),
         ({"is_local": True}, ("local file c0c0c0c0",), True),
     ],
@@ -48,6 +50,13 @@ def test_a_row_says_in_what_it_differs(
     cost = next(line for line in lines if "self-reported" in line)
     assert ("(3 min 05 s)" in cost) == (not is_timed_alike)
     assert all(note in cost for note in notes)
+
+
+def test_a_grid_of_two_runs_at_a_time_is_timed_alike_and_other_work_still_counts() -> None:
+    records = [make_record(make_outcomes(), seed=seed, jobs=2, threads=1, other_cores=1.02) for seed in range(2)]
+    assert notes_on(records, origin_of(records)) == ((), True)
+    disturbed = make_record(make_outcomes(), seed=2, jobs=2, threads=1, other_cores=1.6)
+    assert notes_on([disturbed], origin_of(records)) == (("other processes used 0.6 cores",), False)
 
 
 def test_seeds_of_several_versions_of_a_composer_are_counted() -> None:

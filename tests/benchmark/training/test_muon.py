@@ -73,3 +73,27 @@ def test_a_layer_without_a_gradient_stays() -> None:
     before = layer.weight.detach().clone()
     Muon([{"params": [layer.weight], "orthogonal": True}], lr=0.1, fused=True).step()
     torch.testing.assert_close(layer.weight.detach(), before)
+
+
+@pytest.mark.parametrize("shape", [(8, 24), (24, 8), (16, 16), (8, 4, 3, 3), (40, 3, 3, 3)])
+def test_weights_of_one_shape_move_together_as_each_would_alone(shape: tuple[int, ...]) -> None:
+    """And as matrices in the order of `flatten`, whatever the layout in memory."""
+    generator = torch.Generator().manual_seed(len(shape))
+    starts, gradients = torch.randn(2, 3, *shape, generator=generator)
+    weights = [nn.Parameter(start.clone()) for start in starts]
+    if len(shape) == 4:
+        weights[1].data = weights[1].data.to(memory_format=torch.channels_last)
+    rate = torch.tensor(0.1)
+    ours = Muon([{"params": weights, "orthogonal": True, "lr": rate, "weight_decay": 0.2}], fused=True)
+    for _ in range(2):
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient.clone()
+        ours.step()
+    for weight, start, gradient in zip(weights, starts, gradients, strict=True):
+        expected, momentum = start.flatten(1), torch.zeros_like(gradient)
+        for _ in range(2):
+            momentum = 0.95 * momentum + 0.05 * gradient
+            direction = orthogonalised((0.95 * momentum + 0.05 * gradient).flatten(1))
+            rows, columns = direction.shape
+            expected = 0.98 * expected - 0.1 * max(1.0, rows / columns) ** 0.5 * direction
+        assert (weight.detach().flatten(1) - expected).norm() < 1e-3 * expected.norm()

@@ -1,0 +1,93 @@
+"""Make several runs of a grid at a time, each in a process of its own with its share of the threads.
+
+The operations of a small network are too short to keep several threads busy: two runs of `quick` side by side on two
+cores, each with one thread, take less time than one after the other with two (docs/performance.md). Records say how
+many runs were made at a time, because a run's own time grows by it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+from benchmark.datasets.splits import Dataset
+from benchmark.errors import BenchmarkError
+from benchmark.recipe.identity import Run
+from benchmark.runs import local_composer
+from benchmark.runs.grid import Finished, Plan, finish, open_task
+from benchmark.runs.single_run import Bench
+from benchmark.training.progress import Progress, Report, RunTerminal, SilentRuns
+from css_gen.errors import DatasetError
+from css_gen.pool import Step, run_tasks
+
+
+def run_side_by_side(planned: Plan, bench: Bench, files: Sequence[Path] = ()) -> Iterator[Finished]:
+    """As `grid.run_all`, with `bench.runtime.jobs` runs at a time, and each given out when it ends.
+
+    Args:
+        files: of composers that are not part of the package; every process loads them.
+
+    Raises:
+        BenchmarkError: a process was killed.
+    """
+    if bench.fresh:  # one for all processes
+        for task in dict.fromkeys(run.task for run in planned.runs):
+            bench.fresh.render(planned.datasets[task], bench.reporter)
+    runs = [(f"[{number}/{len(planned.runs)}] {run}", run) for number, run in enumerate(planned.runs, start=1)]
+    # A reporter that writes to a terminal cannot be sent to another process.
+    work = partial(_made, replace(bench, reporter=SilentRuns()), tuple(files))
+    try:
+        for _, finished in run_tasks(
+            work, runs, jobs=bench.runtime.jobs, on_progress=lambda _: None, on_note=bench.reporter.message
+        ):
+            yield finished
+    except DatasetError as error:
+        raise BenchmarkError(str(error)) from None
+
+
+class _Lines(RunTerminal):
+    """Lines alone: several processes cannot share a progress bar. `step` raises if the grid is abandoned."""
+
+    def __init__(self, step: Step) -> None:
+        super().__init__()
+        self._step = step
+
+    def training(self, title: str, steps: int) -> AbstractContextManager[Report]:  # noqa: ARG002
+        return self._stoppable(title)
+
+    @contextmanager
+    def _stoppable(self, title: str) -> Iterator[Report]:
+        with self._training_lines(title) as report:
+
+            def show(progress: Progress) -> None:
+                self._step(0)
+                report(progress)
+
+            yield show
+
+
+def _made(bench: Bench, files: tuple[Path, ...], titled: tuple[str, Run], step: Step) -> Finished:
+    title, run = titled
+    here = replace(bench, reporter=_Lines(step))
+    _load(files)
+    return finish(run, partial(_opened(here), run.task), here, title)
+
+
+@lru_cache(maxsize=1)
+def _load(files: tuple[Path, ...]) -> None:
+    for file in files:
+        local_composer.load(file)
+
+
+_datasets: dict[str, Dataset] = {}
+"""That this process has opened: each holds all of its queries."""
+
+
+def _opened(bench: Bench) -> Callable[[str], Dataset]:
+    def opened(task: str) -> Dataset:
+        if task not in _datasets:
+            _datasets[task] = open_task(task, bench)
+        return _datasets[task]
+
+    return opened
