@@ -82,7 +82,7 @@ def score(
         scored = score_embeddings(query_file, gallery_file, dataset, model)
     path = save_ranking(scored.record, scored.evaluation.outcomes, records, replace=replace)
     written = write_leaderboards(records, out)
-    rankings, _ = load_rankings(records, load_records(records)[0])
+    rankings, _ = load_rankings(records)
     Console(highlight=False).print(print_table([], models=of_protocol(model_tables(rankings), dataset.name)))
     click.echo(f"{path}: R@1 {scored.record.metrics.recall[1]:.1f}, self-reported; the tables are in {out}")
     for problem in written.problems:

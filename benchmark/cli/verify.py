@@ -89,7 +89,7 @@ def verify(
     stored, rankings, problems = _read(records)
     if not records:
         stored, problems = load_records(root)
-        rankings, further = load_rankings(root, stored)
+        rankings, further = load_rankings(root)
         problems += further + stale_tables(stored, root, out, rankings)
         stored += load_ablations(out)[0]
     found = [Verified(ranking, Tier.SELF_REPORTED, _NO_CHECKPOINT) for ranking in rankings]
