@@ -135,7 +135,9 @@ def save_ranking(record: RankingRecord, outcomes: Outcomes, root: Path, *, repla
     try:
         write_record(record, encode(outcomes), path)
         known_queries.add(
-            known_queries.place_of(root), known_queries.key_of(record), known_queries.queries_of(outcomes, record.dataset)
+            known_queries.place_of(root),
+            known_queries.key_of(record),
+            known_queries.queries_of(outcomes, record.dataset),
         )
     except OSError as error:
         raise BenchmarkError(f"{path}: the record cannot be written ({error.strerror}); check the folder") from None

@@ -138,6 +138,7 @@ class RunRecord(ScoredRecord):
         composer_sha256: of the file that defines the composer.
         is_local: whether that is a file that was named on the command line, neither in `models/` nor submitted.
         checkpoint: its path may be relative to anywhere.
+        weights_sha256: of the checkpoint's weights alone (`training.checkpoint.weights_sha256`); None in older records.
     """
 
     composer: ComposerCard
@@ -151,6 +152,7 @@ class RunRecord(ScoredRecord):
     curve: Annotated[tuple[CurvePoint, ...], Field(max_length=2_000)]
     environment: Environment
     checkpoint: StoredFile | None
+    weights_sha256: Digest | None = None
     submission: Submission | None = None
 
     @model_validator(mode="after")

@@ -102,7 +102,9 @@ def save_record(record: RunRecord, outcomes: Outcomes, root: Path, *, replace: b
             raise BenchmarkError(f"{earlier}: there is a record of this run already; --replace replaces it")
         write_record(record, content, path)
         known_queries.add(
-            known_queries.place_of(root), known_queries.key_of(record), known_queries.queries_of(outcomes, record.dataset)
+            known_queries.place_of(root),
+            known_queries.key_of(record),
+            known_queries.queries_of(outcomes, record.dataset),
         )
         if earlier and earlier != path:
             remove_record(earlier)

@@ -21,11 +21,9 @@ from benchmark.scoring.metrics import metrics_of
 from benchmark.scoring.recall import KS, MAP_KS, Integers, Outcomes
 from benchmark.submissions.exchange import MODEL
 from benchmark.submissions.sandboxed_run import Box, answer
-from benchmark.training.checkpoint import Checkpoint
+from benchmark.training.checkpoint import Checkpoint, weights_sha256
 from benchmark.verification.resources import Resources, UnavailableError
-
-TOLERANCE = 0.25
-"""Percentage points of Recall@K by which another machine's rounding may move a result: a few queries in a thousand."""
+from benchmark.verification.tolerance import TOLERANCE
 
 FLIPS = 2.0
 """Percent of the queries that may be a hit on one machine and none on another."""
@@ -39,7 +37,7 @@ def rescore(stored: StoredRecord, resources: Resources) -> float:
     Raises:
         UnavailableError: the checkpoint or the dataset is not there, or another run has overwritten the checkpoint.
         BenchmarkError: the checkpoint gives another Recall@K than the record says, or the record names one of another
-            run.
+            run, or weights that another record has.
     """
     record, path = stored.record, stored.path
     kept = record.checkpoint
@@ -51,6 +49,7 @@ def rescore(stored: StoredRecord, resources: Resources) -> float:
     checkpoint = Checkpoint.read(Path(kept.path))
     if difference := _other_run(checkpoint.run, record):
         raise BenchmarkError(f"{path}: {kept.path} is of another run ({difference})")
+    _require_own_weights(stored, checkpoint, resources)
     dataset = resources.dataset_of(stored, checkpoint.run.recipe.data.image_size)
     resources.reporter.message(f"scoring {kept.path} again")
     *_, scored = parts_of(dataset, checkpoint.run.recipe)
@@ -69,6 +68,21 @@ def rescore(stored: StoredRecord, resources: Resources) -> float:
     _require_recall(path, "mAP", said, computed)
     _require_same_data(path, found.outcomes, stored.outcomes)
     return again.recall[1]
+
+
+def _require_own_weights(stored: StoredRecord, checkpoint: Checkpoint, resources: Resources) -> None:
+    """Raises BenchmarkError unless the weights are those that the record names, and no other run of the task has them.
+
+    The file's hash covers its header, too, which says whose weights these are and can be edited.
+    """
+    record, path = stored.record, stored.path
+    found = weights_sha256(checkpoint.tensors)
+    if record.weights_sha256 not in (None, found):
+        raise BenchmarkError(f"{path}: its checkpoint holds other weights than the record names")
+    first = resources.first_with(found, stored)
+    if (first.composer.name, first.seed) != (record.composer.name, record.seed):
+        whose = f"seed {first.seed} of {first.composer.name}"
+        raise BenchmarkError(f"{path}: its checkpoint holds the weights of {whose}; run it again")
 
 
 def _require_recall(path: Path, name: str, said: Mapping[int, float], computed: Mapping[int, float]) -> None:

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from benchmark import tasks
 from benchmark.cli.main import main
 from benchmark.leaderboard.comparison import compare
-from benchmark.leaderboard.files import load_rankings, load_records
+from benchmark.leaderboard.files import load_rankings
 from benchmark.leaderboard.statistics import estimate
 from benchmark.records.rankings import Model, StoredRanking, new_ranking, read_ranking, save_ranking
 from benchmark.scoring.evaluation import Evaluation
