@@ -65,7 +65,7 @@ def score(
 
     from benchmark.any_model.scored import open_sound, require_valid, score_embeddings, score_ranking
     from benchmark.leaderboard.any_model import model_tables, of_protocol
-    from benchmark.leaderboard.files import load_rankings, load_records, print_table, write_leaderboards
+    from benchmark.leaderboard.files import load_rankings, print_table, write_leaderboards
     from benchmark.records.rankings import Model, require_unused, save_ranking
     from css_gen.progress import Terminal
 

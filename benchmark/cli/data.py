@@ -107,8 +107,8 @@ def cache(name: str, path: Path, preset: str | None, size: int | None, skip_brok
 def register(name: str, path: Path, out: Path, skip_broken: bool) -> None:
     """Write the hashes of the test queries of a dataset into OUT/datasets.json, with which records are compared.
 
-    NAME is a dataset of `tirg-bench list`. `run`, `submit` and `score` add a dataset that has no record yet; this command
-    replaces an entry, too, such as after a change of what is relevant.
+    NAME is a dataset of `tirg-bench list`. `run`, `submit` and `score` add a dataset that has no record yet. This
+    command also replaces an entry, such as after a change of what is relevant.
     """
     from benchmark import tasks
     from benchmark.records import known_queries

@@ -5,6 +5,7 @@ still be invented: these checks find careless and lazy forgeries. `rescoring` an
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
 
 import models
 from benchmark.ablations.runs import FOLDER as ABLATIONS
@@ -68,7 +69,7 @@ def settings_problem(record: RunRecord) -> str:
         seen = training.steps * training.batch
         return f"says {told.queries_seen} queries seen, its recipe gives {seen} ({training.batch} a step); run it again"
     steps = [point.step for point in record.curve]
-    if not steps or steps[-1] != training.steps or any(a >= b for a, b in zip(steps, steps[1:], strict=False)):
+    if not steps or steps[-1] != training.steps or any(a >= b for a, b in pairwise(steps)):
         return f"its curve does not lead to step {training.steps}, the last of its recipe; run it again"
     if record.curve[-1].loss is not None and record.curve[-1].loss != told.final_loss:
         return f"says a final loss of {told.final_loss}, its curve ends at {record.curve[-1].loss}; run it again"
@@ -79,11 +80,13 @@ def settings_problem(record: RunRecord) -> str:
 
 def label_problem(record: RunRecord) -> str:
     """Compare the preset that a record is named after with its recipe."""
+    if record.configuration.get("recipe_version") != RECIPE_VERSION:
+        taken = record.preset in preset_names()
+        return f"is called {record.preset}, which is another recipe now; run it again or remove it" if taken else ""
     try:
         label = label_on(record.protocol, Recipe.from_content(record.configuration))
     except ValueError:
-        taken = record.preset in preset_names()
-        return f"is called {record.preset}, which is another recipe now; run it again or remove it" if taken else ""
+        return ""  # `settings_problem` reports it
     if slug(label) != slug(record.preset):
         return f"is called {record.preset}, its recipe is {label}; run it again"
     return ""

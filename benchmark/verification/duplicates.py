@@ -6,7 +6,6 @@ from pathlib import Path
 
 from benchmark.records.store import RunRecord, StoredRecord
 
-
 Repeated = tuple[StoredRecord, str]
 """A record that repeats an earlier one, and a line that names both."""
 

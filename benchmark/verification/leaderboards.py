@@ -1,4 +1,4 @@
-"""Check everything that can be checked without training and scoring: records, what they say of each other, and pages."""
+"""Check what needs neither training nor scoring: records by themselves and among each other, and the pages."""
 
 from collections.abc import Sequence
 from pathlib import Path

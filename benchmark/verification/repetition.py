@@ -16,8 +16,9 @@ from benchmark.scoring.recall import KS, MAP_KS, Integers, Mask, Outcomes
 from benchmark.verification.tolerance import Allowed
 
 AGREEMENT = 0.2
-"""Share by which two trainings disagree less on which queries are hits than two unrelated rankings of equal Recall would
-(Cohen's kappa). On our boards, one composer on css and on css-pooled, two networks apart, has 0.35 or more at every K."""
+"""Share by which two trainings disagree less on which queries are hits than two unrelated rankings of equal Recall
+(Cohen's kappa). On our boards each composer's runs on css and on css-pooled, which are two networks, have 0.35 or more
+at every K."""
 
 _FEWEST_EXPECTED = 2.0
 """Percent of disagreement between unrelated rankings under which a Recall is too near to 0 or 100% to tell."""

@@ -41,7 +41,7 @@ class Resources:
     _weights: dict[tuple[str, str, str], RunRecord] = field(default_factory=dict)
 
     def first_with(self, weights_sha256: str, stored: StoredRecord) -> RunRecord:
-        """Return the first record on the same task and data whose checkpoint has these weights; this one, if none had."""
+        """Return the first record on the same task and data whose checkpoint has these weights, else this one."""
         record = stored.record
         return self._weights.setdefault((record.protocol, record.dataset.fingerprint, weights_sha256), record)
 

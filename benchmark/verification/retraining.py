@@ -81,7 +81,7 @@ def _made_again(stored: StoredRecord, run: Run, dataset: Dataset, resources: Res
 
 
 def _as_recorded(runtime: Runtime, record: RunRecord) -> Runtime:
-    """The runtime with what changes the last digits as in the record: batches, and threads if there are as many here."""
+    """The runtime with what changes the last digits as recorded: batches, and threads if there are as many here."""
     its = record.environment.runtime
     values = {"batch_size": its.batch_size} | ({"threads": its.threads} if its.threads <= (os.cpu_count() or 1) else {})
     return runtime.model_copy(update=values)
