@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from benchmark.cli.main import main
 from benchmark.leaderboard.files import write_leaderboards
+from benchmark.leaderboard.paper_page import update
 from benchmark.recipe.presets import PRESETS
 from benchmark.records.outcomes_file import encode
 from benchmark.records.schema import RunRecord, StoredFile, sha256
@@ -57,10 +58,23 @@ def path_of(composer: str, seed: int) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two composers with two seeds each, a record of an older recipe, a verification note, and a page of the paper."""
-    monkeypatch.chdir(tmp_path)
+    folder = tmp_path_factory.mktemp("board")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make_board()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def copied(board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the board is the current folder."""
+    monkeypatch.chdir(shutil.copytree(board, tmp_path / "copy"))
+
+
+def make_board() -> None:
     for number, (composer, seed) in enumerate([("tirg", 0), ("tirg", 1), ("film", 0), ("film", 1)]):
         outcomes = make_outcomes(seed=number, hit_rate=0.6 + number / 20)
         save_record(sound(outcomes, seed=seed, composer=composer), outcomes, RECORDS)
@@ -77,7 +91,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def tables() -> None:
     write_leaderboards(RECORDS, OUT)
-    CliRunner().invoke(main, ["leaderboard", "--page", str(PAGE)])
+    update(PAGE, OUT)
 
 
 def verify(*arguments: object) -> Result:

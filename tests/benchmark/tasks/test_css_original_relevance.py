@@ -136,5 +136,5 @@ def test_a_table_with_a_position_outside_of_the_image_is_refused(exported: Path,
         table["labels"] = list(range(len(table["labels"])))
         next(scene for scene in table["objects_img"] if scene)[0]["pos"] = (1.5, 0.5)
 
-    with pytest.raises(BenchmarkError, match="the position 1.5 of an object is outside of the image"):
+    with pytest.raises(BenchmarkError, match=r"the position 1\.5 of an object is outside of the image"):
         edited(exported, tmp_path, edit)
