@@ -164,7 +164,7 @@ def _composer(folder: Path, task: str, preset: str | None, seed: int | None) -> 
     from benchmark.leaderboard.files import load_records
     from benchmark.recipe.spelling import unknown
 
-    stored, problems = load_records(folder)
+    stored, problems = load_records(folder.parents[1], only=folder)
     if not stored:
         raise BenchmarkError(problems[0])
     boards = comparable(stored)

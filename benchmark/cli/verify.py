@@ -35,7 +35,9 @@ _NO_CHECKPOINT = "a ranking, without a checkpoint that could be scored again"
 @THREADS
 @BATCH_SIZE
 @click.option("--quick", is_flag=True, help="Do not score checkpoints again.")
-@click.option("--retrain", is_flag=True, help="Train again, and check that the result is within the spread of seeds.")
+@click.option(
+    "--retrain", is_flag=True, help="Train again; equal on an equal machine, else within the spread of seeds."
+)
 @click.option("--note", is_flag=True, help="Write verification notes beside the records, and update the tables.")
 @click.option(
     "--runs", type=FOLDER, default=Path("runs"), show_default=True, help="The folder that --retrain works in."

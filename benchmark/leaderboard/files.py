@@ -48,10 +48,13 @@ class Written(NamedTuple):
     problems: tuple[str, ...]
 
 
-def load_records(root: Path) -> tuple[list[StoredRecord], list[str]]:
+def load_records(root: Path, *, only: Path | None = None) -> tuple[list[StoredRecord], list[str]]:
     """All records under a folder that are consistent with themselves and their dataset, and a line for every other one.
 
     The datasets are those of the file beside the folder (`records.known_queries`).
+
+    Args:
+        only: a folder below `root`, whose records alone are read.
 
     Raises:
         BenchmarkError: there is no such folder.
@@ -62,7 +65,7 @@ def load_records(root: Path) -> tuple[list[StoredRecord], list[str]]:
     known = known_queries.read(source)
     stored: list[StoredRecord] = []
     problems: list[str] = []
-    for path in _files_in(root):
+    for path in _files_in(root if only is None else only):
         if is_ranking(path):
             continue
         try:

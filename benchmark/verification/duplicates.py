@@ -1,10 +1,14 @@
 """Whether records are of different runs: each check compares all records and returns a line for each that is not."""
 
-import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from benchmark.leaderboard.statistics import FEWEST_QUERIES
 from benchmark.records.store import RunRecord, StoredRecord
+
+_COPIED = 0.9
+"""Share of equal ranks from which a run is a copy. On our boards two runs have at most 0.15 in common, except that the
+same ranks under two tasks are possible where a composer ignores what differs."""
 
 Repeated = tuple[StoredRecord, str]
 """A record that repeats an earlier one, and a line that names both."""
@@ -27,21 +31,27 @@ def _same_runs(runs: Iterable[StoredRecord]) -> Iterator[Repeated]:
 
 
 def _same_ranks(runs: Iterable[StoredRecord]) -> Iterator[Repeated]:
-    """Equal ranks of two seeds or of two composers on the same queries.
+    """The ranks of another seed or of another composer on the same queries, a few of them perhaps changed.
 
     Two recipes of one composer and seed may have equal ranks, as where they differ in what the composer ignores. So may
-    two tasks, and any two runs that answer every query.
+    two tasks.
     """
+    earlier: dict[Hashable, list[StoredRecord]] = {}
+    for run in runs:
+        others = earlier.setdefault(_data(run.record), [])
+        first = next((each for each in others if _is_other(run, each) and equal_ranks(run, each) > _COPIED), None)
+        if first:
+            whose = f"seed {first.record.seed} of {first.record.composer.name}"
+            share = f"{100 * equal_ranks(run, first):.0f}% of the ranks beyond 1"
+            yield run, f"{run.path}: has {share} from {first.path} ({whose}); run it again"
+        others.append(run)
 
-    def ranks_of(run: StoredRecord) -> Hashable:
-        ranks = run.outcomes.ranks
-        return None if (ranks == 1).all() else (_data(run.record), hashlib.sha256(ranks.tobytes()).digest())
 
-    for run, first in _repeated(runs, ranks_of):
-        its, other = run.record, first.record
-        if its.composer.name != other.composer.name or its.seed != other.seed:
-            whose = f"seed {other.seed} of {other.composer.name}"
-            yield run, f"{run.path}: has the ranks of {first.path} ({whose}), query by query; run it again"
+def equal_ranks(run: StoredRecord, other: StoredRecord) -> float:
+    """Return the share of equal ranks among the queries that at least one of two runs misses; 0 if these are few."""
+    ranks, others = run.outcomes.ranks, other.outcomes.ranks
+    missed = (ranks > 1) | (others > 1)
+    return float((ranks == others)[missed].mean()) if missed.sum() >= FEWEST_QUERIES else 0.0
 
 
 def _same_weights(runs: Iterable[StoredRecord]) -> Iterator[Repeated]:
@@ -52,9 +62,14 @@ def _same_weights(runs: Iterable[StoredRecord]) -> Iterator[Repeated]:
         return weights and (_data(run.record), weights)
 
     for run, first in _repeated(runs, weights_of):
-        its, other = run.record, first.record
-        if its.composer.name != other.composer.name or its.seed != other.seed:
+        if _is_other(run, first):
             yield run, f"{run.path}: names the weights of {first.path} as its own; run it again"
+
+
+def _is_other(run: StoredRecord, other: StoredRecord) -> bool:
+    """Whether two runs are of two composers or of two seeds."""
+    its, others = run.record, other.record
+    return (its.composer.name, its.seed) != (others.composer.name, others.seed)
 
 
 def _data(record: RunRecord) -> Hashable:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -20,7 +21,7 @@ from benchmark.records.schema import RunRecord, StoredFile, sha256
 from benchmark.records.store import CurvePoint, load_outcomes, load_record, save_record, write_record
 from benchmark.records.tier import Tier, write_tier
 from benchmark.scoring.recall import Outcomes
-from tests.benchmark.made_up import make_outcomes, make_record
+from tests.benchmark.made_up import make_outcomes, make_record, with_ranks
 
 OUT = Path("leaderboards")
 RECORDS = OUT / "records"
@@ -140,6 +141,13 @@ def other_queries() -> Path:
     return place(sound(easier, seed=2), easier)
 
 
+def nearly_equal() -> Path:
+    """The ranks of FiLM's seed 0, but in every sixtieth query."""
+    outcomes = make_outcomes(seed=2, hit_rate=0.7)
+    changed = with_ranks(outcomes, np.where(np.arange(len(outcomes)) % 60 == 0, 5, outcomes.ranks))
+    return place(sound(changed, composer="mrn"), changed)
+
+
 def fewer_queries_first() -> Path:
     outcomes = make_outcomes(seed=7, queries=120)
     return place(sound(outcomes, composer="concat"), outcomes)
@@ -183,8 +191,9 @@ def dirty() -> Path:
 
 RECORDS_FORGED: dict[str, tuple[Forge, str]] = {
     "a second record of one run": (lambda: older(preset="old"), "is a second record of the run of"),
-    "equal ranks of two seeds": (lambda: another(0, seed=2), "has the ranks of"),
-    "equal ranks of two composers": (lambda: another(2, composer="mrn"), "has the ranks of"),
+    "equal ranks of two seeds": (lambda: another(0, seed=2), "has 100% of the ranks beyond 1 from"),
+    "equal ranks of two composers": (lambda: another(2, composer="mrn"), "has 100% of the ranks beyond 1 from"),
+    "nearly equal ranks": (nearly_equal, "of the ranks beyond 1 from"),
     "weights of another seed": (
         lambda: edit("tirg", 1, weights_sha256=sha256(b"tirg 0")), "names the weights of"
     ),
