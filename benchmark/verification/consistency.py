@@ -16,7 +16,7 @@ from benchmark.recipe.schema import RECIPE_VERSION, Recipe
 from benchmark.records.store import RunRecord, StoredRecord, Tier
 from benchmark.records.tier import SUFFIX, note_on
 from benchmark.runs.recipes import label_on
-from benchmark.verification.tolerance import TOLERANCE, allowed_of
+from benchmark.verification.repetition import TOLERANCE, allowed_of
 from models.registry import variants
 
 PUBLISHED = "leaderboards"

@@ -4,16 +4,24 @@
 Both return in what the two differ, or "" if in nothing that matters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import isclose, sqrt
+from typing import NamedTuple
 
 import numpy as np
 
-from benchmark.leaderboard.statistics import FEWEST_QUERIES
+from benchmark.leaderboard.statistics import FEWEST_QUERIES, seed_spread
 from benchmark.records.environment import Environment
-from benchmark.records.store import RunRecord
+from benchmark.records.store import RunRecord, StoredRecord, Tier
 from benchmark.scoring.recall import KS, MAP_KS, Integers, Mask, Outcomes
-from benchmark.verification.tolerance import Allowed
+
+TOLERANCE = 0.25
+"""Percentage points of Recall@K by which another machine's rounding may move a result: a few queries in a thousand."""
+
+MOST = 4.0
+"""Percentage points by which two trainings may differ at most, however much seeds vary: 1.96 sqrt(2) times a standard
+deviation of 1.45 points. Counts also where no composer of a board has several seeds."""
 
 AGREEMENT = 0.2
 """Share by which two trainings disagree less on which queries are hits than two unrelated rankings of equal Recall
@@ -27,6 +35,45 @@ _SAME = ("python", "torch", "numpy", "cuda", "device", "cpu_count", "platform", 
 
 Made = tuple[RunRecord, Outcomes]
 """A run and what became of its queries."""
+
+
+class Allowed(NamedTuple):
+    """The largest difference in percentage points, and what it was derived from."""
+
+    points: float
+    why: str
+
+
+def allowed_of(stored: StoredRecord, everyone: Sequence[StoredRecord], score: str) -> Allowed:
+    """How much a score of the record's may change when it is trained again on another machine.
+
+    Another machine rounds otherwise, and the training then takes another way, as with another seed. So that is how far
+    two seeds are apart, 19 times of 20: two of this composer, where others of its seeds were verified, else two of any
+    other composer of the board. Whoever forges a record can forge its siblings, too, so those that nobody has verified
+    do not count.
+
+    Args:
+        everyone: the records of the leaderboards.
+        score: such as "recall@1".
+    """
+    record = stored.record
+    board = replace(record.identity, composer="", seed=0)
+    own: list[float] = []
+    others: dict[str, list[float]] = {}
+    for run in everyone:
+        its = run.record
+        if its.identity == record.identity or replace(its.identity, composer="", seed=0) != board:
+            continue
+        if its.composer.name != record.composer.name:
+            others.setdefault(its.composer.name, []).append(its.metrics.scores[score])
+        elif run.tier is not Tier.SELF_REPORTED:
+            own.append(its.metrics.scores[score])
+    for groups, why in (([own], "its own verified seeds"), (list(others.values()), "seeds of the other composers")):
+        spread = seed_spread(groups)
+        if spread is not None:
+            points = min(max(TOLERANCE, spread), MOST)
+            return Allowed(points, f"{why} differ by {'as much' if points == spread else f'{spread:.2f}'}")
+    return Allowed(MOST, "no composer has several seeds")
 
 
 def is_equal_machine(said: Environment, found: Environment) -> bool:

@@ -22,8 +22,8 @@ from benchmark.scoring.recall import KS, MAP_KS, Integers, Outcomes
 from benchmark.submissions.exchange import MODEL
 from benchmark.submissions.sandboxed_run import Box, answer
 from benchmark.training.checkpoint import Checkpoint, weights_sha256
+from benchmark.verification.repetition import TOLERANCE
 from benchmark.verification.resources import Resources, UnavailableError
-from benchmark.verification.tolerance import TOLERANCE
 
 FLIPS = 2.0
 """Percent of the queries that may be a hit on one machine and none on another."""

@@ -14,16 +14,15 @@ from benchmark.runs.single_run import Bench, make_record, run_folder
 from benchmark.submissions import submitted_run
 from benchmark.submissions.submitted_run import Entry, keep_source
 from benchmark.training.parts import require_parts
-from benchmark.verification.repetition import Made, equal_problem, is_equal_machine, similar_problem
+from benchmark.verification.repetition import Made, allowed_of, equal_problem, is_equal_machine, similar_problem
 from benchmark.verification.resources import Resources, UnavailableError, recipe_of, run_of
-from benchmark.verification.tolerance import allowed_of
 
 
 def retrain(stored: StoredRecord, resources: Resources) -> tuple[float, str]:
     """Recall@1 in percent of the same recipe and seed, trained again, and how it compares with the record's.
 
     On a machine like the one that made the record the two must be equal. Another one rounds otherwise, and the training
-    then takes another way, as with another seed; `tolerance` says how far apart the two may be.
+    then takes another way, as with another seed; `repetition` says how far apart the two may be.
 
     Raises:
         UnavailableError: the dataset is not there, this version of the code has other recipes, or a part of this one is

@@ -181,6 +181,11 @@ def page(path: Path, old: str, new: str) -> Path:
     return path
 
 
+def removed() -> Path:
+    (OUT / "css.md").unlink()
+    return OUT / "css.md"
+
+
 def dirty() -> Path:
     """A record made with changed code, on tables that do not say so."""
     environment = load_record(path_of("tirg", 1)).environment
@@ -228,6 +233,7 @@ PAGES_FORGED: dict[str, tuple[Forge, str]] = {
     "an edited table": (lambda: page(OUT / "css.csv", "FILM", "BEST"), "is out of date"),
     "an edited page of ablations": (lambda: page(OUT / "tirg-ablations.md", "TIRG", "BEST"), "is out of date"),
     "an edited page of the paper": (lambda: page(PAGE, "|", "| "), "is out of date"),
+    "a page that is gone": (removed, "is missing or cannot be read"),
     "no mark for changed code": (dirty, "is out of date"),
 }
 

@@ -162,22 +162,6 @@ def invent_the_oracle() -> None:
     forge(lambda outcomes: replace(outcomes, source_oracle_ranks=outcomes.ranks * 0 + 1), left_out=True)
 
 
-def edit_table() -> None:
-    page = Path("leaderboards/css.md")
-    page.write_text(page.read_text().replace("TIRG", "BEST"))
-
-
-def edit_csv() -> None:
-    page = Path("leaderboards/css.csv")
-    lines = page.read_text().splitlines()
-    lines[1] = lines[1].replace(",1,", ",2,", 1)
-    page.write_text("\n".join(lines) + "\n")
-
-
-def remove_table() -> None:
-    Path("leaderboards/css.md").unlink()
-
-
 @pytest.mark.parametrize(
     ("tamper", "expected"),
     [
@@ -190,9 +174,6 @@ def remove_table() -> None:
         (sort_the_ranks, "of its queries are hits at"),
         (invent_the_drawn_ranks, "says drawn R@"),
         (invent_the_oracle, "holds other values of source_oracle_ranks than its dataset"),
-        (edit_table, "css.md: is out of date"),
-        (edit_csv, "css.csv: is out of date"),
-        (remove_table, "css.md: is missing"),
     ],
 )
 def test_tampering_is_named(verify: Verify, tamper: Callable[[], None], expected: str) -> None:

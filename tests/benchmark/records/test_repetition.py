@@ -13,12 +13,14 @@ from benchmark.records.store import RunRecord, StoredRecord
 from benchmark.records.tier import Tier
 from benchmark.scoring.recall import Integers, Outcomes
 from benchmark.verification.repetition import (
+    MOST,
+    Allowed,
+    allowed_of,
     equal_problem,
     flips_problem,
     is_equal_machine,
     similar_problem,
 )
-from benchmark.verification.tolerance import MOST, Allowed, allowed_of
 from tests.benchmark.made_up import make_outcomes, make_record, with_ranks
 
 Change = Callable[[RunRecord, Outcomes], tuple[RunRecord, Outcomes]]
