@@ -37,7 +37,7 @@ lint: $(READY)
 unit: $(READY)
 	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
-# Check that every committed record agrees with its ranks, and every table with the records.
+# Check every committed record (ranks, recipe, dataset, code, copies of others), and every table against the records.
 boards: $(READY)
 	$(BIN)/tirg-bench verify --quick
 

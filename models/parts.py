@@ -78,8 +78,17 @@ class Parts(Generic[P]):
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """The message for a name that does not exist: the nearest name, or all of them if none is near."""
+    """Say that a name does not exist: with the nearest names, or with all of them if none is near.
+
+    >>> unknown("preset", "quik", ["paper", "quick"])
+    "unknown preset 'quik': did you mean quick?"
+    """
     known = sorted(known)
-    nearest = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(known)}"
-    return f"no {kind} is called {name!r}; {hint}"
+    asked = name.lower()
+    near = dict.fromkeys(
+        found
+        for spelling in (asked, asked.replace("-", "_"))
+        for found in difflib.get_close_matches(spelling, known, n=3, cutoff=0.5)
+    )
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+    return f"unknown {kind} '{name}': {hint}"

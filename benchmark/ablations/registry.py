@@ -2,7 +2,7 @@
 
 from benchmark.ablations.base import Ablation
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.recipe.spelling import unknown
+from models.parts import unknown
 
 _ablations: dict[str, Ablation] = {}
 

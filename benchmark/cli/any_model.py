@@ -65,7 +65,7 @@ def score(
 
     from benchmark.any_model.scored import open_sound, require_valid, score_embeddings, score_ranking
     from benchmark.leaderboard.any_model import model_tables, of_protocol
-    from benchmark.leaderboard.files import load_rankings, load_records, print_table, write_leaderboards
+    from benchmark.leaderboard.files import load_rankings, print_table, write_leaderboards
     from benchmark.records.rankings import Model, require_unused, save_ranking
     from css_gen.progress import Terminal
 
@@ -82,7 +82,7 @@ def score(
         scored = score_embeddings(query_file, gallery_file, dataset, model)
     path = save_ranking(scored.record, scored.evaluation.outcomes, records, replace=replace)
     written = write_leaderboards(records, out)
-    rankings, _ = load_rankings(records, load_records(records)[0])
+    rankings, _ = load_rankings(records)
     Console(highlight=False).print(print_table([], models=of_protocol(model_tables(rankings), dataset.name)))
     click.echo(f"{path}: R@1 {scored.record.metrics.recall[1]:.1f}, self-reported; the tables are in {out}")
     for problem in written.problems:

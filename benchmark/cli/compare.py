@@ -51,7 +51,7 @@ def compare(a: str, b: str, dataset: str, preset: str | None, out: Path) -> None
     sides = Side.of(a), Side.of(b)
     if sides[0] == sides[1]:
         raise UsageError(f"A and B are both {a}: name two composers, or two recipes such as tirg@quick and tirg@paper")
-    rankings, further = load_rankings(out / "records", stored)
+    rankings, further = load_rankings(out / "records")
     problems += further
     runs_a, runs_b = runs_of_sides(stored, rankings, sides, dataset, preset)
     title = Text(_title(runs_a, runs_b, dataset), style="bold")

@@ -44,7 +44,7 @@ def runs_of_sides(
         BenchmarkError: there are no records, or the two have none on the same recipe or the same queries.
     """
     from benchmark.leaderboard.boards import comparable
-    from benchmark.recipe.spelling import unknown
+    from models.parts import unknown
 
     if not stored and not models:
         raise BenchmarkError("there are no valid records; `tirg-bench run` makes some")
@@ -91,7 +91,7 @@ def _require_known(
 ) -> None:
     """Raises UsageError if a name, a recipe or the preset is unknown on a task, or a recipe is asked of a model."""
     from benchmark.leaderboard.boards import label_of
-    from benchmark.recipe.spelling import unknown
+    from models.parts import unknown
 
     names = {run.record.composer.name for board in boards for run in board} | _names(models)
     labels = {label_of(board[0].record) for board in boards}

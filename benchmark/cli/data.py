@@ -5,9 +5,12 @@ from pathlib import Path
 
 import click
 
+from benchmark.cli.options import LEADERBOARDS
 from benchmark.errors import BenchmarkError, UsageError
 
 _SHOWN = 20
+_SMALLEST = 8
+"""Pixels of images that are opened and not looked at."""
 
 
 @click.group()
@@ -94,3 +97,33 @@ def cache(name: str, path: Path, preset: str | None, size: int | None, skip_brok
         shown = f"{len(dataset.train.gallery):,} training and {len(dataset.test.gallery):,} test images of {size} px"
         skipped = f"; {len(dataset.skipped)} left out as broken" if dataset.skipped else ""
         click.echo(f"{task.name}: {shown} are ready{skipped}")
+
+
+@data.command()
+@click.argument("name")
+@click.argument("path", type=click.Path(path_type=Path))
+@LEADERBOARDS
+@click.option("--skip-broken", is_flag=True, help="Leave out what cannot be decoded, as in the records.")
+def register(name: str, path: Path, out: Path, skip_broken: bool) -> None:
+    """Write the hashes of the test queries of a dataset into OUT/datasets.json, with which records are compared.
+
+    NAME is a dataset of `tirg-bench list`. `run`, `submit` and `score` add a dataset that has no record yet. This
+    command also replaces an entry, such as after a change of what is relevant.
+    """
+    from benchmark import tasks
+    from benchmark.records import known_queries
+    from benchmark.records.making import dataset_card
+    from benchmark.scoring.listing import in_order_of_the_gallery
+    from css_gen.progress import Terminal
+
+    file = known_queries.place_of(out / "records")
+    for task in tasks.on_folder(tasks.folder_of(name)):
+        dataset = task.open(path, image_size=_SMALLEST, reporter=Terminal(), skip_broken=skip_broken)
+        key = known_queries.Key(task.name, dataset.fingerprint)
+        outcomes = in_order_of_the_gallery(dataset.test).outcomes
+        queries = known_queries.queries_of(outcomes, dataset_card(dataset, dataset.test))
+        try:
+            is_new = known_queries.add(file, key, queries, replace=True)
+        except OSError as error:
+            raise BenchmarkError(f"{file}: cannot be written ({error.strerror}); check the folder") from None
+        click.echo(f"{key}: {queries.queries:,} queries, {'written to' if is_new else 'as they are in'} {file}")

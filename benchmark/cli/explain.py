@@ -126,8 +126,8 @@ def _find(folder: Path, name: str, task: str, preset: str | None, seed: int | No
         BenchmarkError: there is no such record.
     """
     import models
-    from benchmark.recipe.spelling import unknown
     from benchmark.records.rankings import is_ranking
+    from models.parts import unknown
 
     there = {path.name for path in folder.iterdir() if any(path.glob("*.json"))} if folder.is_dir() else set()
     if name not in there:
@@ -162,9 +162,9 @@ def _model(folder: Path, task: str) -> _Found:
 def _composer(folder: Path, task: str, preset: str | None, seed: int | None) -> _Found:
     from benchmark.leaderboard.boards import comparable, label_of
     from benchmark.leaderboard.files import load_records
-    from benchmark.recipe.spelling import unknown
+    from models.parts import unknown
 
-    stored, problems = load_records(folder)
+    stored, problems = load_records(folder.parents[1], only=folder)
     if not stored:
         raise BenchmarkError(problems[0])
     boards = comparable(stored)

@@ -36,7 +36,7 @@ def print_results(finished: "list[Finished]", records: Path, out: Path | None, *
         if out is not None:
             problems = write_leaderboards(records, out).problems
         stored, _ = load_records(records)
-        models = model_tables(load_rankings(records, stored)[0])
+        models = model_tables(load_rankings(records)[0])
         Console(highlight=False).print(print_table(build(stored), failures, models))
     elif not finished:
         raise BenchmarkError(f"{records}: there are no records yet; `tirg-bench run` makes them")

@@ -52,7 +52,6 @@ def search(
     import models
     from benchmark import tasks
     from benchmark.device import choose_device
-    from benchmark.recipe.spelling import unknown
     from benchmark.records.store import SUBMISSIONS
     from benchmark.search.folder_gallery import FolderGallery
     from benchmark.search.gallery import Gallery
@@ -62,6 +61,7 @@ def search(
     from benchmark.search.stored_models import find_model
     from css_gen.progress import Terminal
     from css_gen.storage.atomic import write_atomically
+    from models.parts import unknown
 
     given = by_name(places)
     if model is None and composer is None:

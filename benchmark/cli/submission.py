@@ -16,6 +16,7 @@ from benchmark.cli.options import (
     PLACES,
     SANDBOX,
     SEEDS,
+    SKIP_BROKEN,
     THREADS,
     TIME_LIMIT,
     Names,
@@ -102,13 +103,14 @@ def check(composer: str, sandbox: str) -> None:
 @LEADERBOARDS
 @click.option("--runs", type=FOLDER, default=Path("runs"), show_default=True, help="Models and curves.")
 @click.option("--replace", is_flag=True, help="Remove the rows of your earlier version first.")
+@SKIP_BROKEN
 @TIME_LIMIT
 @MEMORY_LIMIT
 @SANDBOX
 def submit(
     composer: str, author: str, url: str, names: tuple[str, ...], seeds: tuple[int, ...], preset: str | None,
     places: tuple[tuple[str, Path], ...], device: str | None, threads: int | None, batch_size: int,
-    out: Path, runs: Path, replace: bool, time_limit: float, memory_limit: int, sandbox: str,
+    out: Path, runs: Path, replace: bool, skip_broken: bool, time_limit: float, memory_limit: int, sandbox: str,
 ) -> None:  # fmt: skip
     """Check, train and score a composer, and add its rows, its source and its pages to the leaderboards.
 
@@ -145,6 +147,7 @@ def submit(
         runtime=runtime,
         reporter=reporter,
         places=given,
+        skip_broken=skip_broken,
         leaderboards=out,
         runs=runs,
     )

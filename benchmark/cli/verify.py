@@ -1,6 +1,5 @@
 """tirg-bench verify: check records and tables as far as the files that are there allow."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +22,6 @@ from benchmark.cli.options import (
 from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
-    from benchmark.records.rankings import StoredRanking
-    from benchmark.records.store import StoredRecord
     from benchmark.verification import Verified
 
 _NO_CHECKPOINT = "a ranking, without a checkpoint that could be scored again"
@@ -38,7 +35,9 @@ _NO_CHECKPOINT = "a ranking, without a checkpoint that could be scored again"
 @THREADS
 @BATCH_SIZE
 @click.option("--quick", is_flag=True, help="Do not score checkpoints again.")
-@click.option("--retrain", is_flag=True, help="Train again, and check that the result is within the spread of seeds.")
+@click.option(
+    "--retrain", is_flag=True, help="Train again; equal on an equal machine, else within the spread of seeds."
+)
 @click.option("--note", is_flag=True, help="Write verification notes beside the records, and update the tables.")
 @click.option(
     "--runs", type=FOLDER, default=Path("runs"), show_default=True, help="The folder that --retrain works in."
@@ -55,6 +54,8 @@ def verify(
 
     Recompute numbers from ranks, re-score checkpoints, and compare the tables with the records.
 
+    Refuse copies of runs, settings that are not the recipe's, unknown datasets, and composers without code here.
+
     Each record gets a level. self-reported: its numbers match its stored ranks. re-scored: its checkpoint reproduced
     its Recall, on the split that it was scored on. retrained: training again did, within the spread of seeds.
 
@@ -65,16 +66,10 @@ def verify(
 
     from benchmark.ablations.runs import records_of_ablations
     from benchmark.device import choose_device
-    from benchmark.leaderboard.files import (
-        load_ablations,
-        load_rankings,
-        load_records,
-        stale_tables,
-        write_leaderboards,
-    )
+    from benchmark.leaderboard.files import write_leaderboards
     from benchmark.records.tier import Tier
     from benchmark.training.progress import RunTerminal
-    from benchmark.verification import Resources, Verified, verify_records
+    from benchmark.verification import Resources, Verified, check_leaderboards, check_records, verify_records
 
     given = by_name(places)
     root = out / "records"
@@ -89,12 +84,7 @@ def verify(
         )
     if absent := [path for path in records if not path.is_file() or path.suffix != ".json"]:
         raise UsageError(f"{absent[0]}: there is no such record; name the .json files, or none for all of them")
-    stored, rankings, problems = _read(records)
-    if not records:
-        stored, problems = load_records(root)
-        rankings, further = load_rankings(root, stored)
-        problems += further + stale_tables(stored, root, out, rankings)
-        stored += load_ablations(out)[0]
+    stored, rankings, problems = check_records(records) if records else check_leaderboards(out)
     found = [Verified(ranking, Tier.SELF_REPORTED, _NO_CHECKPOINT) for ranking in rankings]
     if quick:
         found += [Verified(run, run.tier) for run in stored]
@@ -132,23 +122,6 @@ def verify(
         click.echo(f"tirg-bench: wrong: {problem}", err=True)
     if problems:
         raise click.exceptions.Exit(1)
-
-
-def _read(paths: Sequence[Path]) -> "tuple[list[StoredRecord], list[StoredRanking], list[str]]":
-    """The records at those paths that are internally consistent, and a line for every one that is not."""
-    from benchmark.records.rankings import is_ranking, read_ranking
-    from benchmark.records.store import read_stored
-
-    stored, rankings, problems = [], [], []
-    for path in paths:
-        try:
-            if is_ranking(path):
-                rankings.append(read_ranking(path))
-            else:
-                stored.append(read_stored(path))
-        except BenchmarkError as error:
-            problems.append(str(error))
-    return stored, rankings, problems
 
 
 def _note(verified: "Verified") -> bool:

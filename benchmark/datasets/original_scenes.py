@@ -15,15 +15,19 @@ def scene_of(objects: Iterable[Mapping[str, Any]]) -> Scene | None:
 
     Raises:
         KeyError, TypeError, IndexError: an object lacks one of shape, color, size and pos.
+        ValueError: a position is outside of [0, 1].
     """
+    placed = [(_cell(item), item) for item in objects]
     try:
-        return Scene(tuple(map(_object, objects)))
+        return Scene(tuple(_object(cell, item) for cell, item in placed))
     except ValueError:
         return None
 
 
 def third(position: float) -> int:
-    """The row or the column of the 3x3 grid, 0 to 2, of a position in [0, 1]."""
+    """The row or the column of the 3x3 grid, 0 to 2, of a position in [0, 1]. Raises ValueError for any other."""
+    if not 0 <= position <= 1:
+        raise ValueError(f"the position {position} of an object is outside of the image: expected 0 to 1")
     return min(int(3 * position), 2)
 
 
@@ -58,9 +62,12 @@ def relevant_labels(
     return Relevance.of_sets(answers), unread
 
 
-def _object(item: Mapping[str, Any]) -> SceneObject:
+def _cell(item: Mapping[str, Any]) -> Cell:
     down, across = item["pos"][0], item["pos"][1]
-    cell = list(Cell)[3 * third(down) + third(across)]
+    return list(Cell)[3 * third(down) + third(across)]
+
+
+def _object(cell: Cell, item: Mapping[str, Any]) -> SceneObject:
     return SceneObject(cell, Size(item["size"]), Colour(item["color"]), Shape(item["shape"]))
 
 

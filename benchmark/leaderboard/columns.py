@@ -52,8 +52,8 @@ class Column:
 
 
 def has_exact_answers(task: Task | None) -> bool:
-    """Whether all relevant scenes of a query are known, so that tables show Drawn, its ceiling and mAP."""
-    return task is not None and task.css_texts
+    """`Task.has_exact_answers`; a task that is not installed here has none."""
+    return task is not None and task.has_exact_answers
 
 
 def columns(task: Task | None) -> tuple[Column, ...]:

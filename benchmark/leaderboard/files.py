@@ -10,8 +10,6 @@ from math import isclose
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from benchmark import ablations, tasks
 from benchmark.ablations.runs import records_of_ablations
 from benchmark.errors import BenchmarkError
@@ -20,6 +18,7 @@ from benchmark.leaderboard.any_model import model_tables, of_protocol
 from benchmark.leaderboard.boards import Board, Row, build
 from benchmark.leaderboard.scores import Score
 from benchmark.leaderboard.tables import csv_table, markdown_page, print_table
+from benchmark.records import known_queries
 from benchmark.records.rankings import StoredRanking, is_ranking, read_ranking
 from benchmark.records.store import StoredRecord, read_stored
 from css_gen.storage import locking
@@ -49,56 +48,57 @@ class Written(NamedTuple):
     problems: tuple[str, ...]
 
 
-def load_records(root: Path) -> tuple[list[StoredRecord], list[str]]:
-    """All records under a folder that are consistent with themselves and each other, and a line for every other one.
+def load_records(root: Path, *, only: Path | None = None) -> tuple[list[StoredRecord], list[str]]:
+    """All records under a folder that are consistent with themselves and their dataset, and a line for every other one.
+
+    The datasets are those of the file beside the folder (`records.known_queries`).
+
+    Args:
+        only: a folder below `root`, whose records alone are read.
 
     Raises:
         BenchmarkError: there is no such folder.
     """
     if not root.is_dir():
         raise BenchmarkError(f"{root}: there is no folder of records; `tirg-bench run` makes one")
+    source = known_queries.place_of(root)
+    known = known_queries.read(source)
     stored: list[StoredRecord] = []
     problems: list[str] = []
-    first_with: dict[tuple[object, ...], StoredRecord] = {}
-    for path in sorted(root.rglob("*.json")):
-        if any(part.startswith(".") for part in path.relative_to(root).parts) or is_ranking(path):
+    for path in _files_in(root if only is None else only):
+        if is_ranking(path):
             continue
         try:
             run = read_stored(path)
         except BenchmarkError as error:
             problems.append(str(error))
             continue
-        first = first_with.setdefault(_scored_data(run), run)
-        if _has_same_queries(run, first):
-            stored.append(run)
+        problem = _elsewhere(path, root, run) or known_queries.problem(path, run.record, run.outcomes, known, source)
+        if problem:
+            problems.append(problem)
         else:
-            problems.append(f"{path}: names the dataset of {first.path} but holds other queries; run it again")
+            stored.append(run)
     return stored, problems
 
 
-def load_rankings(root: Path, stored: Sequence[StoredRecord]) -> tuple[list[StoredRanking], list[str]]:
-    """All records of models that are known by their rankings, and a line for every one that cannot be used.
-
-    Args:
-        root: the folder of records.
-        stored: what `load_records` gives of it; models that were asked other queries on the same data are left out.
-    """
-    first_with: dict[tuple[object, ...], StoredRecord | StoredRanking] = {}
-    for run in stored:
-        first_with.setdefault(_scored_data(run), run)
+def load_rankings(root: Path) -> tuple[list[StoredRanking], list[str]]:
+    """All records of models that are known by their rankings, and a line for every one that cannot be used."""
+    source = known_queries.place_of(root)
+    known = known_queries.read(source)
     rankings: list[StoredRanking] = []
     problems: list[str] = []
-    for path in sorted(path for path in root.glob("*/*/*.json") if is_ranking(path)):
+    for path in filter(is_ranking, _files_in(root)):
         try:
             ranking = read_ranking(path)
         except BenchmarkError as error:
             problems.append(str(error))
             continue
-        first = first_with.setdefault((ranking.record.protocol, ranking.record.dataset.fingerprint, None), ranking)
-        if _has_same_queries(ranking, first):
-            rankings.append(ranking)
+        about = ranking.record, ranking.outcomes
+        problem = _elsewhere(path, root, ranking) or known_queries.problem(path, *about, known, source)
+        if problem:
+            problems.append(problem)
         else:
-            problems.append(f"{path}: names the dataset of {first.path} but holds other queries; score it again")
+            rankings.append(ranking)
     return rankings, problems
 
 
@@ -123,7 +123,7 @@ def write_leaderboards(records_root: Path, out_root: Path) -> Written:
         out_root.mkdir(parents=True, exist_ok=True)
         with locking.held(out_root / ".leaderboards.lock", timeout=-1):
             stored, problems = load_records(records_root)
-            rankings, further = load_rankings(records_root, stored)
+            rankings, further = load_rankings(records_root)
             of_ablations, more = load_ablations(out_root)
             problems += [*further, *more]
             protocols = _protocols(records_root)
@@ -195,12 +195,16 @@ def _protocols(records_root: Path) -> list[str]:
     return sorted(there | of_owners)
 
 
-def _scored_data(run: StoredRecord) -> tuple[object, ...]:
-    """What decides the queries that a record holds: the data and, where the validation part was scored, that part."""
-    recipe = run.record.configuration
-    part = (recipe.get("evaluation.split"), recipe.get("evaluation.held_out"))
-    is_validation = part[0] == "validation"
-    return run.record.protocol, run.record.dataset.fingerprint, part if is_validation else None
+def _files_in(root: Path) -> list[Path]:
+    """The JSON files under a folder, those with hidden names left out."""
+    files = sorted(root.rglob("*.json"))
+    return [path for path in files if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+
+
+def _elsewhere(path: Path, root: Path, stored: StoredRecord | StoredRanking) -> str:
+    """Say that a record is not at its place below the folder of records; "" if it is."""
+    home = root / f"{stored.record.place}.json"
+    return "" if path == home else f"{path}: is not at its place among the records, {home}; move it or remove it"
 
 
 def _is_same_csv(text: str, other: str) -> bool:
@@ -215,13 +219,3 @@ def _is_same_cell(cell: str, other: str) -> bool:
         return cell == other or isclose(float(cell), float(other), rel_tol=1e-6)
     except ValueError:
         return False
-
-
-def _has_same_queries(run: StoredRecord | StoredRanking, other: StoredRecord | StoredRanking) -> bool:
-    mine, others = run.outcomes, other.outcomes
-    if mine.attributes.keys() != others.attributes.keys():
-        return False
-    pairs = [(getattr(mine, name), getattr(others, name)) for name in ("relevant", "candidates", "sources")]
-    pairs += [(column, others.optional[name]) for name, column in mine.optional.items() if name in others.optional]
-    pairs += [(column, others.attributes[name]) for name, column in mine.attributes.items()]
-    return all(np.array_equal(left, right) for left, right in pairs)

@@ -77,7 +77,7 @@ def doubts_of(board: Board) -> Mapping[int, Doubt]:
     source oracle is far above what a model without the text can reach.
     """
     task = tasks.find(board.protocol)
-    if task is None or not task.css_texts:
+    if task is None or not task.has_exact_answers:
         return {}
     known = [(level, score) for level, score in levels_of(board) if level in ORACLES]
     found: dict[int, Doubt] = {}

@@ -73,6 +73,7 @@ def differences(records: Sequence[RunRecord], origin: Origin) -> list[str]:
             for version in (record.environment.code_version for record in records)
             if version != origin.code
         ),
+        *("uncommitted changes of the code" for record in records if record.environment.dirty),
         *_several("versions of the composer", (record.composer_sha256 for record in records)),
         *(f"torch {record.environment.torch}" for record in records if record.environment.torch != origin.torch),
         *(str(machine) for machine in map(machine_of, records) if machine != origin.machine),

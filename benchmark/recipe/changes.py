@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from benchmark.errors import UsageError
 from benchmark.recipe.schema import Recipe
-from benchmark.recipe.spelling import unknown
+from models.parts import unknown
 
 
 def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:

@@ -7,7 +7,7 @@ from typing import Any
 from benchmark.errors import UsageError
 from benchmark.recipe.changes import override
 from benchmark.recipe.schema import Recipe
-from benchmark.recipe.spelling import unknown
+from models.parts import unknown
 
 Changes = Mapping[str, Sequence[str]]
 """A task's changes of the presets: `KEY=VALUE` assignments by the name of a preset."""

@@ -45,7 +45,7 @@ class FinishedRun:
         parameters: of the whole network, and of the composer alone.
         checkpoint: the file of the trained model.
         wall_seconds: of the whole run, scoring included.
-        composer_sha256, is_local, submission: as in `RunRecord`.
+        composer_sha256, is_local, submission, weights_sha256: as in `RunRecord`.
     """
 
     run: Run
@@ -62,6 +62,7 @@ class FinishedRun:
     environment: Environment
     is_local: bool = False
     submission: Submission | None = None
+    weights_sha256: str | None = None
 
 
 def new_record(finished: FinishedRun, evaluation: Evaluation, fresh: FreshScore | None = None) -> RunRecord:
@@ -102,6 +103,7 @@ def new_record(finished: FinishedRun, evaluation: Evaluation, fresh: FreshScore 
         examples=examples_of(outcomes, evaluation.top),
         environment=finished.environment,
         checkpoint=finished.checkpoint,
+        weights_sha256=finished.weights_sha256,
         ranks=StoredFile(
             path=f"{run.identity.place(finished.preset).name}.parquet",
             sha256=sha256(encode(outcomes)),

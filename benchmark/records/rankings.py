@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 import models
 from benchmark.errors import BenchmarkError, UsageError
+from benchmark.records import known_queries
 from benchmark.records.examples import examples_of
 from benchmark.records.outcomes_file import encode
 from benchmark.records.schema import (
@@ -133,6 +134,11 @@ def save_ranking(record: RankingRecord, outcomes: Outcomes, root: Path, *, repla
     require_unused(record.protocol, record.name, record.dataset.fingerprint, root, replace=replace)
     try:
         write_record(record, encode(outcomes), path)
+        known_queries.add(
+            known_queries.place_of(root),
+            known_queries.key_of(record),
+            known_queries.queries_of(outcomes, record.dataset),
+        )
     except OSError as error:
         raise BenchmarkError(f"{path}: the record cannot be written ({error.strerror}); check the folder") from None
     return path

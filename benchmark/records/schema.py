@@ -140,6 +140,7 @@ class RunRecord(ScoredRecord):
         is_local: whether that is a file that was named on the command line, neither in `models/` nor submitted.
         checkpoint: its path may be relative to anywhere.
         fresh: the score on a fresh test set; None where there is none, and in older records.
+        weights_sha256: of the checkpoint's weights alone (`training.checkpoint.weights_sha256`); None in older records.
     """
 
     composer: ComposerCard
@@ -153,6 +154,7 @@ class RunRecord(ScoredRecord):
     curve: Annotated[tuple[CurvePoint, ...], Field(max_length=2_000)]
     environment: Environment
     checkpoint: StoredFile | None
+    weights_sha256: Digest | None = None
     submission: Submission | None = None
     fresh: FreshScore | None = None
 

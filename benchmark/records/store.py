@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 import models
 from benchmark.errors import BenchmarkError
+from benchmark.records import known_queries
 from benchmark.records.environment import Environment
 from benchmark.records.outcomes_file import decode, encode
 from benchmark.records.schema import (
@@ -80,7 +81,8 @@ class StoredRecord(NamedTuple):
 
 
 def save_record(record: RunRecord, outcomes: Outcomes, root: Path, *, replace: bool = False) -> Path:
-    """Write a record and its outcomes under `root`, the record last, and return its path.
+    """Write a record and its outcomes under `root`, the record last, and return its path. A dataset without a record
+    so far is added to the datasets beside `root`.
 
     Args:
         replace: whether another record of the same run may be replaced. Without it, only what is said of a run may
@@ -99,6 +101,11 @@ def save_record(record: RunRecord, outcomes: Outcomes, root: Path, *, replace: b
         if earlier and not replace and not _is_same_run(earlier, record):
             raise BenchmarkError(f"{earlier}: there is a record of this run already; --replace replaces it")
         write_record(record, content, path)
+        known_queries.add(
+            known_queries.place_of(root),
+            known_queries.key_of(record),
+            known_queries.queries_of(outcomes, record.dataset),
+        )
         if earlier and earlier != path:
             remove_record(earlier)
     except OSError as error:

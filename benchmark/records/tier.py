@@ -31,7 +31,7 @@ class Tier(StrEnum):
         return list(Tier).index(self)
 
 
-class _Verified(BaseModel):
+class Verified(BaseModel):
     """`recall_at_1` is what was found, in percent, on the dataset's test split and on a fresh one of that seed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -50,14 +50,23 @@ def tier_of(record: Path) -> Tier:
     Raises:
         BenchmarkError: the note is damaged.
     """
+    return said.tier if (said := note_on(record)) else Tier.SELF_REPORTED
+
+
+def note_on(record: Path) -> Verified | None:
+    """The note about the record at that path; None if there is none, or one about another state of the file.
+
+    Raises:
+        BenchmarkError: the note is damaged.
+    """
     path = record.with_suffix(SUFFIX)
     try:
-        said = _Verified.model_validate_json(path.read_bytes())
+        said = Verified.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        return Tier.SELF_REPORTED
+        return None
     except (OSError, ValidationError):
         raise BenchmarkError(f"{path}: not a valid `tirg-bench verify` result; delete it") from None
-    return said.tier if said.record_sha256 == _hash(record) else Tier.SELF_REPORTED
+    return said if said.record_sha256 == _hash(record) else None
 
 
 def write_tier(
@@ -76,7 +85,7 @@ def write_tier(
         if tier_of(record).strength >= tier.strength:
             return False
         today = datetime.datetime.now(datetime.UTC).date()
-        said = _Verified(
+        said = Verified(
             tier=tier,
             record_sha256=record_sha256,
             recall_at_1=recall_at_1,

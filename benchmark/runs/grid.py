@@ -12,12 +12,12 @@ from benchmark import tasks as datasets
 from benchmark.datasets.splits import Dataset
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.recipe.identity import Run
-from benchmark.recipe.spelling import unknown
 from benchmark.records.code_version import code_version, composer_sha256
 from benchmark.records.store import RunRecord, StoredRecord
 from benchmark.runs.earlier import earlier_record, held, outdated
 from benchmark.runs.single_run import Bench, make_record, run_folder
 from benchmark.training.parts import require_parts
+from models.parts import unknown
 from models.registry import get
 
 

@@ -25,7 +25,7 @@ from benchmark.runs.recipes import label_on
 from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.fresh import FreshScore
 from benchmark.scoring.recall import recall_at_k
-from benchmark.training.checkpoint import Checkpoint, Code, model_tensors
+from benchmark.training.checkpoint import Checkpoint, Code, model_tensors, weights_sha256
 from benchmark.training.loop import steps_done, train
 from benchmark.training.model import new_network as network_of
 from benchmark.training.model import require_texts
@@ -132,9 +132,8 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         before = perf_counter()
         evaluation = evaluate(network, scored, accelerator=accelerator, batch_size=runtime.batch_size)
         scoring = perf_counter() - before
-    trained_model = Checkpoint(
-        run, network.text_encoder.tokenizer, recipe.training.steps, 0.0, model_tensors(network)
-    ).content()
+    weights = model_tensors(network)
+    trained_model = Checkpoint(run, network.text_encoder.tokenizer, recipe.training.steps, 0.0, weights).content()
     model = model_place(folder, trained_model, replace=bench.replace)
     write_atomically(model, trained_model)
     finished = FinishedRun(
@@ -147,6 +146,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         trained=trained,
         parameters=network.parameter_counts(),
         checkpoint=stored_file(model),
+        weights_sha256=weights_sha256(weights),
         wall_seconds=trained.seconds_before + perf_counter() - started,
         scoring_seconds=scoring,
         peak_memory_mib=peak_memory_mib(runtime.device),

@@ -47,7 +47,7 @@ def score_lists(batches: Iterable[Lists], split: Split) -> Evaluation:
     Raises:
         ValueError: a query has no list, or two, or a list is shorter than `DEPTH` and does not hold all candidates.
     """
-    any_order = _in_order_of_the_gallery(split)
+    any_order = in_order_of_the_gallery(split)
     known, top = any_order.outcomes, np.full_like(any_order.top, -1)
     targets = split.queries.targets
     relevant = Relevance.of_targets(split.labels[targets]) if split.relevant is None else split.relevant
@@ -74,7 +74,7 @@ def score_lists(batches: Iterable[Lists], split: Split) -> Evaluation:
     return Evaluation(outcomes, top)
 
 
-def _in_order_of_the_gallery(split: Split) -> Evaluation:
+def in_order_of_the_gallery(split: Split) -> Evaluation:
     """Any ranking: for what an evaluation says of the data alone, such as how many images are relevant to a query."""
     query, gallery = torch.ones(len(split.queries), 1), torch.arange(len(split.gallery), dtype=torch.float32)
     return rank(query, gallery[:, None], split)

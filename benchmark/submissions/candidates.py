@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from benchmark.errors import UsageError
-from benchmark.recipe.spelling import unknown
 from benchmark.submissions.messages import Candidate
+from models.parts import unknown
 
 GROUP = "tirg_bench.composers"
 _LARGEST = 1_000_000

@@ -17,6 +17,7 @@ from benchmark.submissions.exchange import MODEL
 from benchmark.submissions.messages import Candidate
 from benchmark.submissions.sandboxed_run import Box, answer, tidy, train
 from benchmark.submissions.scoring import read_model
+from benchmark.training.checkpoint import Checkpoint, weights_sha256
 from benchmark.training.loop import Trained
 from css_gen.storage.atomic import write_atomically
 
@@ -73,6 +74,7 @@ def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry
         trained=Trained(done.seconds, done.seconds_before, done.losses, ()),
         parameters=(shared + done.own_parameters, done.own_parameters),
         checkpoint=stored_file(folder / MODEL),
+        weights_sha256=weights_sha256(Checkpoint.read(folder / MODEL).tensors),
         wall_seconds=done.seconds_before + now - started,
         scoring_seconds=now - before,
         peak_memory_mib=done.peak_memory_mib,

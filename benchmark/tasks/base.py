@@ -123,6 +123,11 @@ class Task:
         return self.images == "rendered"
 
     @property
+    def has_exact_answers(self) -> bool:
+        """Whether all relevant scenes of a query are known, so that tables show Drawn, its ceiling, mAP and oracles."""
+        return self.css_texts
+
+    @property
     def slice_order(self) -> dict[str, tuple[str, ...]]:
         """Attributes and values in the order of the tables, as `recall.slice_masks` takes them."""
         return {attribute: each.values for attribute, each in self.slices.items()}

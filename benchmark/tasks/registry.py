@@ -7,8 +7,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.recipe.spelling import unknown
 from benchmark.tasks.base import Task
+from models.parts import unknown
 
 ENTRY_POINTS = "tirg_bench.tasks"
 

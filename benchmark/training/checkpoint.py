@@ -3,7 +3,9 @@
 It is written under a temporary name and renamed, so it never mixes two states.
 """
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -112,6 +114,19 @@ class Checkpoint:
 
 def model_tensors(network: nn.Module) -> dict[str, Tensor]:
     return {f"model.{name}": _stored(value) for name, value in network.state_dict().items()}
+
+
+def weights_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a model's weights: of the names, types, shapes and bytes of the tensors "model.*".
+
+    Two checkpoints of other runs, whose headers differ, have one hash if and only if they hold the same weights.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(name for name in tensors if name.startswith("model.")):
+        value = tensors[name].detach().cpu().contiguous()
+        digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode() + b"\n")
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

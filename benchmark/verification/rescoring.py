@@ -23,11 +23,9 @@ from benchmark.scoring.metrics import metrics_of
 from benchmark.scoring.recall import KS, MAP_KS, Integers, Outcomes
 from benchmark.submissions.exchange import MODEL
 from benchmark.submissions.sandboxed_run import Box, answer
-from benchmark.training.checkpoint import Checkpoint
+from benchmark.training.checkpoint import Checkpoint, weights_sha256
+from benchmark.verification.repetition import TOLERANCE
 from benchmark.verification.resources import Resources, UnavailableError
-
-TOLERANCE = 0.25
-"""Percentage points of Recall@K by which another machine's rounding may move a result: a few queries in a thousand."""
 
 FLIPS = 2.0
 """Percent of the queries that may be a hit on one machine and none on another."""
@@ -42,7 +40,7 @@ def rescore(stored: StoredRecord, resources: Resources) -> tuple[float, FreshSco
     Raises:
         UnavailableError: the checkpoint or the dataset is not there, or another run has overwritten the checkpoint.
         BenchmarkError: the checkpoint gives another Recall@K than the record says, or on a fresh test set another
-            Recall@1 than sampling explains, or the record names one of another run.
+            Recall@1 than sampling explains, or the record names one of another run, or weights that another record has.
     """
     record, path = stored.record, stored.path
     kept = record.checkpoint
@@ -54,6 +52,7 @@ def rescore(stored: StoredRecord, resources: Resources) -> tuple[float, FreshSco
     checkpoint = Checkpoint.read(Path(kept.path))
     if difference := _other_run(checkpoint.run, record):
         raise BenchmarkError(f"{path}: {kept.path} is of another run ({difference})")
+    _require_own_weights(stored, checkpoint, resources)
     dataset = resources.dataset_of(stored, checkpoint.run.recipe.data.image_size)
     resources.reporter.message(f"scoring {kept.path} again")
     *_, scored = parts_of(dataset, checkpoint.run.recipe)
@@ -108,6 +107,21 @@ def require_as_fresh(stored: StoredRecord, recall_at_1: float, fresh: FreshScore
             f"{stored.path}: its model gets R@1 {own.recall:.1f}, and {fresh.recall[1]:.1f} on a fresh test set (seed "
             f"{fresh.seed}): of {1 / LEVEL:.0f} sound records one differs by as much"
         )
+
+
+def _require_own_weights(stored: StoredRecord, checkpoint: Checkpoint, resources: Resources) -> None:
+    """Raises BenchmarkError unless the weights are those that the record names, and no other run of the task has them.
+
+    The file's hash covers its header, too, which says whose weights these are and can be edited.
+    """
+    record, path = stored.record, stored.path
+    found = weights_sha256(checkpoint.tensors)
+    if record.weights_sha256 not in (None, found):
+        raise BenchmarkError(f"{path}: its checkpoint holds other weights than the record names")
+    first = resources.first_with(found, stored)
+    if (first.composer.name, first.seed) != (record.composer.name, record.seed):
+        whose = f"seed {first.seed} of {first.composer.name}"
+        raise BenchmarkError(f"{path}: its checkpoint holds the weights of {whose}; run it again")
 
 
 def _require_recall(path: Path, name: str, said: Mapping[int, float], computed: Mapping[int, float]) -> None:

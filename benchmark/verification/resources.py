@@ -9,7 +9,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
 from benchmark.recipe.schema import Recipe
-from benchmark.records.store import StoredRecord, submitted_source
+from benchmark.records.store import RunRecord, StoredRecord, submitted_source
 from benchmark.runs.fresh import FreshTestSets
 from benchmark.submissions.messages import Candidate
 from benchmark.submissions.sandbox import SandboxTier
@@ -41,6 +41,12 @@ class Resources:
     memory_mib: int = 8_192
     fresh: FreshTestSets = field(default_factory=FreshTestSets)
     _opened: dict[tuple[str, int], Dataset] = field(default_factory=dict)
+    _weights: dict[tuple[str, str, str], RunRecord] = field(default_factory=dict)
+
+    def first_with(self, weights_sha256: str, stored: StoredRecord) -> RunRecord:
+        """Return the first record on the same task and data whose checkpoint has these weights, else this one."""
+        record = stored.record
+        return self._weights.setdefault((record.protocol, record.dataset.fingerprint, weights_sha256), record)
 
     def dataset_of(self, stored: StoredRecord, image_size: int) -> Dataset:
         """The data that a record was made on.

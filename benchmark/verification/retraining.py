@@ -1,22 +1,22 @@
-"""Train the run of a record again, and see whether the result is one that its seeds could give."""
+"""Train the run of a record again, and compare everything that a seed decides."""
 
 import os
-from dataclasses import replace
+from functools import partial
 
 from benchmark.datasets.splits import Dataset
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.files import load_records
-from benchmark.leaderboard.statistics import seed_spread
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
-from benchmark.records.store import RunRecord, StoredRecord, submitted_source
+from benchmark.records.store import RunRecord, StoredRecord, load_outcomes, submitted_source
 from benchmark.runs.earlier import held
 from benchmark.runs.single_run import Bench, make_record, run_folder
 from benchmark.scoring.fresh import FreshScore
 from benchmark.submissions import submitted_run
 from benchmark.submissions.submitted_run import Entry, keep_source
 from benchmark.training.parts import require_parts
-from benchmark.verification.rescoring import TOLERANCE, require_as_fresh
+from benchmark.verification.repetition import Made, allowed_of, equal_problem, is_equal_machine, similar_problem
+from benchmark.verification.rescoring import require_as_fresh
 from benchmark.verification.resources import Resources, UnavailableError, recipe_of, run_of
 
 
@@ -24,9 +24,8 @@ def retrain(stored: StoredRecord, resources: Resources) -> tuple[float, str, Fre
     """Recall@1 in percent of the same recipe and seed, trained again, how it compares with the record's, and the score
     on a fresh test set.
 
-    On the machine that made the record the two are equal. Another one rounds otherwise, and the training then takes
-    another way, as with another seed: the two may be as far apart as two seeds are, 19 times of 20. How far that is
-    comes from the other composers of the board, because whoever forges a record can forge its siblings, too.
+    On a machine like the one that made the record the two must be equal. Another one rounds otherwise, and the training
+    then takes another way, as with another seed; `repetition` says how far apart the two may be.
 
     Raises:
         UnavailableError: the dataset is not there, this version of the code has other recipes, or a part of this one is
@@ -39,21 +38,28 @@ def retrain(stored: StoredRecord, resources: Resources) -> tuple[float, str, Fre
         require_parts(run.recipe)
     except BenchmarkError as error:
         raise UnavailableError(str(error)) from None
-    spread = seed_spread(_others_on_the_board(stored))
-    again = _made_again(stored, run, dataset, resources)
-    found = again.metrics.recall[1]
-    said = stored.record.metrics.recall[1]
-    allowed = max(TOLERANCE, spread or 0.0)
-    why = "seeds of the other composers differ by as much" if spread else "no other composer has several seeds"
-    both = f"R@1 {found:.1f} again, {said:.1f} in the record"
-    if abs(found - said) > allowed:
-        raise BenchmarkError(f"{stored.path}: {both}: more than {allowed:.2f} apart ({why})")
-    if again.fresh:
-        require_as_fresh(stored, found, again.fresh)
-    return found, f"{both}: not more than {allowed:.2f} apart ({why})", again.fresh
+    allowed = partial(allowed_of, stored, load_records(stored.path.resolve().parents[2])[0])
+    said = stored.record, stored.outcomes
+    found = _made_again(stored, run, dataset, resources)
+    fresh = found[0].fresh
+    recall = found[0].metrics.recall[1]
+    same_code = stored.record.composer_sha256 == found[0].composer_sha256
+    if same_code and is_equal_machine(stored.record.environment, found[0].environment):
+        if problem := equal_problem(said, found):
+            raise BenchmarkError(f"{stored.path}: is not what training gives on this equal machine: {problem}")
+        note = f"R@1 {recall:.1f}, equal query by query, as expected on an equal machine"
+    elif problem := similar_problem(said, found, allowed):
+        raise BenchmarkError(f"{stored.path}: {problem}")
+    else:
+        points, why = allowed("recall@1")
+        both = f"R@1 {recall:.1f} again, {stored.record.metrics.recall[1]:.1f} in the record"
+        note = f"{both}: not more than {points:.2f} apart ({why})"
+    if fresh:
+        require_as_fresh(stored, recall, fresh)
+    return recall, note, fresh
 
 
-def _made_again(stored: StoredRecord, run: Run, dataset: Dataset, resources: Resources) -> RunRecord:
+def _made_again(stored: StoredRecord, run: Run, dataset: Dataset, resources: Resources) -> Made:
     record = stored.record
     home = resources.runs / "verify"
     if record.submission is not None:
@@ -72,27 +78,18 @@ def _made_again(stored: StoredRecord, run: Run, dataset: Dataset, resources: Res
     title = f"again: {run}"
     with held(run_folder(run, home)):
         if record.submission is None:
-            return make_record(run, dataset, bench, title)
+            again = make_record(run, dataset, bench, title)
+            return again, load_outcomes(bench.records / f"{again.place}.json", again)
         box = resources.box_of(stored)
         source = submitted_source(stored.path, run.composer).read_bytes()
         keep_source(source, run.composer, home)
         entry = Entry(candidate=box.candidate, card=record.composer, about=record.submission, source=source, home=home)
-        return submitted_run.make_record(run, dataset, box, bench, entry, title).record
+        kept = submitted_run.make_record(run, dataset, box, bench, entry, title)
+        return kept.record, kept.outcomes
 
 
 def _as_recorded(runtime: Runtime, record: RunRecord) -> Runtime:
-    """The runtime with the record's number of threads, if this machine has as many: it changes the last digits."""
-    wanted = record.environment.runtime.threads
-    return runtime.model_copy(update={"threads": wanted}) if wanted <= (os.cpu_count() or 1) else runtime
-
-
-def _others_on_the_board(stored: StoredRecord) -> list[list[float]]:
-    """Recall@1 of every other composer with the same recipe and data, seed by seed."""
-    record = stored.record
-    runs, _ = load_records(stored.path.resolve().parents[2])
-    found: dict[str, list[float]] = {}
-    for run in (run.record for run in runs):
-        same_board = replace(run.identity, composer="", seed=0) == replace(record.identity, composer="", seed=0)
-        if same_board and run.composer.name != record.composer.name:
-            found.setdefault(run.composer.name, []).append(run.metrics.recall[1])
-    return list(found.values())
+    """The runtime with what changes the last digits as recorded: batches, and threads if there are as many here."""
+    its = record.environment.runtime
+    values = {"batch_size": its.batch_size} | ({"threads": its.threads} if its.threads <= (os.cpu_count() or 1) else {})
+    return runtime.model_copy(update=values)

@@ -242,5 +242,5 @@ def test_an_encoder_without_a_file_refuses_one() -> None:
 
 
 def test_an_unknown_encoder_offers_the_nearest() -> None:
-    with pytest.raises(RegistryError, match="no text encoder is called 'word-lstn'; did you mean 'word_lstm'"):
+    with pytest.raises(RegistryError, match="unknown text encoder 'word-lstn': did you mean word_lstm"):
         text_encoders.get("word-lstn")

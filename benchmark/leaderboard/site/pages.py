@@ -61,7 +61,7 @@ def write_site(records_root: Path, out_root: Path) -> Written:
         root.mkdir(parents=True, exist_ok=True)
         with held(out_root / ".leaderboards.lock", timeout=-1):
             stored, problems = load_records(records_root)
-            rankings, further = load_rankings(records_root, stored)
+            rankings, further = load_rankings(records_root)
             problems += further
             files = _site(stored, rankings, out_root / SUBMISSIONS)
             for name, content in files.items():

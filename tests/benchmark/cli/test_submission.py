@@ -11,10 +11,12 @@ from click.testing import CliRunner, Result
 
 import benchmark
 from benchmark.cli.main import main
+from benchmark.errors import UsageError
 from benchmark.recipe import presets
 from benchmark.recipe.schema import Recipe
 from benchmark.submissions import sandbox
 from benchmark.submissions.sandbox import SandboxTier
+from benchmark.submissions.submit import Request
 from tests.benchmark.submissions.sources import source
 
 TirgBench = Callable[..., Result]
@@ -116,6 +118,19 @@ def test_bad_input_ends_in_one_line(arguments: list[str], code: int, expected: s
     assert result.exit_code == code, result.output
     assert expected in result.stderr.splitlines()[-1]
     assert not Path("leaderboards/records/css").exists()
+
+
+@pytest.mark.parametrize("option", [["--skip-broken"], []])
+def test_broken_images_are_skipped_when_asked(
+    option: list[str], tirg_bench: TirgBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check_first(request: Request, hear: object) -> None:  # noqa: ARG001
+        raise UsageError(f"skips: {request.bench.skip_broken}")
+
+    monkeypatch.setattr("benchmark.submissions.submit.check_first", check_first)
+    Path("mine.py").write_text(source())
+    result = tirg_bench("submit", "mine.py", "--author=A", "--url=https://x.org", "--dataset=css", *option)
+    assert f"skips: {bool(option)}" in result.stderr
 
 
 def test_rows_that_are_left_out_are_a_failure(tirg_bench: TirgBench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def test_the_composers_table_stays_as_it_is_and_models_come_below(root: Path) ->
 
 def test_a_model_has_the_scores_of_its_outcomes_with_their_interval(root: Path) -> None:
     path = add_model(root, "strong", hit_rate=0.95)
-    (table,) = model_tables(load_rankings(root / "records", [])[0])
+    (table,) = model_tables(load_rankings(root / "records")[0])
     (row,) = table.rows
     outcomes = read_ranking(path).outcomes
     assert row.scores[ALL].mean[1] == pytest.approx(100 * np.mean(outcomes.ranks == 1))
@@ -97,7 +97,7 @@ def test_the_terminal_shows_the_models_below_their_task(root: Path) -> None:
     add_model(root, "strong", hit_rate=0.95)
     stored, _ = load_records(root / "records")
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(print_table(build(stored), models=model_tables(load_rankings(root / "records", stored)[0])))
+    console.print(print_table(build(stored), models=model_tables(load_rankings(root / "records")[0])))
     text = console.export_text()
     assert text.index("css, preset quick") < text.index("css, any model (self-reported), dataset 01234567")
     assert text.index("concat") < text.index("strong")
@@ -107,7 +107,7 @@ def test_the_terminal_shows_the_models_below_their_task(root: Path) -> None:
 def test_tables_without_a_model_that_has_a_record_are_stale(root: Path) -> None:
     add_model(root, "strong", hit_rate=0.95)
     stored, _ = load_records(root / "records")
-    rankings, problems = load_rankings(root / "records", stored)
+    rankings, problems = load_rankings(root / "records")
     assert problems == []
     assert len(stale_tables(stored, root / "records", root, rankings)) == 2
     write_leaderboards(root / "records", root)
@@ -157,7 +157,7 @@ def test_a_record_under_another_name_or_a_composers_is_a_problem(root: Path) -> 
     with pytest.raises(BenchmarkError, match=r"is the record of another model; its place is css/strong/ranking-0123"):
         read_ranking(folder / path.name)
     (root / "submissions" / "strong").mkdir(parents=True)
-    rankings, problems = load_rankings(root / "records", [])
+    rankings, problems = load_rankings(root / "records")
     assert rankings == []
     assert any("has the name of a composer; remove it or score it under another name" in each for each in problems)
     assert load_records(root / "records")[1] == []

@@ -36,7 +36,24 @@ def test_a_record_of_other_queries_under_the_same_dataset_is_named_and_left_out(
     stored, problems = load_records(root / "records")
     assert len(stored) == 9
     assert len(problems) == 1
-    assert problems[0].startswith(f"{path}: names the dataset of ")
+    assert problems[0].startswith(f"{path}: holds 200 in queries where its dataset has 240 ")
+
+
+def test_a_bad_record_that_sorts_first_leaves_out_itself_alone(root: Path) -> None:
+    path = save(root, composer="aaa", title="First", queries=200)
+    written = write_leaderboards(root / "records", root)
+    assert [problem.partition(": ")[0] for problem in written.problems] == [str(path)]
+    assert "First" not in (root / "css.md").read_text()
+    assert len(load_records(root / "records")[0]) == 9
+
+
+def test_a_record_outside_its_folder_is_left_out(root: Path) -> None:
+    (path,) = (root / "records" / "css" / "film").glob("*-s1-*.json")
+    copy = root / "records" / "old" / "css" / "film"
+    shutil.copytree(path.parent, copy)
+    problems = load_records(root / "records")[1]
+    assert len(problems) == 3
+    assert f"{copy / path.name}: is not at its place among the records, {path}; move it or remove it" in problems
 
 
 def test_files_being_written_are_no_records(root: Path) -> None:

@@ -13,4 +13,4 @@ from tests.benchmark.made_up import make_outcomes, make_record
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
     outcomes = make_outcomes()
-    return save_record(make_record(outcomes), outcomes, tmp_path)
+    return save_record(make_record(outcomes), outcomes, tmp_path / "records")

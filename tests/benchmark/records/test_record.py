@@ -35,9 +35,9 @@ from tests.benchmark.records.edited_record import STEM
 def test_comes_back_as_it_was(tmp_path: Path) -> None:
     outcomes = make_outcomes()
     record = make_record(outcomes)
-    path = save_record(record, outcomes, tmp_path)
-    assert path == tmp_path / "css" / "tirg" / f"{STEM}.json"
-    assert path == record.identity.find(tmp_path)
+    path = save_record(record, outcomes, tmp_path / "records")
+    assert path == tmp_path / "records" / "css" / "tirg" / f"{STEM}.json"
+    assert path == record.identity.find(tmp_path / "records")
     assert load_record(path) == record
     back = read_stored(path).outcomes
     for name in ("ranks", "relevant", "candidates", "top1", "sources"):
@@ -71,7 +71,7 @@ def test_unanswered_queries_are_counted_and_never_hit(tmp_path: Path) -> None:
         top1=np.array([3, 4]),
         sources=np.array([0, 0]),
     )
-    path = save_record(make_record(outcomes), outcomes, tmp_path)
+    path = save_record(make_record(outcomes), outcomes, tmp_path / "records")
     stored = read_stored(path)
     assert stored.record.metrics.unanswered == 1
     assert stored.record.metrics.recall[50] == 50.0
@@ -100,7 +100,7 @@ def test_what_became_of_every_relevant_image_is_kept() -> None:
 
 def test_ten_thousand_queries_take_less_than_100_kb(tmp_path: Path) -> None:
     outcomes = make_outcomes(queries=9_500, sources=500, hit_rate=0.5)
-    path = save_record(make_record(outcomes), outcomes, tmp_path)
+    path = save_record(make_record(outcomes), outcomes, tmp_path / "records")
     assert path.with_suffix(".parquet").stat().st_size < 100_000
     assert pq.read_table(path.with_suffix(".parquet")).column_names[:8] == [
         "rank",
@@ -125,7 +125,7 @@ def test_a_record_in_another_runs_place_is_named(stored: Path) -> None:
 def test_outcomes_of_another_run_are_not_saved(tmp_path: Path) -> None:
     record = make_record(make_outcomes(seed=0))
     with pytest.raises(ValueError, match="not the outcomes that the record was made from"):
-        save_record(record, make_outcomes(seed=1), tmp_path)
+        save_record(record, make_outcomes(seed=1), tmp_path / "records")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -61,12 +61,12 @@ def test_a_new_metric_is_one_function_and_leaves_older_records_valid(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     outcomes = make_outcomes()
-    old = save_record(make_record(outcomes, seed=0), outcomes, tmp_path)
+    old = save_record(make_record(outcomes, seed=0), outcomes, tmp_path / "records")
     request.getfixturevalue("reciprocal_rank")
     metrics = metrics_of(outcomes)
     assert metrics.scores["mrr"] == pytest.approx(sum(1 / rank for rank in outcomes.ranks.tolist()) / len(outcomes))
     assert all("mrr" in part.scores for values in metrics.slices.values() for part in values.values())
-    new = save_record(make_record(outcomes, seed=1), outcomes, tmp_path)
+    new = save_record(make_record(outcomes, seed=1), outcomes, tmp_path / "records")
     assert "mrr" not in read_stored(old).record.metrics.scores
     assert read_stored(new).record.metrics.scores["mrr"] == metrics.scores["mrr"]
 

@@ -13,6 +13,7 @@ from benchmark.datasets.css_original import TABLE_NAME, CssOriginal
 from benchmark.datasets.original_scenes import scene_of
 from benchmark.datasets.rendered_css import Css
 from benchmark.datasets.splits import Split
+from benchmark.errors import BenchmarkError
 from benchmark.training.progress import SilentRuns
 from css_gen.export.tirg import export_tirg
 from css_gen.render import render
@@ -122,3 +123,18 @@ BALL = {"shape": "circle", "color": "red", "size": "small", "pos": (0.1, 0.9)}
 def test_objects_are_a_scene_or_are_not(objects: list[dict[str, Any]], key: str | None) -> None:
     scene = scene_of(objects)
     assert (None if scene is None else scene.key) == key
+
+
+@pytest.mark.parametrize("place", [(-0.01, 0.5), (0.5, 1.01), (120.0, 40.0), (float("nan"), 0.5)])
+def test_a_position_outside_of_the_image_is_named(place: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="is outside of the image: expected 0 to 1"):
+        scene_of([BALL, BALL | {"pos": place}])
+
+
+def test_a_table_with_a_position_outside_of_the_image_is_refused(exported: Path, tmp_path: Path) -> None:
+    def edit(table: Any) -> None:
+        table["labels"] = list(range(len(table["labels"])))
+        next(scene for scene in table["objects_img"] if scene)[0]["pos"] = (1.5, 0.5)
+
+    with pytest.raises(BenchmarkError, match=r"the position 1\.5 of an object is outside of the image"):
+        edited(exported, tmp_path, edit)
