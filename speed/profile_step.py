@@ -9,8 +9,9 @@ in the same precision, whichever is faster here. That of memory is the least tra
 the forward pass keeps is written once and read once; every weight is read forward, backward and by the optimiser,
 which reads its gradient and reads and writes its state) over the rate of a large copy. "Outside" is the time of a
 step in which no operation runs: on a CPU that is Python and the making of batches, on a GPU the time in which it
-waits. A host sync is any call that makes the program wait for the GPU; one of those counted is the measurement's own
-last one.
+waits. On a GPU the step's time is that of its CUDA graph (--no-graph: launched kernel by kernel), and kinds, busy
+time and syncs are those of the same kernels launched one by one, as a graph tells nothing of its parts. A host sync
+is any call that makes the program wait for the GPU; one of those counted is the measurement's own last one.
 
 The result is profile-<preset>-<device>.json in speed/results, or in --results FOLDER; docs/performance.md says
 what it means.
@@ -132,9 +133,15 @@ def memory_rate(device: torch.device) -> float:
     return 2 * source.nbytes / _least_seconds(lambda: target.copy_(source), device)
 
 
+def launched(session: Session, step: int) -> Tensor:
+    """Take a step kernel by kernel, also where it is repeated as a graph."""
+    session.host_part(step)
+    return session.device_part()
+
+
 def least_bytes(session: Session) -> int:
     """The memory traffic of a step, if every tensor is moved no more often than it must."""
-    kept = kept_for_gradient(lambda: session.step(0))
+    kept = kept_for_gradient(lambda: launched(session, 0))
     weights = {parameter.untyped_storage().data_ptr() for parameter in session.network.parameters()}
     activations = sum(size for place, size in kept.items() if place not in weights)
     parameters = sum(parameter.nbytes for parameter in session.network.parameters())
@@ -166,7 +173,9 @@ def profiled(options: argparse.Namespace) -> dict[str, Any]:
     groups, modifications = config.training.sources, config.training.modifications
     sampler = make_sampler(training, groups=groups, modifications=modifications, seed=0)
     accelerator = make_accelerator(str(device), config.training.precision)
-    session = Session(network, training, sampler, run, accelerator, compiled=options.compile)
+    session = Session(
+        network, training, sampler, run, accelerator, compiled=options.compile, graph=options.graph, note=print
+    )
     for step in range(WARMUP):
         session.step(step)
     _wait(device)
@@ -177,7 +186,8 @@ def profiled(options: argparse.Namespace) -> dict[str, Any]:
     milliseconds = 1000 * (time.perf_counter() - started) / options.steps
     timed = {
         "what": f"{options.composer}, preset {label(config)}, {config.training.batch} queries a step"
-        + ", compiled" * options.compile,
+        + ", compiled" * options.compile
+        + ", as a CUDA graph" * (options.graph and device.type == "cuda"),
         "device": str(device),
         "threads": torch.get_num_threads(),
         "milliseconds_a_step": milliseconds,
@@ -186,11 +196,11 @@ def profiled(options: argparse.Namespace) -> dict[str, Any]:
     if options.rate_only:
         return timed
     with FlopCounterMode(display=False) as counter:
-        session.step(0)
+        launched(session, 0)
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device.type == "cuda")
     with profile(activities=activities) as profiler:
         for step in range(options.steps):
-            session.step(WARMUP + step)
+            launched(session, WARMUP + step)
         _wait(device)
     events, on_gpu = list(profiler.events()), device.type == "cuda"
     syncs = sum(event.key in SYNCS for event in events)
@@ -225,6 +235,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--set", dest="assignments", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--compile", action="store_true", help="compile the network with torch.compile")
+    parser.add_argument("--no-graph", dest="graph", action="store_false", help="launch a GPU's kernels one by one")
     parser.add_argument("--rate-only", action="store_true", help="time the step, after warming up, and no more")
     parser.add_argument("--name", help="of the result, without .json")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results", metavar="FOLDER")

@@ -74,7 +74,8 @@ def our_steps(root: Path, device: str, config: Recipe) -> Iterator[None]:
     network = new_network(run, dataset.train)
     groups, modifications = config.training.sources, config.training.modifications
     sampler = make_sampler(dataset.train, groups=groups, modifications=modifications, seed=0)
-    session = Session(network, dataset.train, sampler, run, make_accelerator(device, config.training.precision))
+    accelerator = make_accelerator(device, config.training.precision)
+    session = Session(network, dataset.train, sampler, run, accelerator, graph=True)
     for step in itertools.count():
         session.step(step)
         yield
