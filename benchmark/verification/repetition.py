@@ -62,7 +62,8 @@ def allowed_of(stored: StoredRecord, everyone: Sequence[StoredRecord], score: st
     others: dict[str, list[float]] = {}
     for run in everyone:
         its = run.record
-        if its.identity == record.identity or replace(its.identity, composer="", seed=0) != board:
+        is_on_board = replace(its.identity, composer="", seed=0) == board and score in its.metrics.scores
+        if its.identity == record.identity or not is_on_board:
             continue
         if its.composer.name != record.composer.name:
             others.setdefault(its.composer.name, []).append(its.metrics.scores[score])
