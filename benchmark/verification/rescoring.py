@@ -15,11 +15,10 @@ from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
 from benchmark.records.store import RunRecord, StoredRecord
-from benchmark.runs.single_run import parts_of, threads
+from benchmark.runs.single_run import MODEL_NAME, parts_of, threads
 from benchmark.scoring.evaluation import Evaluation, evaluate
 from benchmark.scoring.metrics import metrics_of
 from benchmark.scoring.recall import KS, MAP_KS, Integers, Outcomes
-from benchmark.submissions.exchange import MODEL
 from benchmark.submissions.sandboxed_run import Box, answer
 from benchmark.training.checkpoint import Checkpoint
 from benchmark.verification.resources import Resources, UnavailableError
@@ -102,7 +101,7 @@ def _of_ours(checkpoint: Checkpoint, split: Split, runtime: Runtime) -> Evaluati
 
 def _of_submission(model: Path, run: Run, split: Split, box: Box) -> Evaluation:
     with TemporaryDirectory(prefix="tirg-bench-verify-") as name:
-        shutil.copyfile(model, Path(name) / MODEL)
+        shutil.copyfile(model, Path(name) / MODEL_NAME)
         return answer(box, split, run, folder=Path(name))
 
 

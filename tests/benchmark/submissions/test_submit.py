@@ -17,7 +17,8 @@ from benchmark.records.store import read_stored, validate_record
 from benchmark.runs.single_run import Bench, make_record
 from benchmark.submissions import candidates, submitted_run
 from benchmark.submissions import submit as submission
-from benchmark.submissions.sandbox import SandboxTier, SubmissionError
+from benchmark.submissions.process import SubmissionError
+from benchmark.submissions.sandbox import SandboxTier
 from benchmark.tasks.css import Css
 from benchmark.training.progress import SilentRuns
 from tests.benchmark.submissions.conftest import tiers
