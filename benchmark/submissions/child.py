@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmark.submissions.messages import (
-    Backward,
     Confined,
     Done,
     Examine,
@@ -37,7 +36,7 @@ def main() -> None:
     import torch
 
     # What a task uses is imported before the limits: they would refuse parts of it.
-    from benchmark.device import is_out_of_memory, keep_freed_memory
+    from benchmark.device import is_out_of_memory, keep_freed_memory, reproducible
     from benchmark.submissions import contract, loading
     from benchmark.submissions.composing import Composing
     from benchmark.submissions.exchange import Area
@@ -54,26 +53,26 @@ def main() -> None:
 
     problem, is_limit = "", False
     try:
-        kind, loaded = loading.load(job.candidate)
-        composing = Composing(kind, *areas, device=job.device)
-        answer: Message = loaded
-        while not hook.refused:
-            say(answer)
-            line = commands()
-            if not line:
-                break
-            command = parse(line)
-            if isinstance(command, Examine):
-                for each in contract.examine(kind, explain):
-                    say(Finding(what=each.what, problem=each.problem, remark=each.remark))
-                answer = Done()
-            elif isinstance(command, Make):
-                answer = composing.make(command)
-            elif isinstance(command, Forward):
-                answer = composing.forward(command)
-            else:
-                assert isinstance(command, Backward)
-                answer = composing.backward(command)
+        with reproducible(job.device):
+            kind, loaded = loading.load(job.candidate)
+            composing = Composing(kind, *areas, device=job.device)
+            answer: Message = loaded
+            while not hook.refused:
+                say(answer)
+                line = commands()
+                if not line:
+                    break
+                command = parse(line)
+                if isinstance(command, Examine):
+                    for each in contract.examine(kind, explain):
+                        say(Finding(what=each.what, problem=each.problem, remark=each.remark))
+                    answer = Done()
+                elif isinstance(command, Make):
+                    answer = composing.make(command)
+                elif isinstance(command, Forward):
+                    answer = composing.forward(command)
+                else:
+                    answer = composing.backward(command)
     except BaseException as error:
         problem, is_limit = explain(error), is_of_the_machine(error)
     # An error may be a consequence of what was refused, so that is named first.

@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from benchmark.device import reproducible
 from benchmark.submissions.exchange import Area
 from benchmark.submissions.messages import Backward, Composed, Forward, Gradients, Made, Make, Piece, Weight
 from models.base import Composer, TextFeatures
@@ -60,8 +59,10 @@ class Composing:
 
     def forward(self, command: Forward) -> Composed:
         """Compose a batch, keeping what its gradients need if the composer is trained."""
-        composer = self._composer.train(command.is_training)
-        if command.weights:
+        composer = self._composer
+        if composer.training != command.is_training:
+            composer.train(command.is_training)
+        if command.weights or command.buffers:
             for parameter, piece in zip(composer.parameters(), command.weights, strict=True):
                 parameter.data = self._input(piece)
             for buffer, piece in zip(_stored_buffers(composer).values(), command.buffers, strict=True):
@@ -87,12 +88,8 @@ class Composing:
         """Give the gradients of the last batch."""
         weights = [parameter for parameter in self._composer.parameters() if parameter.requires_grad]
         inputs = [part for part in self._inputs if part is not None]
-        with reproducible(self._device.type):
-            found = list(
-                torch.autograd.grad(
-                    self._composed, [*inputs, *weights], self._input(command.gradient), allow_unused=True
-                )
-            )
+        gradient = self._input(command.gradient)
+        found = torch.autograd.grad(self._composed, [*inputs, *weights], gradient, allow_unused=True)
         self._out.end = 0
         given = [None if gradient is None else self._out.put(gradient) for gradient in found]
         of_inputs = iter(given)

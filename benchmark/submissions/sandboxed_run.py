@@ -27,6 +27,7 @@ from benchmark.submissions.process import LimitError, Limits, SubmissionError
 from benchmark.submissions.remote import Link, RemoteComposer
 from benchmark.submissions.sandbox import SandboxTier
 from benchmark.submissions.scoring import AnswerError, score
+from benchmark.submissions.trial import CHANNELS, TEXT_WIDTH, features
 from benchmark.training.checkpoint import Checkpoint, Code, load_model, model_tensors
 from benchmark.training.loop import Trained, steps_done
 from benchmark.training.loop import train as train_network
@@ -97,11 +98,27 @@ def check(
             what = f"{first['loc'][0]} is {first['input']!r} ({first['msg']})"
             raise link.child.blame(f"its info does not fit: {what}") from None
         link.child.tell(Examine())
+        is_sound = True
         while not isinstance(message := link.child.hear(), Done):
             if not isinstance(message, Finding):
                 raise link.child.blame("it answered with something else than findings")
             hear(message)
+            is_sound &= not message.problem
+        if is_sound:
+            _rehearse(link)
     return card
+
+
+def _rehearse(link: Link) -> None:
+    """Take a step in both modes, on random numbers, in the way in which a composer is trained.
+
+    Raises:
+        SubmissionError: it fails there.
+    """
+    for spatial in (True, False):
+        composer = RemoteComposer(CHANNELS, TEXT_WIDTH, spatial=spatial, link=link, seed=0, bf16=False).train()
+        image, text = features(spatial=spatial)
+        composer(image.requires_grad_(), text).sum().backward()
 
 
 def train(

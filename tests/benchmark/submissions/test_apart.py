@@ -57,7 +57,7 @@ MANY_PARTS = residual(
     change = self.rate * self.last(torch.cat([joint, self.drop(words[:, 0])], 1))
     """,
 )
-"""Dropout, batch norm, layers of many kinds, two with one weight, a weight that is fixed, and a buffer that is replaced."""
+"""Dropout, batch norm, many kinds of layers, two with one weight, a fixed weight, and a buffer that is replaced."""
 
 Train = Callable[..., TrainedSubmission]
 CODE = Code("shared", "own")

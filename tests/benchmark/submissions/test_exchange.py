@@ -83,7 +83,7 @@ def test_what_a_process_cannot_have_written_is_refused(name: str, areas: Areas) 
     link.read(piece, (2, 3), torch.float32, "for a gradient")
     changed = piece.model_copy(update=INVALID[name])
     shape = (2**30, 6) if name == "more than there is" else (2, 3)
-    with pytest.raises(SubmissionError, match="mine.py: .* for a gradient"):
+    with pytest.raises(SubmissionError, match=r"mine\.py: .* for a gradient"):
         link.read(changed, shape, torch.float32, "for a gradient")
 
 

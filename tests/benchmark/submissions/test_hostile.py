@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import css_gen
 from benchmark.submissions.process import Limits
 from benchmark.submissions.sandbox import SandboxTier
 from tests.benchmark.submissions.conftest import QUICK, Verdict, tiers
@@ -151,6 +152,12 @@ def test_labels_cannot_be_read(way: str, tier: SandboxTier, verdict: Verdict, tm
     else:
         # What the plain tier cannot do is why there is the other one.
         assert SECRET in said
+
+
+@pytest.mark.parametrize("tier", tiers()[1:])
+def test_the_generator_of_the_data_is_not_in_bubblewrap(tier: SandboxTier, verdict: Verdict) -> None:
+    text = source(before=READING["past Python"].format(css_gen.__file__) + "\nraise ValueError(found)")
+    assert "ValueError: not found" in verdict(text, tier=tier)
 
 
 @pytest.mark.slow

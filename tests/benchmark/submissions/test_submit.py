@@ -167,12 +167,13 @@ def test_statistics_of_the_test_queries_are_those_of_one_query(submit: Submit) -
 
 
 HUNTING = """
-import gc
-kinds = {type(each).__module__ for each in gc.get_objects()}
-if any(kind.startswith(("css_gen", "benchmark.datasets")) for kind in kinds):
-    raise ValueError("found the data")
-if any(isinstance(each, torch.Tensor) and each.shape[-3:-2] == (3,) for each in gc.get_objects()):
-    raise ValueError("found images")
+if self.training and len(image) == 6 and not hasattr(self, "looked"):
+    import gc, sys
+    self.looked = True
+    modules = [name for name in sys.modules if name.startswith(("css_gen", "benchmark.datasets", "benchmark.training"))]
+    tensors = [each for each in gc.get_objects() if isinstance(each, torch.Tensor) and each.ndim == 4]
+    images = [each.shape for each in tensors if each.shape[1] == 3]
+    if modules or images: raise ValueError(f"found {modules} {images}")
 """
 
 
