@@ -97,13 +97,8 @@ class Hook:
         raise RefusedError(what)
 
 
-def leave_network() -> str:
-    """Cut off the network; call it while the process has one thread. Returns what was achieved, in words."""
-    return "no network" if kernel.leave_network() else "network not blocked by the kernel"
-
-
-def confine(job: Job) -> tuple[Hook, tuple[str, ...]]:
-    """Limit this process for the rest of its life. Returns the hook, and the limits in words."""
+def confine(job: Job) -> Hook:
+    """Limit this process for the rest of its life. Returns the hook that has noted what it refused."""
     memory = job.memory_mib * 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     if job.device == "cpu":
@@ -116,9 +111,9 @@ def confine(job: Job) -> tuple[Hook, tuple[str, ...]]:
     os.chdir(job.scratch)
     readable = (*_SYSTEM, job.candidate.file, *job.readable)
     hook = Hook(readable=readable, hidden=job.hidden, writable=job.scratch)
-    processes = "no processes" if kernel.refuse_processes() else "processes not blocked by the kernel"
+    kernel.refuse_processes()
     sys.addaudithook(hook)
-    return hook, (f"{job.memory_mib} MiB of memory", f"{job.open_files} open files", processes)
+    return hook
 
 
 def _addresses() -> int:

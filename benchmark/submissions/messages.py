@@ -137,10 +137,9 @@ _COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discrimina
 
 
 class Confined(_Part):
-    """The limits on the process, in words: sent once, before the submission's code is loaded."""
+    """The process has limited itself: sent once, before the submission's code is loaded."""
 
     event: Literal["confined"] = "confined"
-    guards: tuple[Text, ...]
 
 
 class Loaded(_Part):
