@@ -1,4 +1,8 @@
-"""Device selection, precision, determinism and memory accounting."""
+"""Device selection, precision, determinism and memory accounting.
+
+A submission's process uses this file, and may see nothing of css_gen, which `benchmark.errors` builds on; so errors are
+imported where they are raised.
+"""
 
 import ctypes
 import re
@@ -7,13 +11,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor
 
-from benchmark.errors import BenchmarkError, UsageError
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 """Of glibc's mallopt."""
@@ -25,6 +29,8 @@ def choose_device(asked: str | None) -> str:
     Raises:
         UsageError: torch does not know it or does not see it here.
     """
+    from benchmark.errors import UsageError
+
     if asked is None:
         return "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", asked):
@@ -36,8 +42,11 @@ def choose_device(asked: str | None) -> str:
     return asked
 
 
-def make_accelerator(device: str, precision: str) -> Accelerator:
+def make_accelerator(device: str, precision: str) -> "Accelerator":
     """Make a fresh accelerator: accelerate keeps one state a process, which would keep the last run's precision."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
     AcceleratorState._reset_state(reset_partial_state=True)
     if device.startswith("cuda:"):
         torch.cuda.set_device(device)
@@ -126,6 +135,8 @@ def kept_for_gradient(forward: Callable[[], object]) -> dict[int, int]:
 @contextmanager
 def memory_advice(where: str, options: str, precision: str) -> Iterator[None]:
     """Turn running out of memory into a BenchmarkError that says which options to lower."""
+    from benchmark.errors import BenchmarkError
+
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:

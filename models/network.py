@@ -1,6 +1,8 @@
 """Encoders, composer and head: from pixels and words to the embeddings that are compared."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,15 @@ cells and 512 on 4x4."""
 
 INITIAL_SCALE = 4.0
 """Of the embeddings, learnable: the paper's."""
+
+PARTS = ("image encoder", "text encoder", "composer", "head")
+"""Of a network, in the order in which they are made."""
+
+
+class MakeComposer(Protocol):
+    """Makes a composer, as `registry.create` does for a name."""
+
+    def __call__(self, image_channels: int, text_width: int, *, spatial: bool) -> Composer: ...
 
 
 class Network(nn.Module):
@@ -96,7 +107,7 @@ class Network(nn.Module):
 
 
 def build_network(
-    composer: str,
+    composer: str | MakeComposer,
     *,
     spatial: bool,
     image_encoder_name: str,
@@ -105,24 +116,29 @@ def build_network(
     tokenizer: TokenizerState,
     text: TextSettings,
     embedding_width: int,
+    before: Callable[[str], object] = lambda part: None,  # noqa: ARG005
 ) -> Network:
-    """Make a network of parts by name, its weights drawn from torch's current random state.
-
-    They are drawn in the order image encoder, text encoder, composer, head.
+    """Make a network of parts by name, the weights of each drawn from torch's current random state.
 
     Args:
-        composer: a name of `models.names()`.
+        composer: a name of `models.names()`, or a function that makes one.
         spatial: the composer's mode.
         pretrained: the image encoder's weights, see `image_encoder`; "" for random ones.
         tokenizer: the text encoder's, from `TextEncoder.tokenizer_of` or a checkpoint.
         embedding_width: D, of the vectors that are compared.
+        before: called with the name of each part of `PARTS` before its weights are drawn, for instance to seed torch.
 
     Raises:
         ModelError: a name is unknown, weights cannot be read or do not fit, or the tokenizer's state is invalid.
     """
+    make = partial(registry.create, composer) if isinstance(composer, str) else composer
+    before("image encoder")
     image = image_encoder(image_encoder_name, pretrained=pretrained or None)
+    before("text encoder")
     reader = text_encoders.get(text_encoder_name)(tokenizer, text)
-    composing = registry.create(composer, image.channels, text.text_width, spatial=spatial)
+    before("composer")
+    composing = make(image.channels, text.text_width, spatial=spatial)
+    before("head")
     return Network(image, reader, composing, embedding_width=embedding_width)
 
 

@@ -80,7 +80,7 @@ def check(composer: str, sandbox: str) -> None:
         _show(finding)
         problems.extend([finding.what] if finding.problem else [])
 
-    card = sandboxed_run.check(candidate, tier=tier, hear=show).card
+    card = sandboxed_run.check(candidate, tier=tier, hear=show)
     if problems:
         raise BenchmarkError(f"{candidate.shown}: does not keep {len(problems)} of the contract's points")
     after = f"tirg-bench submit {shlex.quote(composer)} --author ... --url ..."
@@ -114,9 +114,9 @@ def submit(
 ) -> None:  # fmt: skip
     """Check, train and score a composer, and add its rows, its source and its pages to the leaderboards.
 
-    It is trained with the leaderboard's recipe. Its code runs in a separate process, which gets features of the test
-    queries in random order; ranks are computed outside. Rows are added when all runs are complete. If it is
-    interrupted, run the same command again to resume.
+    It is trained with the leaderboard's recipe. Its code runs in a separate process, which gets features and gradients
+    in training and then features of one test query at a time; everything else runs outside of it. Rows are added when
+    all runs are complete. If it is interrupted, run the same command again to resume.
     """
     from benchmark import tasks as datasets
     from benchmark.device import choose_device

@@ -5,7 +5,6 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.submissions.installed import package_folders
 from benchmark.submissions.messages import Job
 
 _PROBE_SECONDS = 20
@@ -32,8 +31,10 @@ def prefix(job: Job, job_file: Path) -> list[str]:
     if job.device != "cpu":
         for device in sorted(Path("/dev").glob("nvidia*")):
             command += ["--dev-bind-try", str(device), str(device)]
-    for path in _outermost([*_SYSTEM, *package_folders(), *job.readable, job.candidate.file, str(job_file)]):
+    for path in _outermost([*_SYSTEM, *job.readable, job.candidate.file, str(job_file)]):
         command += ["--ro-bind-try", path, path]
+    for folder in job.hidden:
+        command += ["--tmpfs", folder]
     return [*command, "--bind", job.scratch, job.scratch, "--chdir", job.scratch]
 
 

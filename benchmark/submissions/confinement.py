@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.submissions import kernel
-from benchmark.submissions.installed import package_folders
 from benchmark.submissions.messages import Job
 
 _OTHER_PROCESS = re.compile(r"/proc/(\d+)(?:/|$)")
@@ -27,6 +26,7 @@ _SYSTEM = ("/usr", "/lib", "/lib64", "/bin", "/proc", "/sys", "/dev", "/etc/ld.s
 """Read by the C library and torch on any Linux."""
 
 _MEMORY_HINT = "limit of memory"
+_GENERATOR = "css_gen"
 
 _PROCESSES = (
     "os.fork",
@@ -51,19 +51,23 @@ class RefusedError(BaseException):
 
 
 class Hook:
-    """An audit hook that refuses files outside the given folders, processes, and the network.
+    """An audit hook that refuses files outside the given folders, css_gen, processes, and the network.
 
     Attributes:
         refused: every attempt, in order, including those whose error the submission caught.
     """
 
-    def __init__(self, *, readable: tuple[Path, ...], writable: Path) -> None:
+    def __init__(self, *, readable: tuple[str, ...], hidden: tuple[str, ...], writable: str) -> None:
         self.refused: list[str] = []
-        self._readable = tuple(os.path.realpath(folder) for folder in (*readable, writable))
+        self._readable = tuple(map(os.path.realpath, (*readable, writable)))
+        self._hidden = tuple(map(os.path.realpath, hidden))
         self._writable = os.path.realpath(writable)
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open":
+        if event == "import":
+            if str(arguments[0]).partition(".")[0] == _GENERATOR:
+                self._refuse(f"it tried to import {arguments[0]}, which a submission may not: it renders the data")
+        elif event == "open":
             path, mode, flags = arguments
             is_write = bool((flags or 0) & _WRITES) or any(letter in (mode or "") for letter in "wax+")
             self._look_at(path, is_write)
@@ -84,8 +88,7 @@ class Hook:
         other = _OTHER_PROCESS.match(real)
         if other and int(other[1]) != os.getpid():
             self._refuse(f"it tried to open {real}, which is another process's")
-        allowed = (self._writable,) if is_write else self._readable
-        if not any(real == folder or real.startswith(folder.rstrip("/") + "/") for folder in allowed):
+        if not _is_in(real, (self._writable,) if is_write else self._readable) or _is_in(real, self._hidden):
             what = "write" if is_write else "read"
             self._refuse(f"it tried to {what} {real}, outside its scratch folder")
 
@@ -94,13 +97,8 @@ class Hook:
         raise RefusedError(what)
 
 
-def leave_network() -> str:
-    """Cut off the network; call it while the process has one thread. Returns what was achieved, in words."""
-    return "no network" if kernel.leave_network() else "network not blocked by the kernel"
-
-
-def confine(job: Job) -> tuple[Hook, tuple[str, ...]]:
-    """Limit this process for the rest of its life. Returns the hook, and the limits in words."""
+def confine(job: Job) -> Hook:
+    """Limit this process for the rest of its life. Returns the hook that has noted what it refused."""
     memory = job.memory_mib * 2**20
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     if job.device == "cpu":
@@ -111,10 +109,11 @@ def confine(job: Job) -> tuple[Hook, tuple[str, ...]]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (job.open_files, job.open_files))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.chdir(job.scratch)
-    hook = Hook(readable=_readable(job), writable=Path(job.scratch))
-    processes = "no processes" if kernel.refuse_processes() else "processes not blocked by the kernel"
+    readable = (*_SYSTEM, job.candidate.file, *job.readable)
+    hook = Hook(readable=readable, hidden=job.hidden, writable=job.scratch)
+    kernel.refuse_processes()
     sys.addaudithook(hook)
-    return hook, (f"{job.memory_mib} MiB of memory", f"{job.open_files} open files", processes)
+    return hook
 
 
 def _addresses() -> int:
@@ -143,9 +142,8 @@ def explain(error: BaseException, job: Job, is_out_of_memory: Callable[[BaseExce
     return f"line {line}: {what}" if line else what
 
 
-def _readable(job: Job) -> tuple[Path, ...]:
-    named = (*_SYSTEM, *package_folders(), job.candidate.file, *job.readable)
-    return tuple(map(Path, named))
+def _is_in(path: str, folders: tuple[str, ...]) -> bool:
+    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
 
 
 def _line_of(error: BaseException, file: str) -> int | None:

@@ -1,4 +1,4 @@
-"""The folders of Python and its packages on this machine, which a submission's process may read."""
+"""The folders of Python and its packages on this machine that a submission's process may read: all but css_gen."""
 
 import os
 import sys
@@ -10,10 +10,15 @@ import benchmark
 import css_gen
 import models
 
-_OURS = (benchmark, css_gen, models)
+_OURS = (benchmark, models)
 _LIBRARIES = ("stdlib", "platstdlib", "purelib", "platlib")
 _METADATA = (".dist-info", ".egg-info")
 _MODULES = (".py", ".so", ".pyd")
+
+
+def hidden_folders() -> tuple[str, ...]:
+    """Where css_gen is: it renders the test images, too. It may be among the installed packages."""
+    return tuple(dict.fromkeys(os.path.realpath(path) for path in css_gen.__path__))
 
 
 def package_folders() -> tuple[str, ...]:
@@ -28,6 +33,8 @@ def package_folders() -> tuple[str, ...]:
         found += package.__path__
     found += _importable(map(Path, filter(None, sys.path)))
     named = dict.fromkeys(each for path in found for each in (path, os.path.realpath(path)))
+    for path in hidden_folders():
+        named.pop(path, None)
     return tuple(path for path in named if not any(str(parent) in named for parent in Path(path).parents))
 
 

@@ -5,9 +5,6 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from pydantic import ValidationError
-
-from benchmark.records.schema import ComposerCard
 from benchmark.submissions.messages import Candidate, Loaded
 from models import registry
 from models.base import Composer, ComposerInfo
@@ -33,12 +30,7 @@ def load(candidate: Candidate) -> tuple[type[Composer], Loaded]:
         raise LoadingError(f"{kind.__name__} has no info: give it `info = ComposerInfo(name=..., title=..., ...)`")
     if kind not in map(registry.get, registry.names()):
         registry.register(kind)
-    try:
-        card = ComposerCard(name=info.name, title=info.title, paper=info.paper, year=info.year, url=info.url)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise LoadingError(f"its info does not fit: {first['loc'][0]} is {first['input']!r} ({first['msg']})") from None
-    return kind, Loaded(card=card)
+    return kind, Loaded(name=info.name, title=info.title, paper=info.paper, year=info.year, url=info.url)
 
 
 def _from_file(path: Path) -> ModuleType:

@@ -3,17 +3,21 @@
 import errno
 
 from benchmark.device import is_out_of_memory
-from benchmark.submissions.sandbox import LimitError
-from css_gen.storage.atomic import NO_ROOM
 
-_NUMBERS = NO_ROOM | {errno.ENOMEM, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE}
+_NUMBERS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE}
+)
+
+
+class MachineError(Exception):
+    """A base of errors that say that time, memory or disk space ran out."""
 
 
 def is_of_the_machine(error: BaseException) -> bool:
     """Tell whether time, memory or disk space ran out, or a disk failed; also as the cause of another error."""
     found: BaseException | None = error
     while found is not None:
-        if isinstance(found, LimitError) or is_out_of_memory(found):
+        if isinstance(found, MachineError) or is_out_of_memory(found):
             return True
         if isinstance(found, OSError) and found.errno in _NUMBERS:
             return True

@@ -1,11 +1,12 @@
-"""Messages to and from a submission's process: one JSON object per line, validated and nothing else."""
+"""What is said to and by a submission's process: one JSON object a line, validated. Nothing is pickled.
+
+The process answers every command with one message, "examine" with a finding for each point of the contract and "done".
+"""
 
 import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
-
-from benchmark.records.schema import ComposerCard
 
 _LONGEST = 2_000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -17,8 +18,13 @@ def harmless(text: object) -> str:
 
 
 Text = Annotated[str, BeforeValidator(harmless)]
-Number = Annotated[float, Field(ge=-1e9, le=1e9)]
-"""A number that a process reports: small enough that sums of it do not overflow."""
+Size = Annotated[int, Field(ge=0, lt=2**40)]
+Sizes = Annotated[tuple[Size, ...], Field(max_length=8)]
+Path = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""Of a parameter, a buffer or a layer in a composer, with dots."""
+
+_MANY = 10_000
+"""More parameters, buffers or layers than any composer has."""
 
 
 class _Part(BaseModel):
@@ -42,34 +48,109 @@ class Candidate(_Part):
 
 
 class Job(_Part):
-    """A task for a process, done in its scratch folder.
+    """What a process is started with.
 
     Attributes:
-        task: "check" the contract, "train" on `training/`, or "compose" the questions in `asked/`.
-        readable: folders it may read besides its scratch folder and the installed packages.
+        scratch: the folder that it may write into.
+        readable: files and folders that it may read besides that one and the candidate's file.
+        hidden: folders inside of those that it may neither read nor import from.
+        areas: descriptors of the memory that we and the process write tensors into, see `exchange`.
         threads: of torch.
     """
 
-    task: Literal["check", "train", "compose"]
     candidate: Candidate
     scratch: str
-    readable: tuple[str, ...] = ()
+    readable: tuple[str, ...]
+    hidden: tuple[str, ...]
+    areas: tuple[int, int]
     device: str = "cpu"
     threads: int = Field(default=1, ge=1)
     memory_mib: int = Field(ge=1)
     open_files: int = Field(ge=1)
 
 
+class Piece(_Part):
+    """A tensor in shared memory. A stride of 0 repeats what is there once."""
+
+    offset: Size
+    dtype: Literal["float32", "bfloat16", "float16", "float64", "int64", "int32", "uint8", "bool"]
+    shape: Sizes
+    strides: Sizes
+
+
+class Weight(_Part):
+    """A parameter or buffer of a composer; `same_as` names the first one of the same memory, if that is another."""
+
+    name: Path
+    piece: Piece
+    is_trained: bool = False
+    same_as: str = ""
+
+
+class Examine(_Part):
+    """Check the contract."""
+
+    command: Literal["examine"] = "examine"
+
+
+class Make(_Part):
+    """Make the composer, in eval mode, and tell what it is made of."""
+
+    command: Literal["make"] = "make"
+    image_channels: int
+    text_width: int
+    spatial: bool
+    seed: int
+    bf16: bool
+
+
+class Forward(_Part):
+    """Compose a batch.
+
+    Attributes:
+        image, text: features; the text's are pooled, tokens, mask.
+        weights, buffers: values to take first, in the order in which `Made` names them; empty if those of the last
+            command still hold.
+        random: states of torch's generators, of the CPU and the device, to draw from; empty outside training.
+        needs: which of image, pooled and tokens need a gradient.
+    """
+
+    command: Literal["forward"] = "forward"
+    image: Piece
+    text: tuple[Piece, Piece, Piece]
+    weights: tuple[Piece, ...] = ()
+    buffers: tuple[Piece, ...] = ()
+    random: tuple[Piece, ...] = ()
+    needs: tuple[bool, bool, bool] = (False, False, False)
+    is_training: bool = False
+
+
+class Backward(_Part):
+    """Give the gradients for that of the composed features of the last batch."""
+
+    command: Literal["backward"] = "backward"
+    gradient: Piece
+
+
+Command = Examine | Make | Forward | Backward
+_COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="command")])
+
+
 class Confined(_Part):
-    """The limits on the process, in words: sent once, before the submission's code is loaded."""
+    """The process has limited itself: sent once, before the submission's code is loaded."""
 
     event: Literal["confined"] = "confined"
-    guards: tuple[Text, ...]
 
 
 class Loaded(_Part):
+    """The composer's `info`: sent once, when the code is loaded."""
+
     event: Literal["loaded"] = "loaded"
-    card: ComposerCard
+    name: Text
+    title: Text
+    paper: Text
+    year: int
+    url: Text
 
 
 class Finding(_Part):
@@ -81,34 +162,39 @@ class Finding(_Part):
     remark: Text = ""
 
 
-class Step(_Part):
-    event: Literal["step"] = "step"
-    step: Annotated[int, Field(ge=0)]
-    loss: Number
-    learning_rate: Number
-    queries_per_second: Number
-    seconds_left: Number
+class Made(_Part):
+    """What a composer is made of.
+
+    Attributes:
+        weights: its parameters, under all of their names, as `named_parameters` orders them.
+        buffers: those of its state_dict, in the same way.
+        layers: kinds of the layers that multiply by weights, of `LAYERS`, by path; "" is the composer itself.
+    """
+
+    event: Literal["made"] = "made"
+    weights: Annotated[tuple[Weight, ...], Field(max_length=_MANY)]
+    buffers: Annotated[tuple[Weight, ...], Field(max_length=_MANY)]
+    layers: Annotated[dict[str, str], Field(max_length=_MANY)]
 
 
-class Answered(_Part):
-    """Sent when a file of queries was answered."""
+class Composed(_Part):
+    """The composed features of a batch."""
 
-    event: Literal["answered"] = "answered"
+    event: Literal["composed"] = "composed"
+    piece: Piece
 
 
-class TrainingDone(_Part):
-    """Sent when training is complete; `own_parameters` counts the composer's learnable numbers."""
+class Gradients(_Part):
+    """Gradients of image, pooled, tokens and of each trained weight, None for one that has none; the buffers now."""
 
-    event: Literal["trained"] = "trained"
-    losses: Annotated[tuple[Number, ...], Field(max_length=10_000_000)]
-    seconds: float = Field(gt=0, le=1e9)
-    seconds_before: float = Field(ge=0, le=1e9)
-    peak_memory_mib: float = Field(ge=0, le=1e9)
-    own_parameters: int = Field(ge=0)
+    event: Literal["gradients"] = "gradients"
+    inputs: tuple[Piece | None, Piece | None, Piece | None]
+    weights: Annotated[tuple[Piece | None, ...], Field(max_length=_MANY)]
+    buffers: Annotated[tuple[Piece, ...], Field(max_length=_MANY)]
 
 
 class Failure(_Part):
-    """Why the job was not done; `is_limit` if memory ran out."""
+    """Why a command was not carried out; `is_limit` if memory ran out. The process has ended."""
 
     event: Literal["failure"] = "failure"
     message: Text
@@ -119,10 +205,15 @@ class Done(_Part):
     event: Literal["done"] = "done"
 
 
-Message = Confined | Loaded | Finding | Step | Answered | TrainingDone | Failure | Done
-_ADAPTER: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="event")])
+Message = Confined | Loaded | Finding | Made | Composed | Gradients | Failure | Done
+_MESSAGE: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="event")])
 
 
 def parse(line: bytes) -> Message:
-    """Parse a line. Raises ValueError if it is not a message."""
-    return _ADAPTER.validate_json(line)
+    """Parse a line of the process. Raises ValueError if it is not a message."""
+    return _MESSAGE.validate_json(line)
+
+
+def parse_command(line: bytes) -> Command:
+    """Parse a line said to the process. Raises ValueError if it is not a command."""
+    return _COMMAND.validate_json(line)

@@ -1,35 +1,43 @@
-"""Check, train and ask a submission in its own process."""
+"""Check, train and ask a submission: its composer in a process of its own, everything else in this one."""
 
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import NamedTuple
 
 import torch
+from pydantic import ValidationError
 
 from benchmark.datasets.splits import Split
+from benchmark.device import make_accelerator, peak_memory_mib, reproducible
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
-from benchmark.records.code_version import code_version
+from benchmark.records.schema import ComposerCard
+from benchmark.runs.single_run import CHECKPOINT_NAME, MODEL_NAME, reported
 from benchmark.scoring.evaluation import Evaluation
 from benchmark.submissions import sandbox, scratch
-from benchmark.submissions.exchange import ANSWERED, ASKED, MODEL, STATE, TRAINING, AnswerError, write_training
+from benchmark.submissions.exchange import Area, new_file
+from benchmark.submissions.installed import hidden_folders, package_folders
 from benchmark.submissions.machine import is_of_the_machine
-from benchmark.submissions.messages import Candidate, Finding, Job, Loaded, Message, Step, TrainingDone
-from benchmark.submissions.sandbox import LimitError, Limits, SandboxTier, SubmissionError
-from benchmark.submissions.scoring import read_model, score
-from benchmark.training.model import tokenizer_of
-from benchmark.training.progress import Curves, Progress, RunReporter
+from benchmark.submissions.messages import Candidate, Done, Examine, Finding, Job, Loaded
+from benchmark.submissions.process import LimitError, Limits, SubmissionError
+from benchmark.submissions.remote import Link, RemoteComposer
+from benchmark.submissions.sandbox import SandboxTier
+from benchmark.submissions.scoring import AnswerError, score
+from benchmark.submissions.trial import CHANNELS, TEXT_WIDTH, features
+from benchmark.training.checkpoint import Checkpoint, Code, load_model, model_tensors
+from benchmark.training.loop import Trained, steps_done
+from benchmark.training.loop import train as train_network
+from benchmark.training.model import composer_seed, empty_network, new_network, require_texts
+from benchmark.training.progress import RunReporter
 from benchmark.training.samplers import make_sampler
-from css_gen.storage.atomic import write_atomically
+from models.network import Network
 
 CHECK_LIMITS = Limits(seconds=120, silent_seconds=60)
 _LONGEST_SILENCE = 300.0
-_SCRATCH = "scratch"
-_CODE = "code.txt"
-"""The version of the shared code that a training in this folder was begun with; the composer's is in its path."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +64,23 @@ class Box:
         return Limits(self.seconds, min(self.seconds, _LONGEST_SILENCE), self.memory_mib)
 
 
+class TrainedSubmission(NamedTuple):
+    """The result of a training, counted and measured in this process.
+
+    Attributes:
+        parameters: of the whole network, and of the composer alone.
+        peak_memory_mib: on a CPU, of this process and the composer's together, with the code of both; on a GPU, of
+            this process alone.
+    """
+
+    trained: Trained
+    parameters: tuple[int, int]
+    peak_memory_mib: float
+
+
 def check(
     candidate: Candidate, *, tier: SandboxTier, hear: Callable[[Finding], None], limits: Limits = CHECK_LIMITS
-) -> Loaded:
+) -> ComposerCard:
     """Examine a candidate's class, and return its card.
 
     Args:
@@ -68,66 +90,80 @@ def check(
         SubmissionError: its code cannot be loaded, breaks a rule, or was stopped. A broken contract does not raise:
             `hear` is told.
     """
-    loaded: list[Loaded] = []
-
-    def listen(message: Message) -> None:
-        if isinstance(message, Loaded):
-            loaded.append(message)
-        elif isinstance(message, Finding):
+    with _linked(candidate, tier=tier, device="cpu", limits=limits) as (link, loaded):
+        try:
+            card = ComposerCard(**loaded.model_dump(exclude={"event"}))
+        except ValidationError as error:
+            first = error.errors()[0]
+            what = f"{first['loc'][0]} is {first['input']!r} ({first['msg']})"
+            raise link.child.blame(f"its info does not fit: {what}") from None
+        link.child.tell(Examine())
+        is_sound = True
+        while not isinstance(message := link.child.hear(), Done):
+            if not isinstance(message, Finding):
+                raise link.child.blame("it answered with something else than findings")
             hear(message)
-
-    with scratch.temporary("check") as folder:
-        _run(candidate, "check", folder, (), tier=tier, device="cpu", limits=limits, hear=listen)
-    if not loaded:
-        raise SubmissionError(f"{candidate.shown}: its process ended without naming its composer")
-    return loaded[0]
+            is_sound &= not message.problem
+        if is_sound:
+            _rehearse(link)
+    return card
 
 
-def train(box: Box, training: Split, identity: Run, *, folder: Path, title: str) -> TrainingDone:
-    """Train in the sandbox, resuming where an earlier process stopped. The model is `folder/model.safetensors`.
+def _rehearse(link: Link) -> None:
+    """Take a step in both modes, on random numbers, in the way in which a composer is trained.
 
     Raises:
-        SubmissionError: it failed, or was stopped.
+        SubmissionError: it fails there.
     """
-    config = identity.recipe.training
-    sampler = make_sampler(training, groups=config.sources, modifications=config.modifications, seed=identity.seed)
-    write_training(folder / TRAINING, training, sampler, identity)
-    done: list[TrainingDone] = []
-    with box.reporter.training(title, config.steps) as report, _curves(folder) as curves:
+    for spatial in (True, False):
+        composer = RemoteComposer(CHANNELS, TEXT_WIDTH, spatial=spatial, link=link, seed=0, bf16=False).train()
+        image, text = features(spatial=spatial)
+        composer(image.requires_grad_(), text).sum().backward()
 
-        def listen(message: Message) -> None:
-            if isinstance(message, Step):
-                progress = Progress(
-                    step=message.step,
-                    steps=config.steps,
-                    loss=message.loss,
-                    learning_rate=message.learning_rate,
-                    queries_per_second=message.queries_per_second,
-                    recall=None,
-                    seconds_left=max(0.0, message.seconds_left),
-                )
-                report(progress)
-                curves.add(progress)
-            elif isinstance(message, TrainingDone):
-                done.append(message)
 
-        if _forget_other_code(folder, code_version(identity.task)):
-            box.reporter.message(f"{title}: starts over, because its checkpoint was made by other code")
-        place = scratch.fresh(folder / _SCRATCH, keep=STATE)
-        _run(
-            box.candidate, "train", place, (str(folder.resolve()),),
-            tier=box.tier, device=box.device, limits=box.limits, hear=listen,
-        )  # fmt: skip
-    with _blamed_on(box):
-        if not done or len(done[0].losses) != config.steps:
-            raise AnswerError(f"it did not train for {config.steps} steps")
-        network, own = read_model(place / MODEL, identity)
-        if network.text_encoder.tokenizer != tokenizer_of(identity.recipe.model, training.texts):
-            raise AnswerError("its model does not have the tokenizer of the training texts")
-        if done[0].own_parameters > own:
-            raise AnswerError(f"it reports {done[0].own_parameters} parameters, but its model has {own}")
-    (place / MODEL).replace(folder / MODEL)
-    return done[0]
+def train(
+    box: Box, training: Split, scored: Split, identity: Run, *, folder: Path, title: str, code: Code
+) -> TrainedSubmission:
+    """Train, resuming an interrupted training. The model is `folder/model.safetensors`.
+
+    Args:
+        scored: a split whose texts have to be readable.
+        code: of this training; a checkpoint of other code is ignored.
+
+    Raises:
+        SubmissionError: the composer failed, or was stopped.
+    """
+    config, runtime = identity.recipe.training, box.runtime.model_copy(update={"compile": False, "graph": False})
+    state = folder / CHECKPOINT_NAME
+    done, is_other_code = steps_done(state, identity, code)
+    if is_other_code:
+        box.reporter.message(f"{title}: starts over, because {state} was made by other code")
+    elif done:
+        box.reporter.message(f"{title}: resumes after step {done}, from {state}")
+    with (
+        _linked(box.candidate, tier=box.tier, device=box.device, limits=box.limits) as (link, _),
+        reproducible(box.device),
+        reported(box.reporter, title, config.steps, folder, done) as show,
+    ):
+        network = new_network(
+            _maker(link, identity), identity.recipe.model, training.texts, spatial=identity.spatial, seed=identity.seed
+        )
+        require_texts(network, scored.texts)
+        trained = train_network(
+            network,
+            training,
+            make_sampler(training, groups=config.sources, modifications=config.modifications, seed=identity.seed),
+            identity,
+            accelerator=make_accelerator(box.device, config.precision),
+            checkpoint_path=state,
+            report=show,
+            runtime=runtime,
+            code=code,
+        )
+        memory = peak_memory_mib(box.device) + (link.child.peak_memory_mib() if box.device == "cpu" else 0.0)
+    tensors, tokenizer = model_tensors(network), network.text_encoder.tokenizer
+    Checkpoint(identity, tokenizer, config.steps, 0.0, tensors).write(folder / MODEL_NAME)
+    return TrainedSubmission(trained, network.parameter_counts(), memory)
 
 
 def answer(box: Box, split: Split, identity: Run, *, folder: Path) -> Evaluation:
@@ -136,64 +172,57 @@ def answer(box: Box, split: Split, identity: Run, *, folder: Path) -> Evaluation
     Raises:
         SubmissionError: it failed, was stopped, or its model or an answer is invalid.
     """
+    recipe = identity.recipe
+    accelerator = make_accelerator(box.device, recipe.training.precision)
 
-    def compose() -> Path:
-        place = scratch.fresh(folder / _SCRATCH)
-        _run(
-            box.candidate, "compose", place, (str(folder.resolve()),),
-            tier=box.tier, device=box.device, limits=box.limits, hear=lambda message: None,  # noqa: ARG005
-        )  # fmt: skip
-        return place / ANSWERED
+    @contextlib.contextmanager
+    def started() -> Iterator[Network]:
+        with _linked(box.candidate, tier=box.tier, device=box.device, limits=box.limits) as (link, _):
+            checkpoint = Checkpoint.read(folder / MODEL_NAME)
+            network = empty_network(
+                _maker(link, identity), recipe.model, checkpoint.tokenizer, spatial=identity.spatial
+            )
+            load_model(network, checkpoint.tensors)
+            network.arrange(accelerator.device, recipe.data.image_size)
+            yield network.eval()
 
-    try:
-        with _blamed_on(box):
-            network, _ = read_model(folder / MODEL, identity)
-            return score(network, split, identity=identity, runtime=box.runtime, folder=folder, compose=compose)
-    finally:
-        # No later training may read the test queries.
-        scratch.remove(folder / ASKED)
-
-
-def tidy(folder: Path) -> None:
-    """Remove everything except the model and the curves."""
-    for name in (TRAINING, ASKED, _SCRATCH, _CODE):
-        scratch.remove(folder / name)
-
-
-def _forget_other_code(folder: Path, version: str) -> bool:
-    """Remove the state of a training that other shared code began; return whether there was one."""
-    begun, state = folder / _CODE, folder / _SCRATCH / STATE
-    if begun.exists() and begun.read_text() == version:
-        return False
-    was_there = state.exists()
-    scratch.remove(folder / _SCRATCH)
-    write_atomically(begun, version.encode())
-    return was_there
+    with _blamed_on(box), reproducible(box.device):
+        return score(
+            started,
+            split,
+            accelerator=accelerator,
+            batch_size=box.runtime.batch_size,
+            precision=recipe.training.precision,
+        )
 
 
-def _run(
-    candidate: Candidate, task: Literal["check", "train", "compose"], place: Path, readable: tuple[str, ...], *,
-    tier: SandboxTier, device: str, limits: Limits, hear: Callable[[Message], None],
-) -> None:  # fmt: skip
-    job = Job(
-        task=task,
-        candidate=candidate,
-        scratch=str(place.resolve()),
-        readable=readable,
-        device=device,
-        threads=torch.get_num_threads(),
-        memory_mib=limits.memory_mib,
-        open_files=limits.open_files,
-    )
-    sandbox.run(job, limits, tier=tier, hear=hear)
+def _maker(link: Link, identity: Run) -> "partial[RemoteComposer]":
+    is_bf16 = identity.recipe.training.precision == "bf16"
+    return partial(RemoteComposer, link=link, seed=composer_seed(identity.seed), bf16=is_bf16)
+
+
+@contextlib.contextmanager
+def _linked(candidate: Candidate, *, tier: SandboxTier, device: str, limits: Limits) -> Iterator[tuple[Link, Loaded]]:
+    """Start a process with that candidate's composer."""
+    with scratch.temporary("composer") as place, new_file() as ours, new_file() as theirs:
+        job = Job(
+            candidate=candidate,
+            scratch=str(place.resolve()),
+            readable=package_folders(),
+            hidden=hidden_folders(),
+            areas=(ours, theirs),
+            device=device,
+            threads=torch.get_num_threads(),
+            memory_mib=limits.memory_mib,
+            open_files=limits.open_files,
+        )
+        with sandbox.started(job, limits, tier=tier) as (child, loaded):
+            yield Link(child, Area(ours), Area(theirs)), loaded
 
 
 @contextlib.contextmanager
 def _blamed_on(box: Box) -> Iterator[None]:
-    """Name the submission in errors that its numbers and files cause, and the machine in those that it causes itself.
-
-    They are read with care, but hold what its process liked: numbers that overflow, texts in texts in texts.
-    """
+    """Name the submission in errors that its numbers cause, and the machine in those that it causes itself."""
     try:
         yield
     except SubmissionError:
@@ -206,13 +235,4 @@ def _blamed_on(box: Box) -> Iterator[None]:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         if is_of_the_machine(error):
             raise LimitError(f"{box.candidate.shown}: cannot be scored on this machine ({what})") from error
-        raise SubmissionError(f"{box.candidate.shown}: its model or its answers cannot be scored ({what})") from error
-
-
-@contextlib.contextmanager
-def _curves(folder: Path) -> Iterator[Curves]:
-    curves = Curves(folder, from_step=0)
-    try:
-        yield curves
-    finally:
-        curves.close()
+        raise SubmissionError(f"{box.candidate.shown}: its answers cannot be scored ({what})") from error

@@ -1,137 +1,89 @@
-"""Score a submission's model. Its process sees features of queries, in random order.
+"""Score a submission's model: its process gets the features of one query at a time, in an order that nobody knows.
 
 Encoders, head, gallery and ranking stay in this process.
 """
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from secrets import randbits
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from benchmark.datasets.splits import Split
-from benchmark.device import make_accelerator
 from benchmark.errors import BenchmarkError
-from benchmark.recipe.identity import Run
-from benchmark.recipe.runtime import Runtime
 from benchmark.scoring.evaluation import Evaluation, embed_gallery, encode_queries, rank
-from benchmark.submissions.exchange import (
-    ASKED,
-    LARGEST_MODEL,
-    AnswerError,
-    read_answer,
-    require_file,
-    write_question,
-)
-from benchmark.training.checkpoint import Checkpoint, load_model
-from benchmark.training.model import empty_network
 from models.base import TextFeatures
 from models.network import Network
 
-_IDLE, _COMPOSER = "image_only", "model.composer."
-_ASKED_TWICE = 64
+_ASKED_TWICE, _AT_LEAST = 0.02, 20
 _TOLERANCES = {"fp32": 1e-3, "bf16": 3e-2}
-"""Of the largest number of a query's composed features: batches of other sizes round differently, by precision."""
+"""Of the largest number of a query's composed features, by precision."""
+
 
 Question = tuple[Tensor, TextFeatures]
-"""Features of the images and texts of some queries."""
+"""Features of the image and the text of a query."""
 
 
-def read_model(path: Path, identity: Run) -> tuple[Network, int]:
-    """Read encoders and head of the model that a submission's process wrote, and count its composer's numbers.
-
-    The network gets a composer that does nothing in place of the submission's.
-
-    Raises:
-        AnswerError: the file is missing, damaged or of another run, or its encoders are not the recipe's.
-    """
-    require_file(path, LARGEST_MODEL)
-    try:
-        checkpoint = Checkpoint.read(path)
-        if not checkpoint.run.is_the_same(identity):
-            raise AnswerError(f"its model is not that of {identity}")
-        if not all(value.isfinite().all() for value in checkpoint.tensors.values()):
-            raise AnswerError("its trained model holds NaN or infinity")
-        network = empty_network(_IDLE, identity.recipe.model, checkpoint.tokenizer, spatial=identity.spatial)
-        own = {name: value for name, value in checkpoint.tensors.items() if name.startswith(_COMPOSER)}
-        load_model(network, {name: value for name, value in checkpoint.tensors.items() if name not in own})
-    except AnswerError:
-        raise
-    except BenchmarkError as error:
-        raise AnswerError(f"its model cannot be read: {error}") from None
-    return network.eval(), sum(value.numel() for value in own.values())
+class AnswerError(BenchmarkError):
+    """Raised when the answers to a query differ; the submission is to blame."""
 
 
 def score(
-    network: Network, split: Split, *, identity: Run, runtime: Runtime, folder: Path, compose: Callable[[], Path]
+    started: Callable[[], AbstractContextManager[Network]],
+    split: Split,
+    *,
+    accelerator: Accelerator,
+    batch_size: int,
+    precision: str,
 ) -> Evaluation:
     """Rank the split's gallery for each query.
 
-    Some queries are asked a second time, in a batch of their own: an answer may not depend on the other queries of its
-    batch or on earlier ones.
+    Some queries are asked a second time, of a new process: an answer may not depend on earlier queries.
 
     Args:
-        network: as `read_model` gives it.
-        folder: the questions are written into `asked/` in it.
-        compose: has them answered, and returns the folder of the answers.
+        started: the network, with its composer in a new process.
+        batch_size: of the encoders; the composer gets one query at a time.
 
     Raises:
-        AnswerError: an answer is missing, broken, or not the same the second time.
+        AnswerError: a query has two answers.
+        SubmissionError: the process failed, or an answer is not what it has to be.
     """
-    config = identity.recipe
-    size = runtime.batch_size
-    accelerator = make_accelerator(runtime.device, config.training.precision)
-    network.arrange(accelerator.device, config.data.image_size)
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(identity.seed, spawn_key=(3,))))
+    rng = np.random.default_rng(randbits(128))  # of os.urandom
     order = rng.permutation(len(split.queries))
-    batches = [order[start : start + size] for start in range(0, len(order), size)]
-    twice = rng.choice(order, min(len(order), _ASKED_TWICE), replace=False)
-    (folder / ASKED).mkdir(parents=True, exist_ok=True)
-    again: dict[int, Question] = {}
-    shapes = []
-    questions = encode_queries(network, split, batches, accelerator=accelerator)
-    for number, (rows, question) in enumerate(zip(batches, questions, strict=True)):
-        write_question(folder / ASKED, number, *question)
-        shapes.append(question[0].shape)
-        again |= {int(rows[place]): _row(question, int(place)) for place in np.flatnonzero(np.isin(rows, twice))}
-    # The same features as the first time: encoded in another batch they would be rounded differently.
-    write_question(folder / ASKED, len(batches), *_joined([again[query] for query in twice.tolist()]))
-    answers = compose()
-    embedded = torch.empty((len(order), config.model.embedding_width))
-    first: dict[int, Tensor] = {}
-    for number, (rows, shape) in enumerate(zip(batches, shapes, strict=True)):
-        composed = read_answer(answers, number, shape)
-        first |= {int(rows[place]): composed[place] for place in np.flatnonzero(np.isin(rows, twice)).tolist()}
-        with torch.inference_mode(), accelerator.autocast():
-            query = network.embed_images(composed.to(accelerator.device)) / network.scale
-        embedded[torch.from_numpy(rows)] = query.float().cpu()
-    second = read_answer(answers, len(batches), torch.Size((len(twice), *shapes[0][1:])))
-    _require_same(
-        torch.stack([first[query] for query in twice.tolist()]), second, _TOLERANCES[config.training.precision]
-    )
-    gallery = embed_gallery(network, split.gallery, accelerator=accelerator, batch_size=size)
+    twice = rng.choice(order, min(len(order), max(_AT_LEAST, round(_ASKED_TWICE * len(order)))), replace=False)
+    kept: dict[int, tuple[Question, Tensor]] = {}
+    with started() as network, torch.inference_mode():
+        embedded = torch.empty((len(order), network.head.out_features))
+        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        questions = encode_queries(network, split, batches, accelerator=accelerator)
+        for rows, (image, text) in zip(batches, questions, strict=True):
+            singly = [_row(image, text, place) for place in range(len(rows))]
+            answers = [network.composer(*question) for question in singly]
+            with accelerator.autocast():
+                query = network.embed_images(torch.cat(answers)) / network.scale
+            embedded[torch.from_numpy(rows)] = query.float().cpu()
+            kept |= {row: (singly[place], answers[place]) for place, row in enumerate(rows.tolist()) if row in twice}
+    with started() as network, torch.inference_mode():
+        # The same features as the first time: encoded in another batch they would be rounded differently.
+        repeated = [network.composer(*kept[row][0]) for row in twice.tolist()]
+    _require_same(torch.cat([kept[row][1] for row in twice.tolist()]), torch.cat(repeated), _TOLERANCES[precision])
+    gallery = embed_gallery(network, split.gallery, accelerator=accelerator, batch_size=batch_size)
     return rank(embedded.to(accelerator.device), gallery, split)
 
 
-def _row(question: Question, place: int) -> Question:
-    """Return one row, on the CPU."""
-    image, text = question
-    return image[[place]].cpu(), TextFeatures(*(part[[place]].cpu() for part in text))
-
-
-def _joined(questions: Sequence[Question]) -> Question:
-    """Join all rows; the texts are padded to the split's longest, so they have one length."""
-    images, texts = zip(*questions, strict=True)
-    return torch.cat(images), TextFeatures(*map(torch.cat, zip(*texts, strict=True)))
+def _row(image: Tensor, text: TextFeatures, place: int) -> Question:
+    """Features of one query, laid out in memory as those of the batch."""
+    return image[place : place + 1], TextFeatures(*(part[place : place + 1] for part in text))
 
 
 def _require_same(first: Tensor, second: Tensor, tolerance: float) -> None:
     """Raises AnswerError if a query that was asked twice has two answers."""
-    first, second = first.flatten(1), second.flatten(1)
+    first, second = first.flatten(1).float(), second.flatten(1).float()
     largest = first.abs().amax(dim=1).clamp(min=1e-6)
     if ((first - second).abs().amax(dim=1) > tolerance * largest).any():
         raise AnswerError(
-            "it gave another answer to a test query in another batch: its output depends on the batch or on what it "
-            "saw before"
+            "it gave another answer to a test query in another process: its output depends on what it saw before"
         )

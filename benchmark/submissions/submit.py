@@ -17,7 +17,8 @@ from benchmark.runs.earlier import earlier_record, held, outdated
 from benchmark.runs.grid import open_task
 from benchmark.runs.single_run import Bench
 from benchmark.submissions.messages import Candidate, Finding
-from benchmark.submissions.sandbox import SandboxTier, SubmissionError
+from benchmark.submissions.process import SubmissionError
+from benchmark.submissions.sandbox import SandboxTier
 from benchmark.submissions.sandboxed_run import Box, check
 from benchmark.submissions.submitted_run import Entry, keep_source, make_record
 from css_gen.storage import locking
@@ -69,10 +70,10 @@ def check_first(request: Request, hear: Callable[[Finding], None]) -> Entry:
         problems.extend([f"{finding.what}: {finding.problem}"] if finding.problem else [])
 
     candidate, bench = request.candidate, request.bench
-    loaded = check(candidate, tier=request.tier, hear=listen)
+    card = check(candidate, tier=request.tier, hear=listen)
     if problems:
         raise SubmissionError(f"{candidate.shown}: does not keep the contract ({problems[0]})")
-    name = loaded.card.name
+    name = card.name
     source = Path(candidate.file).read_bytes()
     require_free(name, source, bench.leaderboards, replaces=request.replaces)
     digest = sha256(source)
@@ -80,7 +81,7 @@ def check_first(request: Request, hear: Callable[[Finding], None]) -> Entry:
     copy = keep_source(source, name, home)
     candidate = candidate.model_copy(update={"file": str(copy.resolve())})
     about = Submission(author=request.author, url=request.url, source_sha256=digest, sandbox=request.tier.value)
-    return Entry(candidate=candidate, card=loaded.card, about=about, source=source, home=home)
+    return Entry(candidate=candidate, card=card, about=about, source=source, home=home)
 
 
 def submit(request: Request, entry: Entry) -> list[Path]:

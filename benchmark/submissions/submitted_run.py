@@ -1,10 +1,11 @@
-"""One run of a submitted composer, from the data to its record: trained in its own process, scored in this one."""
+"""One run of a submitted composer, from the data to its record: `runs.single_run` with the composer in a process."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 from benchmark.datasets.splits import Dataset
+from benchmark.device import start_measuring_memory
 from benchmark.recipe.identity import Run
 from benchmark.records.code_version import code_version
 from benchmark.records.environment import OtherWork, current_environment
@@ -12,14 +13,11 @@ from benchmark.records.making import FinishedRun, dataset_card, new_record, stor
 from benchmark.records.store import SUBMISSIONS, ComposerCard, StoredRecord, Submission, read_stored, save_record
 from benchmark.runs.fresh import FreshTestSets
 from benchmark.runs.recipes import label_on
-from benchmark.runs.single_run import Bench, parts_of, run_folder, threads
-from benchmark.submissions.exchange import MODEL
+from benchmark.runs.single_run import CHECKPOINT_NAME, MODEL_NAME, Bench, parts_of, run_folder, threads
 from benchmark.submissions.messages import Candidate
-from benchmark.submissions.sandboxed_run import Box, answer, tidy, train
-from benchmark.submissions.scoring import read_model
-from benchmark.training.checkpoint import Checkpoint, weights_sha256
-from benchmark.training.loop import Trained
-from css_gen.storage.atomic import write_atomically
+from benchmark.submissions.sandboxed_run import Box, answer, train
+from benchmark.training.checkpoint import Checkpoint, Code, weights_sha256
+from css_gen.storage.atomic import PARTIAL_SUFFIX, write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +51,17 @@ def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry
     its images are removed before that process starts: a submission that finds either could look up the answers.
 
     Raises:
-        SubmissionError: its process failed, was stopped, or gave no model or no answers.
+        SubmissionError: its process failed, was stopped, or gave what is no answer.
     """
     started, other_work = perf_counter(), OtherWork()
+    start_measuring_memory(bench.device)
     training, _, scored = parts_of(dataset, run.recipe)
-    folder = run_folder(run, entry.home)
+    folder, version = run_folder(run, entry.home), code_version(run.task)
     folder.mkdir(parents=True, exist_ok=True)
+    code = Code(version, entry.about.source_sha256)
     with threads(bench.runtime.threads):
-        done = train(box, training, run, folder=folder, title=title)
+        trained, parameters, peak = train(box, training, scored, run, folder=folder, title=title, code=code)
         before = perf_counter()
-        shared = read_model(folder / MODEL, run)[0].parameter_counts()[0]
         evaluation = answer(box, scored, run, folder=folder)
     now = perf_counter()
     finished = FinishedRun(
@@ -71,16 +70,14 @@ def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry
         composer=entry.card,
         composer_sha256=entry.about.source_sha256,
         dataset=dataset_card(dataset, scored),
-        trained=Trained(done.seconds, done.seconds_before, done.losses, ()),
-        parameters=(shared + done.own_parameters, done.own_parameters),
-        checkpoint=stored_file(folder / MODEL),
-        weights_sha256=weights_sha256(Checkpoint.read(folder / MODEL).tensors),
-        wall_seconds=done.seconds_before + now - started,
+        trained=trained,
+        parameters=parameters,
+        checkpoint=stored_file(folder / MODEL_NAME),
+        weights_sha256=weights_sha256(Checkpoint.read(folder / MODEL_NAME).tensors),
+        wall_seconds=trained.seconds_before + now - started,
         scoring_seconds=now - before,
-        peak_memory_mib=done.peak_memory_mib,
-        environment=current_environment(
-            bench.runtime, code_version=code_version(run.task), other_cores=other_work.cores()
-        ),
+        peak_memory_mib=peak,
+        environment=current_environment(bench.runtime, code_version=version, other_cores=other_work.cores()),
         submission=entry.about,
     )
     with FreshTestSets() as drawn:
@@ -89,7 +86,8 @@ def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry
         fresh = test_set.score(answer(box, test_set.split, run, folder=folder).outcomes) if test_set else None
     record = new_record(finished, evaluation, fresh)
     path = save_record(record, evaluation.outcomes, entry.home / "records", replace=True)
-    tidy(folder)
+    for done_with in (folder / CHECKPOINT_NAME, *folder.glob(f".*{PARTIAL_SUFFIX}")):
+        done_with.unlink(missing_ok=True)
     recall, also = record.metrics.recall, f" (fresh {fresh.recall[1]:.1f})" if fresh else ""
     bench.reporter.message(
         f"{title}: R@1 {recall[1]:.1f}{also}, R@10 {recall[10]:.1f}, {record.training.wall_seconds:.0f} s"

@@ -1,23 +1,30 @@
 """Build a recipe's network: new for training, or empty for stored weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.schema import ModelRecipe
 from benchmark.recipe.weights_file import path_of
+from benchmark.training.randomness import initial_seed
 from models import text_encoders
 from models.errors import ModelError
-from models.network import Network, build_network
+from models.network import PARTS, MakeComposer, Network, build_network
 from models.text_encoders import TextSettings
 from models.text_encoders.base import TokenizerState
 
 
-def new_network(composer: str, config: ModelRecipe, texts: Sequence[str], *, spatial: bool, seed: int) -> Network:
+def new_network(
+    composer: str | MakeComposer, config: ModelRecipe, texts: Sequence[str], *, spatial: bool, seed: int
+) -> Network:
     """A network whose weights depend on the seed alone; torch's own random state stays as it is.
 
+    Each part draws from a stream of its own (`initial_seed`), so that encoders and head start alike whatever the
+    composer, and a composer starts alike wherever it is made.
+
     Args:
+        composer: a name, or a function that makes one.
         texts: those of the training split.
 
     Raises:
@@ -25,11 +32,23 @@ def new_network(composer: str, config: ModelRecipe, texts: Sequence[str], *, spa
     """
     tokenizer = tokenizer_of(config, texts)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return _built(composer, config, tokenizer, spatial=spatial)
+        return _built(
+            composer,
+            config,
+            tokenizer,
+            spatial=spatial,
+            before=lambda part: torch.manual_seed(initial_seed(seed, PARTS.index(part))),
+        )
 
 
-def empty_network(composer: str, config: ModelRecipe, tokenizer: TokenizerState, *, spatial: bool) -> Network:
+def composer_seed(seed: int) -> int:
+    """The seed of a composer's initial weights in a run of that seed."""
+    return initial_seed(seed, PARTS.index("composer"))
+
+
+def empty_network(
+    composer: str | MakeComposer, config: ModelRecipe, tokenizer: TokenizerState, *, spatial: bool
+) -> Network:
     """A network for stored weights to be loaded into. No file but the checkpoint is needed for it.
 
     Raises:
@@ -73,7 +92,14 @@ def text_settings(config: ModelRecipe) -> TextSettings:
     )
 
 
-def _built(composer: str, config: ModelRecipe, tokenizer: TokenizerState, *, spatial: bool) -> Network:
+def _built(
+    composer: str | MakeComposer,
+    config: ModelRecipe,
+    tokenizer: TokenizerState,
+    *,
+    spatial: bool,
+    before: Callable[[str], object] = lambda part: None,  # noqa: ARG005
+) -> Network:
     try:
         return build_network(
             composer,
@@ -84,6 +110,7 @@ def _built(composer: str, config: ModelRecipe, tokenizer: TokenizerState, *, spa
             tokenizer=tokenizer,
             text=text_settings(config),
             embedding_width=config.embedding_width,
+            before=before,
         )
     except ModelError as error:
         raise BenchmarkError(str(error)) from None

@@ -16,12 +16,11 @@ from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
 from benchmark.recipe.schema import Recipe
 from benchmark.records.store import RunRecord, StoredRecord
-from benchmark.runs.single_run import parts_of, threads
+from benchmark.runs.single_run import MODEL_NAME, parts_of, threads
 from benchmark.scoring.evaluation import Evaluation, evaluate
 from benchmark.scoring.fresh import LEVEL, FreshScore, differs, sampled_recall
 from benchmark.scoring.metrics import metrics_of
 from benchmark.scoring.recall import KS, MAP_KS, Integers, Outcomes
-from benchmark.submissions.exchange import MODEL
 from benchmark.submissions.sandboxed_run import Box, answer
 from benchmark.training.checkpoint import Checkpoint, weights_sha256
 from benchmark.verification.repetition import TOLERANCE
@@ -155,7 +154,7 @@ def _of_ours(checkpoint: Checkpoint, split: Split, runtime: Runtime) -> Evaluati
 
 def _of_submission(model: Path, run: Run, split: Split, box: Box) -> Evaluation:
     with TemporaryDirectory(prefix="tirg-bench-verify-") as name:
-        shutil.copyfile(model, Path(name) / MODEL)
+        shutil.copyfile(model, Path(name) / MODEL_NAME)
         return answer(box, split, run, folder=Path(name))
 
 

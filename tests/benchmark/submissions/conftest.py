@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.submissions import candidates, sandboxed_run, trial
-from benchmark.submissions.sandbox import Limits, SandboxTier, SubmissionError, best_tier
+from benchmark.submissions.process import Limits, SubmissionError
+from benchmark.submissions.sandbox import SandboxTier, best_tier
 
 Verdict = Callable[..., str]
 QUICK = Limits(seconds=60, silent_seconds=30, memory_mib=4_096)

@@ -13,23 +13,29 @@ from benchmark.submissions import sandbox
 
 _SERVER = """
 import json, os, signal, socket, sys, traceback
-from benchmark.submissions import child, kernel
+import fcntl, torch
+from benchmark.submissions import child, composing, confinement, contract, kernel, loading
 
 kernel.end_with_parent()
-child._warm_up()
+# The first optimiser imports much of torch.
+torch.optim.AdamW([torch.nn.Parameter(torch.zeros(2, 2))])
 channel = socket.socket(fileno=int(sys.argv[1]))
 while True:
-    message, descriptors, _, _ = socket.recv_fds(channel, 1 << 16, 3)
+    message, descriptors, _, _ = socket.recv_fds(channel, 1 << 16, 9)
     if not message:
         break
     process = os.fork()
     if process == 0:
         channel.close()
         os.setsid()
-        for number, descriptor in enumerate(descriptors):
+        asked = json.loads(message)
+        # First out of the way of the numbers that they are to have.
+        apart = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 200) for descriptor in descriptors]
+        for descriptor in descriptors:
+            os.close(descriptor)
+        for number, descriptor in zip(asked["numbers"], apart):
             os.dup2(descriptor, number)
             os.close(descriptor)
-        asked = json.loads(message)
         os.environ.clear()
         os.environ.update(asked["env"])
         os.chdir(asked["cwd"])
@@ -50,12 +56,12 @@ while True:
 
 
 class Forked:
-    """As much of a `subprocess.Popen` as `sandbox.run` uses."""
+    """As much of a `subprocess.Popen` as `sandbox.started` uses."""
 
-    def __init__(self, channel: socket.socket, stdout: IO[bytes]) -> None:
+    def __init__(self, channel: socket.socket, stdin: IO[bytes], stdout: IO[bytes]) -> None:
         self._channel = channel
         self.pid = int(channel.recv(100))
-        self.stdout = stdout
+        self.stdin, self.stdout = stdin, stdout
         self.returncode: int | None = None
 
     def wait(self, timeout: float | None = None) -> int:
@@ -83,16 +89,18 @@ class Preloaded:
             )
 
     def popen(self, command: list[str], *, env: dict[str, str], **options: Any) -> Any:
-        """Start what `sandbox.run` starts; another program, or one with other imports, as a process of its own."""
+        """Start what `sandbox.started` starts; another program, or one with other imports, as a process of its own."""
         is_child = command[:4] == [sys.executable, "-P", "-m", "benchmark.submissions.child"]
         if not is_child or env["PYTHONPATH"] != self._environment["PYTHONPATH"]:
             return subprocess.Popen(command, env=env, **options)
-        asked = json.dumps({"argv": command[3:], "env": env, "cwd": str(Path.cwd())}).encode()
-        reading, writing = os.pipe()
-        with Path(os.devnull).open() as nothing:
-            socket.send_fds(self._channel, [asked], [nothing.fileno(), writing, options["stderr"].fileno()])
-        os.close(writing)
-        return Forked(self._channel, os.fdopen(reading, "rb", buffering=0))
+        numbers = [0, 1, 2, *options["pass_fds"]]
+        asked = json.dumps({"argv": command[3:], "env": env, "cwd": str(Path.cwd()), "numbers": numbers}).encode()
+        (commands, writing), (reading, messages) = os.pipe(), os.pipe()
+        descriptors = [commands, messages, options["stderr"].fileno(), *options["pass_fds"]]
+        socket.send_fds(self._channel, [asked], descriptors)
+        os.close(commands)
+        os.close(messages)
+        return Forked(self._channel, os.fdopen(writing, "wb", buffering=0), os.fdopen(reading, "rb", buffering=0))
 
     def close(self) -> None:
         self._channel.close()

@@ -9,7 +9,8 @@ import pytest
 
 from benchmark.errors import UsageError
 from benchmark.submissions import candidates, sandboxed_run
-from benchmark.submissions.sandbox import SandboxTier, SubmissionError
+from benchmark.submissions.process import SubmissionError
+from benchmark.submissions.sandbox import SandboxTier
 from tests.benchmark.submissions.conftest import QUICK, tiers
 from tests.benchmark.submissions.sources import source
 
@@ -23,19 +24,19 @@ def test_a_file_and_a_class_in_it(tmp_path: Path) -> None:
     with pytest.raises(SubmissionError, match=r"several composers in it \(Mine, Other\): say FILE:CLASS"):
         sandboxed_run.check(candidates.find(str(file)), tier=tier, limits=QUICK, hear=hear)
     named = sandboxed_run.check(candidates.find(f"{file}:Other"), tier=tier, limits=QUICK, hear=hear)
-    assert named.card.name == "other"
+    assert named.name == "other"
     by_name = candidates.find(str(file)).model_copy(update={"name": "mine"})
-    assert sandboxed_run.check(by_name, tier=tier, limits=QUICK, hear=hear).card.name == "mine"
+    assert sandboxed_run.check(by_name, tier=tier, limits=QUICK, hear=hear).name == "mine"
 
 
 @pytest.mark.usefixtures("forked_submissions")
 def test_a_base_of_the_composer_may_be_in_the_same_file(tmp_path: Path) -> None:
     base = "class Base(Composer):\n    def half(self, image):\n        return image / 2\n"
     (tmp_path / "mine.py").write_text(source(before=base).replace("class Mine(Composer)", "class Mine(Base)"))
-    loaded = sandboxed_run.check(
+    card = sandboxed_run.check(
         candidates.find(str(tmp_path / "mine.py")), tier=SandboxTier.PROCESS, limits=QUICK, hear=lambda found: None  # noqa: ARG005
     )  # fmt: skip
-    assert loaded.card.name == "mine"
+    assert card.name == "mine"
 
 
 @pytest.fixture
@@ -63,11 +64,11 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
 def test_an_installed_composer(tier: SandboxTier, installed: Callable[[str], Path]) -> None:
     installed(source(name="theirs"))
     problems: list[str] = []
-    loaded = sandboxed_run.check(
+    card = sandboxed_run.check(
         candidates.find("theirs"), tier=tier, limits=QUICK, hear=lambda found: problems.append(found.problem)
     )
     assert not any(problems)
-    assert loaded.card.name == "theirs"
+    assert card.name == "theirs"
 
 
 @pytest.mark.parametrize(

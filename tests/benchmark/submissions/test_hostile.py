@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.submissions.sandbox import Limits, SandboxTier
+import css_gen
+from benchmark.submissions.process import Limits
+from benchmark.submissions.sandbox import SandboxTier
 from tests.benchmark.submissions.conftest import QUICK, Verdict, tiers
 from tests.benchmark.submissions.sources import source
 
@@ -42,20 +44,12 @@ HOSTILE: dict[str, tuple[str, str]] = {
         source(before="held = []\nwhile True: held.append(bytearray(50_000_000))"),
         "more than its limit of memory of 4096 MiB",
     ),
-    "a changed scoring": (
-        source(
-            before="import benchmark.scoring.recall\nbenchmark.scoring.recall.recall_at_k = lambda ranks: {1: 100.0}"
-        ),
-        "it changed benchmark.scoring.recall.recall_at_k",
+    "the generator of the data": (source(before="import css_gen"), "it tried to import css_gen, which a submission"),
+    "the generator behind an except": (
+        source(before="try: import css_gen.scenes\nexcept BaseException: pass"),
+        "it tried to import css_gen",
     ),
-    "a changed loss": (
-        source(before="from torch.nn import functional\nfunctional.cross_entropy = lambda *a, **k: 0"),
-        "it changed torch.nn.functional.cross_entropy",
-    ),
-    "a changed method": (
-        source(before="from models.network import Network\nNetwork.embed_queries = None"),
-        "it changed models.network.Network.embed_queries",
-    ),
+    "our other code": (source(before="import benchmark.errors"), "it tried to import css_gen"),
     "many files": (
         source(before="kept = [open('/dev/null') for _ in range(10_000)]"),
         "it opened more than 256 files at once",
@@ -117,7 +111,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
 
 VARIANTS = {
     "an abort in forward", "an endless loop at import", "a fork bomb past Python", "another program",
-    "sys.exit in forward", "os._exit", "memory in small pieces", "a changed loss", "a changed method", "another shape",
+    "sys.exit in forward", "os._exit", "memory in small pieces", "the generator behind an except", "another shape",
     "no Python", "no composer", "an error", "many files",
 }  # fmt: skip
 """Further ways to the same end."""
@@ -158,6 +152,12 @@ def test_labels_cannot_be_read(way: str, tier: SandboxTier, verdict: Verdict, tm
     else:
         # What the plain tier cannot do is why there is the other one.
         assert SECRET in said
+
+
+@pytest.mark.parametrize("tier", tiers()[1:])
+def test_the_generator_of_the_data_is_not_in_bubblewrap(tier: SandboxTier, verdict: Verdict) -> None:
+    text = source(before=READING["past Python"].format(css_gen.__file__) + "\nraise ValueError(found)")
+    assert "ValueError: not found" in verdict(text, tier=tier)
 
 
 @pytest.mark.slow

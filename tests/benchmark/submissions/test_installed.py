@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmark.submissions import bubblewrap, sandbox
-from benchmark.submissions.installed import import_path, package_folders
+from benchmark.submissions.installed import hidden_folders, import_path, package_folders
 from benchmark.submissions.messages import Candidate, Job
 
 
@@ -40,7 +40,9 @@ def checkout(root: Path) -> Path:
 
 
 LIST_IMPORTED_FILES = """
-import benchmark.cli.main, benchmark.submissions.child, sys, torchvision
+import benchmark.submissions.child, benchmark.submissions.contract, benchmark.submissions.composing, sys, torchvision
+import benchmark.submissions.confinement, benchmark.submissions.loading
+assert "css_gen" not in sys.modules
 for module in list(sys.modules.values()):
     if getattr(module, "__file__", None):
         print(module.__file__)
@@ -111,8 +113,8 @@ def test_bubblewrap_is_shown_the_same_folders(tmp_path: Path, monkeypatch: pytes
     project = checkout(tmp_path / "checkout")
     monkeypatch.setattr(sys, "path", [*sys.path, str(packages_folder(tmp_path / "site")), str(project)])
     job = Job(
-        task="check", candidate=Candidate(shown="mine.py", file=str(tmp_path / "mine.py")), scratch=str(tmp_path / "s"),
-        memory_mib=512, open_files=64,
+        candidate=Candidate(shown="mine.py", file=str(tmp_path / "mine.py")), scratch=str(tmp_path / "s"),
+        readable=package_folders(), hidden=hidden_folders(), areas=(3, 4), memory_mib=512, open_files=64,
     )  # fmt: skip
     command = bubblewrap.prefix(job, tmp_path / "job.json")
     shown = {path for option, path in pairwise(command) if option == "--ro-bind-try"}

@@ -11,9 +11,10 @@ import torch
 
 from benchmark.recipe.runtime import Runtime
 from benchmark.submissions import candidates, sandboxed_run
-from benchmark.submissions.exchange import AnswerError
-from benchmark.submissions.sandbox import LimitError, Limits, SandboxTier, SubmissionError
+from benchmark.submissions.process import LimitError, Limits, SubmissionError
+from benchmark.submissions.sandbox import SandboxTier
 from benchmark.submissions.sandboxed_run import Box
+from benchmark.submissions.scoring import AnswerError
 from benchmark.training.progress import SilentRuns
 from tests.benchmark.submissions.conftest import QUICK
 from tests.benchmark.submissions.sources import source
@@ -28,8 +29,8 @@ STOPPED: dict[str, tuple[str, Limits, bool]] = {
     "its own missing file": ("raise OSError(2, 'No such file or directory')", QUICK, False),
     "a crash": ("import os; os.abort()", QUICK, False),
     "an early end": ("import os; os._exit(0)", QUICK, False),
-    "a change of torch behind a want of memory": (
-        "nn.Conv2d.forward = None\nheld = bytearray(10**11)",
+    "a forbidden file behind a want of memory": (
+        "try: open('/etc/hostname')\nexcept BaseException: held = bytearray(10**11)",
         QUICK,
         False,
     ),
@@ -69,7 +70,7 @@ WHILE_SCORING: dict[str, tuple[Callable[[], Any], type[SubmissionError]]] = {
     "numbers that overflow": (failing(OverflowError("too large")), SubmissionError),
     "an embedding that is not finite": (failing(ValueError("not finite")), SubmissionError),
     "a file that it made unreadable": (failing(OSError(errno.EACCES, "Permission denied")), SubmissionError),
-    "an answer that is missing": (failing(AnswerError("it left no answer")), SubmissionError),
+    "two answers to a query": (failing(AnswerError("it gave another answer")), SubmissionError),
 }
 
 

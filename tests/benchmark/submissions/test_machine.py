@@ -11,7 +11,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.records.store import read_stored, save_record
 from benchmark.records.tier import Tier
 from benchmark.submissions.machine import is_of_the_machine
-from benchmark.submissions.sandbox import LimitError, SubmissionError
+from benchmark.submissions.process import LimitError, SubmissionError
 from benchmark.verification import records
 from tests.benchmark.made_up import make_outcomes, make_record
 

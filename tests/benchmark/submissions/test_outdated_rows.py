@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmark.datasets.splits import Dataset
 from benchmark.errors import BenchmarkError
@@ -12,15 +13,15 @@ from benchmark.recipe.runtime import Runtime
 from benchmark.recipe.schema import Recipe
 from benchmark.records.store import ComposerCard, StoredRecord, Submission, read_stored, save_record
 from benchmark.runs.grid import plan, run_all
-from benchmark.runs.single_run import Bench
+from benchmark.runs.single_run import CHECKPOINT_NAME, Bench
 from benchmark.submissions import sandboxed_run
 from benchmark.submissions import submit as submission
-from benchmark.submissions.exchange import STATE
 from benchmark.submissions.messages import Candidate
 from benchmark.submissions.sandbox import SandboxTier
 from benchmark.submissions.sandboxed_run import Box
 from benchmark.submissions.submitted_run import Entry, keep_source
 from benchmark.tasks.css import Css
+from benchmark.training.checkpoint import Checkpoint, Code
 from benchmark.training.progress import SilentRuns
 from tests.benchmark.submissions.sources import source
 
@@ -117,31 +118,25 @@ class ProcessError(Exception):
     pass
 
 
-@pytest.mark.parametrize(("version", "is_kept"), [("before", True), ("after", False), (None, False)])
-def test_a_state_of_other_code_is_removed_before_training(
-    version: str | None, is_kept: bool, css: Css, tiny_config: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("code", "expected"), [("before", "resumes after step 3"), ("after", "starts over")])
+def test_a_state_of_other_code_is_not_resumed(
+    code: str, expected: str, css: Css, tiny_config: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard, seen = Heard(), []
+    heard = Heard()
     box = Box(
         candidate=Candidate(shown="mine.py", file="mine.py", name="mine"),
         tier=SandboxTier.PROCESS, runtime=Runtime(), reporter=heard, seconds=60, memory_mib=4096,
     )  # fmt: skip
     run = Run("css", "mine", tiny_config, 0, css.fingerprint, css.spatial)
+    Checkpoint(run, {}, 3, 0.0, {"model.weight": torch.zeros(1)}, Code("before", "mine")).write(
+        tmp_path / CHECKPOINT_NAME
+    )
 
     def dies(*_: object, **__: object) -> None:
-        state = tmp_path / "scratch" / STATE
-        seen.append(state.exists())
-        state.write_bytes(b"state")
         raise ProcessError
 
-    monkeypatch.setattr(sandboxed_run.sandbox, "run", dies)
-    monkeypatch.setattr(sandboxed_run, "code_version", lambda _: "before")
-    for again in range(2):
-        if again:
-            monkeypatch.setattr(sandboxed_run, "code_version", lambda _: version or "before")
-            if version is None:
-                (tmp_path / "code.txt").unlink()
-        with pytest.raises(ProcessError):
-            sandboxed_run.train(box, css.train, run, folder=tmp_path, title="mine")
-    assert seen == [False, is_kept]
-    assert any("starts over" in message for message in heard.messages) is not is_kept
+    monkeypatch.setattr(sandboxed_run.sandbox, "started", dies)
+    with pytest.raises(ProcessError):
+        sandboxed_run.train(box, css.train, css.test, run, folder=tmp_path, title="mine", code=Code(code, "mine"))
+    (message,) = heard.messages
+    assert expected in message

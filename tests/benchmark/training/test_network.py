@@ -168,3 +168,20 @@ def test_a_checkpoint_with_a_bad_tokenizer_is_named(tokenizer: object, tiny_conf
     checkpoint.write(tmp_path / "y.safetensors")
     with pytest.raises(BenchmarkError, match="the checkpoint's model cannot be built: vocabulary: "):
         Checkpoint.read(tmp_path / "y.safetensors").network()
+
+
+def test_parts_start_alike_whatever_the_others_are(tiny_config: Recipe) -> None:
+    """The composer and the head of one seed are drawn independently of each other and of the encoders."""
+    one, other = (
+        new_network(name, tiny_config.model, TEXTS, spatial=True, seed=0).state_dict()
+        for name in ("tirg", "image_only")
+    )
+    shared = [name for name in one if not name.startswith("composer.")]
+    assert shared == list(other)
+    assert all(torch.equal(one[name], other[name]) for name in shared)
+    again = new_network("tirg", tiny_config.model, [*TEXTS, "many more words"], spatial=True, seed=0).state_dict()
+    assert all(torch.equal(one[name], again[name]) for name in one if name.startswith(("composer.", "head.")))
+    reseeded = new_network("tirg", tiny_config.model, TEXTS, spatial=True, seed=1).state_dict()
+    assert not torch.equal(one["head.weight"], reseeded["head.weight"])
+    gate = "composer.gate.output_layer.weight"
+    assert not torch.equal(one[gate], reseeded[gate])

@@ -1,0 +1,134 @@
+"""The composer in the process of a submission: it gets features and weights, and gives features and gradients.
+
+It has no encoder, loss, optimiser or data. What it does to its own weights ends with the next step, whose weights are
+ours.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.submissions.exchange import Area
+from benchmark.submissions.messages import Backward, Composed, Forward, Gradients, Made, Make, Piece, Weight
+from models.base import Composer, TextFeatures
+
+LAYERS = {
+    kind.__name__: kind
+    for kind in (nn.Linear, nn.Bilinear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.RNNBase, nn.MultiheadAttention)
+}
+"""Kinds of layers by which an optimiser tells weight matrices from other parameters, by name."""
+
+
+class ComposingError(Exception):
+    """Raised when a composer returns what it may not: what was expected and what came."""
+
+
+class Composing:
+    """A composer at work.
+
+    Args:
+        ours, theirs: the areas that the other process and this one write into.
+    """
+
+    def __init__(self, kind: type[Composer], ours: Area, theirs: Area, *, device: str) -> None:
+        self._kind, self._in, self._out = kind, ours, theirs
+        self._device = torch.device(device)
+        self._bf16 = False
+
+    def make(self, command: Make) -> Made:
+        """Make the composer, its weights drawn from that seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(command.seed)
+            composer = self._kind(command.image_channels, command.text_width, spatial=command.spatial)
+        self._bf16 = command.bf16
+        self._out.end = 0
+        made = Made(
+            weights=self._described(composer.named_parameters(remove_duplicate=False)),
+            buffers=self._described(_stored_buffers(composer).items()),
+            layers={
+                path: kind
+                for path, layer in composer.named_modules(remove_duplicate=False)
+                for kind in [next((name for name, each in LAYERS.items() if isinstance(layer, each)), "")]
+                if kind
+            },
+        )
+        self._composer = composer.to(self._device).eval()
+        return made
+
+    def forward(self, command: Forward) -> Composed:
+        """Compose a batch, keeping what its gradients need if the composer is trained."""
+        composer = self._composer
+        if composer.training != command.is_training:
+            composer.train(command.is_training)
+        if command.weights or command.buffers:
+            for parameter, piece in zip(composer.parameters(), command.weights, strict=True):
+                parameter.data = self._input(piece)
+            for buffer, piece in zip(_stored_buffers(composer).values(), command.buffers, strict=True):
+                buffer.data = self._input(piece).clone()
+        if command.random:
+            _set_random(self._device, [self._in.take(piece) for piece in command.random])
+        image, *words = map(self._input, (command.image, *command.text))
+        text = TextFeatures(*words)
+        self._inputs = [
+            part.requires_grad_() if needed else None
+            for part, needed in zip((image, text.pooled, text.tokens), command.needs, strict=True)
+        ]
+        with torch.inference_mode(not command.is_training), self._kernels():
+            composed = composer(image, text)
+        if not isinstance(composed, Tensor) or composed.shape != image.shape:
+            got = tuple(composed.shape) if isinstance(composed, Tensor) else type(composed).__name__
+            raise ComposingError(f"expected features of shape {tuple(image.shape)}, got {got}")
+        self._composed = composed
+        self._out.end = 0
+        return Composed(piece=self._out.put(composed))
+
+    def backward(self, command: Backward) -> Gradients:
+        """Give the gradients of the last batch."""
+        weights = [parameter for parameter in self._composer.parameters() if parameter.requires_grad]
+        inputs = [part for part in self._inputs if part is not None]
+        gradient = self._input(command.gradient)
+        found = torch.autograd.grad(self._composed, [*inputs, *weights], gradient, allow_unused=True)
+        self._out.end = 0
+        given = [None if gradient is None else self._out.put(gradient) for gradient in found]
+        of_inputs = iter(given)
+        image, pooled, tokens = (None if part is None else next(of_inputs) for part in self._inputs)
+        return Gradients(
+            inputs=(image, pooled, tokens),
+            weights=tuple(of_inputs),
+            buffers=tuple(map(self._out.put, _stored_buffers(self._composer).values())),
+        )
+
+    def _input(self, piece: Piece) -> Tensor:
+        """A tensor of the other process, on the device: on a CPU the shared memory itself."""
+        return self._in.view(piece).to(self._device)
+
+    def _kernels(self) -> AbstractContextManager[object]:
+        if self._bf16:
+            return torch.autocast(self._device.type, torch.bfloat16)
+        return nullcontext()
+
+    def _described(self, tensors: Iterable[tuple[str, Tensor]]) -> tuple[Weight, ...]:
+        names: dict[int, str] = {}
+        return tuple(
+            Weight(
+                name=name,
+                piece=self._out.put(value),
+                is_trained=value.requires_grad,
+                same_as="" if (first := names.setdefault(id(value), name)) == name else first,
+            )
+            for name, value in tensors
+        )
+
+
+def _stored_buffers(composer: Composer) -> Mapping[str, Tensor]:
+    """The buffers of its state_dict, the tensors themselves."""
+    stored = composer.state_dict(keep_vars=True)
+    return {name: value for name, value in composer.named_buffers(remove_duplicate=False) if name in stored}
+
+
+def _set_random(device: torch.device, states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)

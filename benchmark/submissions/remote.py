@@ -1,0 +1,192 @@
+"""A stand-in for a composer in another process: to our optimiser, loss and checkpoints it is a module like any other.
+
+Its parameters and buffers are here, and the process gets them for every step. It gives back composed features,
+gradients and buffers, whose shapes, types and finiteness are checked.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.submissions.composing import LAYERS
+from benchmark.submissions.exchange import Area
+from benchmark.submissions.messages import Backward, Composed, Forward, Gradients, Made, Make, Piece, Weight
+from benchmark.submissions.process import Child
+from models.base import Composer, TextFeatures
+
+
+class Link:
+    """The way to a composer's process: what is written where, and what is read from where.
+
+    Args:
+        ours, theirs: the areas that this process and the other one write into.
+    """
+
+    def __init__(self, child: Child, ours: Area, theirs: Area) -> None:
+        self.child, self._ours, self._theirs = child, ours, theirs
+        self._sent: list[tuple[int, int]] = []
+        self._start = 0
+
+    def make(self, command: Make) -> Made:
+        return self.child.ask(command, Made)
+
+    def forward(
+        self, image: Tensor, text: TextFeatures, weights: Sequence[Tensor], buffers: Sequence[Tensor],
+        needs: tuple[bool, bool, bool], *, is_training: bool,
+    ) -> Tensor:  # fmt: skip
+        """Have a batch composed.
+
+        Args:
+            weights, buffers: the composer's; outside training they are sent if they changed.
+        """
+        ours, sent = self._ours, [(value.data_ptr(), value._version) for value in (*weights, *buffers)]
+        pieces: list[tuple[Piece, ...]] = [(), ()]
+        if is_training or sent != self._sent:
+            ours.end = 0
+            pieces = [tuple(map(ours.put, values)) for values in (weights, buffers)]
+            self._start = ours.end
+            # Not every kernel that updates weights counts its changes.
+            self._sent = [] if is_training else sent
+        ours.end = self._start
+        command = Forward(
+            weights=pieces[0],
+            buffers=pieces[1],
+            image=ours.put(image),
+            text=tuple(map(ours.put, text)),  # type: ignore[arg-type]
+            random=tuple(map(ours.put, _random(image.device))) if is_training else (),
+            needs=needs,
+            is_training=is_training,
+        )
+        piece = self.child.ask(command, Composed).piece
+        dtype = torch.float32 if piece.dtype == "float32" else image.dtype
+        return self.read(piece, image.shape, dtype, "for its composed features").to(image.device)
+
+    def backward(
+        self, gradient: Tensor, inputs: Sequence[Tensor | None], weights: Sequence[Tensor], buffers: Sequence[Tensor]
+    ) -> list[Tensor | None]:
+        """Return the gradients of inputs and weights, and update the buffers.
+
+        Args:
+            inputs: image, pooled and tokens, None for one that needs no gradient.
+            weights: the trained ones.
+        """
+        found = self.child.ask(Backward(gradient=self._ours.put(gradient)), Gradients)
+        if len(found.weights) != len(weights) or len(found.buffers) != len(buffers):
+            raise self.child.blame(f"it gave {len(found.weights)} gradients, expected {len(weights)}")
+        for buffer, piece in zip(buffers, found.buffers, strict=True):
+            buffer.copy_(self.read(piece, buffer.shape, buffer.dtype, "for a buffer"))
+        return [
+            None
+            if piece is None or like is None
+            else self.read(piece, like.shape, like.dtype, "for a gradient").to(like.device)
+            for piece, like in zip((*found.inputs, *found.weights), (*inputs, *weights), strict=True)
+        ]
+
+    def read(self, piece: Piece, shape: Sequence[int], dtype: torch.dtype | None, what: str) -> Tensor:
+        """Return a copy of what the process wrote.
+
+        Raises:
+            SubmissionError: it is not a tensor of finite numbers of that shape and type.
+        """
+        if piece.shape != tuple(shape) or (dtype is not None and getattr(torch, piece.dtype) != dtype):
+            kind = str(dtype).removeprefix("torch.")
+            raise self.child.blame(f"expected {kind} {tuple(shape)} {what}, got {piece.dtype} {piece.shape}")
+        try:
+            value = self._theirs.take(piece)
+        except (ValueError, RuntimeError, OSError) as error:
+            raise self.child.blame(f"what it wrote {what} cannot be read ({error})") from None
+        # A sum is faster, and finite unless a number is not, or the numbers are huge.
+        if not value.sum().isfinite() and not value.isfinite().all():
+            raise self.child.blame(f"it gave NaN or infinity {what}")
+        return value
+
+
+class RemoteComposer(Composer):
+    """A composer in another process, with its parameters and buffers here, under their own names.
+
+    Raises:
+        SubmissionError: the process failed, or what it says that it is made of cannot be.
+    """
+
+    def __init__(
+        self, image_channels: int, text_width: int, *, spatial: bool, link: Link, seed: int, bf16: bool
+    ) -> None:
+        super().__init__(image_channels, text_width, spatial=spatial)
+        self._link_to_process = link
+        made = link.make(
+            Make(image_channels=image_channels, text_width=text_width, spatial=spatial, seed=seed, bf16=bf16)
+        )
+        try:
+            for weight in made.weights:
+                self._register(weight, made, is_buffer=False)
+            for weight in made.buffers:
+                self._register(weight, made, is_buffer=True)
+        except (KeyError, AttributeError, TypeError, RuntimeError) as error:
+            raise link.child.blame(f"its parameters cannot be kept here ({error})") from None
+
+    def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
+        if self.training and torch.is_grad_enabled():
+            trained = [weight for weight in self.parameters() if weight.requires_grad]
+            composed: Tensor = _Compose.apply(self, image, *text, *trained)
+            return composed
+        nothing = (False, False, False)
+        return self._link_to_process.forward(image, text, *self._state(), nothing, is_training=False)
+
+    def _state(self) -> tuple[list[nn.Parameter], list[Tensor]]:
+        return list(self.parameters()), [value for _, value in self.named_buffers(remove_duplicate=False)]
+
+    def _register(self, weight: Weight, made: Made, *, is_buffer: bool) -> None:
+        *path, name = weight.name.split(".")
+        module: nn.Module = self
+        for depth, part in enumerate(path, start=1):
+            if part not in module._modules:
+                module.add_module(part, _empty_layer(made.layers.get(".".join(path[:depth]), "")))
+            module = module.get_submodule(part)
+        if is_buffer:
+            module.register_buffer(name, self._value(weight))
+        elif weight.same_as:
+            module.register_parameter(name, self.get_parameter(weight.same_as))
+        else:
+            module.register_parameter(name, nn.Parameter(self._value(weight), requires_grad=weight.is_trained))
+
+    def _value(self, weight: Weight) -> Tensor:
+        return self._link_to_process.read(weight.piece, weight.piece.shape, None, f"for {weight.name}")
+
+
+class _Compose(torch.autograd.Function):
+    """The composer's forward and backward pass, in its process."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, remote: RemoteComposer, image: Tensor, pooled: Tensor, tokens: Tensor, mask: Tensor, *trained: Tensor
+    ) -> Tensor:
+        needs = ctx.needs_input_grad[1:4]
+        ctx.remote, ctx.trained = remote, trained
+        ctx.inputs = [part if needed else None for part, needed in zip((image, pooled, tokens), needs, strict=True)]
+        text = TextFeatures(pooled, tokens, mask)
+        return remote._link_to_process.forward(image, text, *remote._state(), needs, is_training=True)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        buffers = ctx.remote._state()[1]
+        image, pooled, tokens, *of_weights = ctx.remote._link_to_process.backward(
+            *gradients, ctx.inputs, ctx.trained, buffers
+        )
+        return None, image, pooled, tokens, None, *of_weights
+
+
+def _empty_layer(kind: str) -> nn.Module:
+    """Make a layer that has no parameters yet and is never called. Its kind tells an optimiser what its weights are."""
+    if kind not in LAYERS:
+        return nn.Module()
+    plain = {name: getattr(nn.Module, name) for name in ("__init__", "__setattr__", "_apply")}
+    layer: nn.Module = type(kind, (LAYERS[kind],), plain)()
+    return layer
+
+
+def _random(device: torch.device) -> list[Tensor]:
+    """The states of torch's generators of the CPU and the device."""
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
