@@ -198,9 +198,9 @@ def _protocols(records_root: Path) -> list[str]:
 def _scored_data(run: StoredRecord) -> tuple[object, ...]:
     """What decides the queries that a record holds: the data and, where the validation part was scored, that part."""
     recipe = run.record.configuration
-    part = (recipe.get("evaluation.split"), recipe.get("evaluation.held_out"))
-    is_validation = part[0] == "validation"
-    return run.record.protocol, run.record.dataset.fingerprint, part if is_validation else None
+    part = {key: value for key, value in recipe.items() if key.startswith("evaluation.")}
+    is_validation = part.get("evaluation.split") == "validation"
+    return run.record.protocol, run.record.dataset.fingerprint, tuple(sorted(part.items())) if is_validation else None
 
 
 def _is_same_csv(text: str, other: str) -> bool:

@@ -189,10 +189,16 @@ class EvaluationRecipe(_Part):
     Attributes:
         split: "test", or "validation" to choose a recipe by: such a record never reaches a leaderboard.
         held_out: share of the training sources, the last ones, that are the validation part and not trained on.
+        held_out_combinations: so many shape-colour combinations of CSS's training split are shown by no image that is
+            trained on, and a quarter of the validation queries are about them, as in the test split. No effect where
+            the test split is scored: training then has all combinations.
     """
 
     split: Literal["test", "validation"] = "test"
     held_out: float = Field(default=0.02, ge=0, lt=1)
+    held_out_combinations: Annotated[int, InertWhen(lambda recipe: recipe.evaluation.split == "test")] = Field(
+        default=0, ge=0, le=12
+    )
 
 
 class Recipe(_Part):

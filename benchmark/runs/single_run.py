@@ -205,11 +205,19 @@ def parts_of(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split | None, Spl
     """The splits to train on, to validate on (None for no validation), and to score in the end.
 
     Raises:
-        UsageError: the recipe scores the validation part, and the dataset is too small to have one.
+        UsageError: the recipe scores the validation part, and the dataset is too small to have one or has too few
+            combinations to hold out.
     """
-    training, validation = hold_out(dataset.train, recipe.evaluation.held_out)
-    if recipe.evaluation.split == "test":
+    wanted = recipe.evaluation
+    if wanted.split == "test":
+        training, validation = hold_out(dataset.train, wanted.held_out)
         return training, with_own_images(validation) if validation else None, dataset.test
+    try:
+        training, validation = hold_out(dataset.train, wanted.held_out, combinations=wanted.held_out_combinations)
+    except ValueError as error:
+        raise UsageError(
+            f"evaluation.held_out_combinations={wanted.held_out_combinations}: {error} ({dataset.name})"
+        ) from None
     if validation is None:
         raise UsageError("evaluation.split=validation: the validation part has no source; raise evaluation.held_out")
     return training, with_own_images(validation), validation

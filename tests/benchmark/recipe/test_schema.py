@@ -44,6 +44,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "training.brightness": st.floats(0, 0.9),
     "evaluation.split": st.sampled_from(["test", "validation"]),
     "evaluation.held_out": st.floats(0, 0.9),
+    "evaluation.held_out_combinations": st.integers(0, 12),
 }
 
 
@@ -113,6 +114,8 @@ def inert_by_hand(key: str, recipe: Recipe) -> bool:
             return training.schedule in ("cosine", "constant")
         case "training.repeats":
             return training.loss == "sample_similarity" and training.group_size in ("batch", batch)
+        case "evaluation.held_out_combinations":
+            return recipe.evaluation.split == "test"
         case _:
             return False
 
