@@ -21,6 +21,7 @@ from benchmark.records.schema import sha256
 from benchmark.records.store import RunRecord, save_record
 from benchmark.runs.recipes import label_on
 from benchmark.scoring.evaluation import evaluate
+from benchmark.scoring.metrics import Metrics
 from benchmark.scoring.recall import recall_at_k
 from benchmark.training.checkpoint import Checkpoint, Code, model_tensors
 from benchmark.training.loop import steps_done, train
@@ -152,10 +153,20 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         done_with.unlink(missing_ok=True)
     recall = record.metrics.recall
     bench.reporter.message(
-        f"{title}: R@1 {recall[1]:.1f}, R@10 {recall[10]:.1f}, {record.training.queries_per_second:.0f} queries/s, "
+        f"{title}: R@1 {recall[1]:.1f}{by_combination(record.metrics)}, R@10 {recall[10]:.1f}, "
+        f"{record.training.queries_per_second:.0f} queries/s, "
         f"{record.training.wall_seconds:.0f} s"
     )
     return record
+
+
+def by_combination(metrics: Metrics) -> str:
+    """Name Recall@1 of queries about seen and about novel combinations, where there are both: " (seen 90.0, ...)"."""
+    found = metrics.slices.get("combination", {})
+    if len(found) < 2:
+        return ""
+    parts = ", ".join(f"{value} {found[value].recall[1]:.1f}" for value in sorted(found, reverse=True))
+    return f" ({parts})"
 
 
 def model_place(folder: Path, content: bytes, *, replace: bool) -> Path:

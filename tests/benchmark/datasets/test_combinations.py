@@ -8,12 +8,12 @@ import pytest
 
 import css_gen.dataset
 from benchmark.datasets.combinations import Combinations
+from benchmark.datasets.rendered_css import Css
 from benchmark.datasets.splits import hold_out, with_own_images
 from benchmark.errors import UsageError
 from benchmark.recipe.changes import override
 from benchmark.recipe.schema import Recipe
 from benchmark.runs.single_run import parts_of
-from benchmark.tasks.css import Css
 from css_gen.scenes.factors import COMBINATIONS, Combination
 from css_gen.scenes.scene import Scene
 
