@@ -69,8 +69,8 @@ class Combinations:
             ValueError: the images show no more than `count` combinations.
         """
         held = self.spread(count)
-        shows: Mask = self.shown[:, held].any(axis=1)
-        is_novel: Mask = self.asked[:, held].any(axis=1)
+        shows: Mask = self.shown[:, held].sum(axis=1) > 0
+        is_novel: Mask = self.asked[:, held].sum(axis=1) > 0
         seen, novel = np.flatnonzero(~is_kept & ~is_novel), np.flatnonzero(is_novel)
         novel = novel[_evenly(len(novel), min(len(novel), round(len(seen) * NOVEL_SHARE / (1 - NOVEL_SHARE))))]
         validation = np.sort(np.concatenate([seen, novel]))
