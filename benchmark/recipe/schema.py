@@ -104,6 +104,8 @@ class TrainingRecipe(_Part):
         repeats: the paper's M, how many groups of K - 1 negatives each query gets. "all" is M = B - 1, or 1 where a
             group is the whole batch. The paper's soft triplet loss is group_size=2 together with repeats=all;
             group_size=2 alone compares each query with one other target.
+        memory: the targets of so many earlier batches are negatives, too, as they were embedded then. Only for a
+            group that is the whole batch.
         precision: "fp32", or "bf16" for autocast.
         shift: images are moved by up to so many pixels, drawn per image; the edge is repeated.
         brightness: images become darker or brighter by up to this share.
@@ -138,6 +140,7 @@ class TrainingRecipe(_Part):
         InertWhen(lambda recipe: recipe.training.loss == "sample_similarity" and recipe.training.has_one_group),
         WrittenAs(_repeats),
     ] = 1
+    memory: int = Field(default=0, ge=0, le=1024)
     precision: Literal["fp32", "bf16"] = "fp32"
     shift: int = Field(default=0, ge=0, le=64)
     brightness: float = Field(default=0.0, ge=0, lt=1)
@@ -151,6 +154,11 @@ class TrainingRecipe(_Part):
             )
         if self.group > self.batch:
             raise ValueError(f"training.group_size is {self.group} and a batch has {self.batch} queries")
+        if self.memory and self.loss == "sample_similarity" and not self.has_one_group:
+            raise ValueError(
+                f"training.memory is {self.memory} and training.group_size is {self.group_size}: only a group of the "
+                "whole batch has further negatives, so set training.group_size=batch or training.memory=0"
+            )
         most = _groups(self.batch - 1, self.group - 1, at_most=self.groups)
         if self.groups > most:
             raise ValueError(

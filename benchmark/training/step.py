@@ -14,6 +14,7 @@ from benchmark.device import keep_freed_memory, memory_advice
 from benchmark.recipe.identity import Run
 from benchmark.training.compiling import compiler_advice
 from benchmark.training.losses import batch_loss
+from benchmark.training.memory import EMPTY, TargetMemory
 from benchmark.training.optimisers import make_optimiser
 from benchmark.training.randomness import Purpose, stream_seed
 from benchmark.training.samplers import Sampler
@@ -24,8 +25,8 @@ from models.network import Network
 class Session:
     """A network in training with all that its steps need, on the device.
 
-    What a step does to the weights depends on them, the optimiser's state, the seed and the step's number alone: batch,
-    dropout, augmentation and the loss's draws all come from (seed, step), each by a stream of its own.
+    What a step does to the weights depends on them, the optimiser's state, the memory, the seed and the step's number
+    alone: batch, dropout, augmentation and the loss's draws all come from (seed, step), each by a stream of its own.
 
     Args:
         split: the training images, texts, labels and relevant labels.
@@ -59,6 +60,7 @@ class Session:
         self._sources = self._gallery if split.sources is split.gallery else ImageStore(split.sources, device)
         self._labels = torch.from_numpy(split.labels).to(device)
         self._is_relevant = None if split.relevant is None else RelevanceLookup(split.relevant, device)
+        self.memory = TargetMemory(self.config.memory * self.config.batch, network.head.out_features, device)
         self._ids, self._mask = (part.to(device) for part in network.text_encoder.tokenize(split.texts))
 
     def step(self, step: int) -> Tensor:
@@ -96,18 +98,25 @@ class Session:
             query, target = self._model(
                 images, group, self._ids.index_select(0, texts), self._mask.index_select(0, texts)
             )
-        loss = batch_loss(
-            query, target, positive_mask=self._positives(queries, targets), generator=draws, config=config
-        )
+        labels = self._labels.index_select(0, targets)
+        others, others_labels = self.memory.joined(target, labels, self.network.scale)
+        positives = self._positives(queries, labels, others_labels)
+        loss = batch_loss(query, others, positive_mask=positives, generator=draws, config=config)
         for parameters in self.optimiser.param_groups:
             parameters["lr"] = self.learning_rate(step) * parameters["factor"]
         self._accelerator.backward(loss)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
+        self.memory.add(target, labels)
         return loss.detach()
 
-    def _positives(self, queries: Tensor, targets: Tensor) -> Tensor:
-        """bool (B, B), true where target j answers query i: it has a relevant label, as that of the query's own is."""
-        labels = self._labels.index_select(0, targets)
-        positives = labels[:, None] == labels[None, :]
-        return positives if self._is_relevant is None else positives | self._is_relevant(queries, labels)
+    def _positives(self, queries: Tensor, labels: Tensor, others: Tensor) -> Tensor:
+        """bool (B, T), true where target j answers query i: it has a relevant label, as that of the query's own is.
+
+        Args:
+            queries: (B,) rows of the split's queries.
+            labels: (B,) of their own targets.
+            others: (T,) of all targets; empty places of the memory count as answers, so that they are no negatives.
+        """
+        positives = (labels[:, None] == others[None, :]) | (others == EMPTY)
+        return positives if self._is_relevant is None else positives | self._is_relevant(queries, others)
