@@ -104,6 +104,7 @@ class TrainingRecipe(_Part):
         repeats: the paper's M, how many groups of K - 1 negatives each query gets. "all" is M = B - 1, or 1 where a
             group is the whole batch. The paper's soft triplet loss is group_size=2 together with repeats=all;
             group_size=2 alone compares each query with one other target.
+        symmetric: the loss is the mean of two: each query finds its target, and each target finds its query.
         memory: the targets of so many earlier batches are negatives, too, as they were embedded then. Only for a
             group that is the whole batch.
         precision: "fp32", or "bf16" for autocast.
@@ -140,6 +141,7 @@ class TrainingRecipe(_Part):
         InertWhen(lambda recipe: recipe.training.loss == "sample_similarity" and recipe.training.has_one_group),
         WrittenAs(_repeats),
     ] = 1
+    symmetric: bool = False
     memory: int = Field(default=0, ge=0, le=1024)
     precision: Literal["fp32", "bf16"] = "fp32"
     shift: int = Field(default=0, ge=0, le=64)

@@ -30,15 +30,26 @@ from benchmark.training.losses.registry import register
 def recipe_loss(
     query: Tensor, target: Tensor, *, positive_mask: Tensor, generator: torch.Generator, config: TrainingRecipe
 ) -> Tensor:
-    """The loss for the recipe's K (`training.group_size`) and M (`training.repeats`); see `registry.Loss`."""
-    return sample_similarity_loss(
-        query,
-        target,
-        group_size=config.group,
-        repeats=config.groups,
-        generator=generator,
-        positive_mask=positive_mask,
-    )
+    """The loss for the recipe's K (`training.group_size`) and M (`training.repeats`); see `registry.Loss`.
+
+    With `training.symmetric` it is the mean of two: queries among targets, and the batch's targets among its queries.
+    """
+
+    def one_way(anchors: Tensor, others: Tensor, mask: Tensor) -> Tensor:
+        return sample_similarity_loss(
+            anchors,
+            others,
+            group_size=config.group,
+            repeats=config.groups,
+            generator=generator,
+            positive_mask=mask,
+        )
+
+    loss = one_way(query, target, positive_mask)
+    if not config.symmetric:
+        return loss
+    batch = len(query)
+    return (loss + one_way(target[:batch], query, positive_mask[:, :batch].T)) / 2
 
 
 def sample_similarity_loss(

@@ -39,6 +39,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "training.decay_every": st.integers(1, 10**6),
     "training.group_size": st.sampled_from(["batch", 2, 3, 4]),
     "training.repeats": st.sampled_from(["all", 1, 2, 3]),
+    "training.symmetric": st.booleans(),
     "training.memory": st.integers(0, 9),
     "training.precision": st.sampled_from(["fp32", "bf16"]),
     "training.shift": st.integers(0, 64),

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmark.training.losses.sample_similarity import batch_softmax_loss, sample_similarity_loss, soft_triplet_loss
+from benchmark.recipe.schema import TrainingRecipe
+from benchmark.training.losses.sample_similarity import (
+    batch_softmax_loss,
+    recipe_loss,
+    sample_similarity_loss,
+    soft_triplet_loss,
+)
 from tests.benchmark.references import expected_loss, group_loss
 
 
@@ -57,6 +63,27 @@ def test_further_targets_are_negatives_of_every_query(batch: int, further: int, 
         losses.append(group_loss(query[i].tolist(), target[i].tolist(), negatives))
     loss = batch_softmax_loss(query, target, positive_mask=mask)
     torch.testing.assert_close(loss, torch.tensor(math.fsum(losses) / batch))
+
+
+@pytest.mark.parametrize(("group_size", "repeats"), [("batch", 1), (2, "all")])
+def test_the_symmetric_loss_is_the_mean_of_both_directions(group_size: int | str, repeats: int | str) -> None:
+    """A pair is no negative in either direction; targets of earlier steps are negatives in the first one alone."""
+    batch = 5
+    query, target = embeddings(batch, seed=4)
+    mask = torch.zeros(batch, batch, dtype=torch.bool)
+    mask[0, 3] = mask[4, 1] = True
+    config = TrainingRecipe(sources=batch, modifications=1, symmetric=True, group_size=group_size, repeats=repeats)
+    size = config.group
+    there = expected_loss(query.tolist(), target.tolist(), size, {(0, 3), (4, 1)})
+    back = expected_loss(target.tolist(), query.tolist(), size, {(3, 0), (1, 4)})
+    loss = recipe_loss(query, target, positive_mask=mask, generator=untouchable(), config=config)
+    torch.testing.assert_close(loss, torch.tensor((there + back) / 2))
+    if group_size == "batch":
+        further, _ = embeddings(3, seed=5)
+        joined, wider = torch.cat([target, further]), torch.cat([mask, torch.zeros(batch, 3, dtype=torch.bool)], dim=1)
+        loss = recipe_loss(query, joined, positive_mask=wider, generator=untouchable(), config=config)
+        one_way = batch_softmax_loss(query, joined, positive_mask=wider)
+        torch.testing.assert_close(loss, (one_way + back) / 2)
 
 
 def test_only_a_group_of_the_whole_batch_has_further_targets() -> None:
