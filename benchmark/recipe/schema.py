@@ -110,6 +110,7 @@ class TrainingRecipe(_Part):
         precision: "fp32", or "bf16" for autocast.
         shift: images are moved by up to so many pixels, drawn per image; the edge is repeated.
         brightness: images become darker or brighter by up to this share.
+        mirror: half of the batches have left and right exchanged, in their images and in the words of their texts.
     """
 
     steps: int = Field(default=1_000, ge=1, le=10_000_000)
@@ -146,6 +147,7 @@ class TrainingRecipe(_Part):
     precision: Literal["fp32", "bf16"] = "fp32"
     shift: int = Field(default=0, ge=0, le=64)
     brightness: float = Field(default=0.0, ge=0, lt=1)
+    mirror: bool = False
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:

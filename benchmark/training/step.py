@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from benchmark.datasets.image_store import ImageStore
+from benchmark.datasets.mirroring import maybe_mirrored, mirrored_text
 from benchmark.datasets.relevance import RelevanceLookup
 from benchmark.datasets.splits import Split
 from benchmark.device import keep_freed_memory, memory_advice
@@ -15,6 +16,7 @@ from benchmark.recipe.identity import Run
 from benchmark.training.compiling import compiler_advice
 from benchmark.training.losses import batch_loss
 from benchmark.training.memory import EMPTY, TargetMemory
+from benchmark.training.model import require_texts
 from benchmark.training.optimisers import make_optimiser
 from benchmark.training.randomness import Purpose, stream_seed
 from benchmark.training.samplers import Sampler
@@ -61,7 +63,10 @@ class Session:
         self._labels = torch.from_numpy(split.labels).to(device)
         self._is_relevant = None if split.relevant is None else RelevanceLookup(split.relevant, device)
         self.memory = TargetMemory(self.config.memory * self.config.batch, network.head.out_features, device)
-        self._ids, self._mask = (part.to(device) for part in network.text_encoder.tokenize(split.texts))
+        self._count = len(split.texts)
+        texts = [*split.texts, *(map(mirrored_text, split.texts) if self.config.mirror else ())]
+        require_texts(network, texts)
+        self._ids, self._mask = (part.to(device) for part in network.text_encoder.tokenize(texts))
 
     def step(self, step: int) -> Tensor:
         """Take step number `step`, from 0; the loss, a scalar, stays on the device.
@@ -94,6 +99,8 @@ class Session:
             ImageStore.augmented, shift=config.shift, brightness=config.brightness, generator=augmentation
         )
         images = torch.cat([augment(self._sources, sources), augment(self._gallery, targets)])
+        if self.config.mirror:
+            images, texts = maybe_mirrored(images, texts, count=self._count, generator=augmentation)
         with self._accelerator.autocast():
             query, target = self._model(
                 images, group, self._ids.index_select(0, texts), self._mask.index_select(0, texts)

@@ -44,6 +44,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "training.precision": st.sampled_from(["fp32", "bf16"]),
     "training.shift": st.integers(0, 64),
     "training.brightness": st.floats(0, 0.9),
+    "training.mirror": st.booleans(),
     "evaluation.split": st.sampled_from(["test", "validation"]),
     "evaluation.held_out": st.floats(0, 0.9),
     "evaluation.held_out_combinations": st.integers(0, 12),
