@@ -105,8 +105,8 @@ class TrainingRecipe(_Part):
             group is the whole batch. The paper's soft triplet loss is group_size=2 together with repeats=all;
             group_size=2 alone compares each query with one other target.
         symmetric: the loss is the mean of two: each query finds its target, and each target finds its query.
-        memory: the targets of so many earlier batches are negatives, too, as they were embedded then. Only for a
-            group that is the whole batch.
+        memory: the targets of so many earlier batches are negatives, too, as they were embedded then.
+        memory_start: from this share of the steps on. Before, the network changes too fast.
         precision: "fp32", or "bf16" for autocast.
         shift: images are moved by up to so many pixels, drawn per image; the edge is repeated.
         brightness: images become darker or brighter by up to this share.
@@ -144,6 +144,9 @@ class TrainingRecipe(_Part):
     ] = 1
     symmetric: bool = False
     memory: int = Field(default=0, ge=0, le=1024)
+    memory_start: Annotated[float, InertWhen(lambda recipe: recipe.training.memory == 0)] = Field(
+        default=0.5, ge=0, le=1
+    )
     precision: Literal["fp32", "bf16"] = "fp32"
     shift: int = Field(default=0, ge=0, le=64)
     brightness: float = Field(default=0.0, ge=0, lt=1)
@@ -158,11 +161,8 @@ class TrainingRecipe(_Part):
             )
         if self.group > self.batch:
             raise ValueError(f"training.group_size is {self.group} and a batch has {self.batch} queries")
-        if self.memory and self.loss == "sample_similarity" and not self.has_one_group:
-            raise ValueError(
-                f"training.memory is {self.memory} and training.group_size is {self.group_size}: only a group of the "
-                "whole batch has further negatives, so set training.group_size=batch or training.memory=0"
-            )
+        if self.memory and (self.mirror or (self.loss == "sample_similarity" and not self.has_one_group)):
+            raise ValueError(f"training.memory={self.memory} needs training.mirror=false and training.group_size=batch")
         most = _groups(self.batch - 1, self.group - 1, at_most=self.groups)
         if self.groups > most:
             raise ValueError(
@@ -201,9 +201,8 @@ class EvaluationRecipe(_Part):
     Attributes:
         split: "test", or "validation" to choose a recipe by: such a record never reaches a leaderboard.
         held_out: share of the training sources, the last ones, that are the validation part and not trained on.
-        held_out_combinations: so many shape-colour combinations of CSS's training split are shown by no image that is
-            trained on, and a quarter of the validation queries are about them, as in the test split. No effect where
-            the test split is scored: training then has all combinations.
+        held_out_combinations: so many of CSS's shape-colour combinations no image that is trained on shows, and a
+            quarter of the validation queries are about them. No effect where the test split is scored.
     """
 
     split: Literal["test", "validation"] = "test"

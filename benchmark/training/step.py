@@ -62,6 +62,7 @@ class Session:
         self._sources = self._gallery if split.sources is split.gallery else ImageStore(split.sources, device)
         self._labels = torch.from_numpy(split.labels).to(device)
         self._is_relevant = None if split.relevant is None else RelevanceLookup(split.relevant, device)
+        self._memory_start = round(self.config.memory_start * self.config.steps)
         self.memory = TargetMemory(self.config.memory * self.config.batch, network.head.out_features, device)
         self._count = len(split.texts)
         texts = [*split.texts, *(map(mirrored_text, split.texts) if self.config.mirror else ())]
@@ -106,7 +107,9 @@ class Session:
                 images, group, self._ids.index_select(0, texts), self._mask.index_select(0, texts)
             )
         labels = self._labels.index_select(0, targets)
-        others, others_labels = self.memory.joined(target, labels, self.network.scale)
+        others, others_labels = target, labels
+        if step >= self._memory_start:
+            others, others_labels = self.memory.joined(target, labels, self.network.scale)
         positives = self._positives(queries, labels, others_labels)
         loss = batch_loss(query, others, positive_mask=positives, generator=draws, config=config)
         for parameters in self.optimiser.param_groups:

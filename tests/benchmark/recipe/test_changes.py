@@ -79,3 +79,9 @@ def test_combinations_at_the_edge_are_possible(assignments: list[str]) -> None:
 def test_validation_needs_a_held_out_part() -> None:
     with pytest.raises(UsageError, match=r"raise evaluation\.held_out above 0"):
         override(preset("quick"), ["evaluation.split=validation", "evaluation.held_out=0"])
+
+
+@pytest.mark.parametrize("change", ["training.group_size=2", "training.mirror=true"])
+def test_a_memory_does_not_fit_every_recipe(change: str) -> None:
+    with pytest.raises(UsageError, match=r"^training\.memory=8 needs training\.mirror=false and .*group_size=batch"):
+        override(preset("quick"), ["training.memory=8", change])

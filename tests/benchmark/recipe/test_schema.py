@@ -41,6 +41,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "training.repeats": st.sampled_from(["all", 1, 2, 3]),
     "training.symmetric": st.booleans(),
     "training.memory": st.integers(0, 9),
+    "training.memory_start": st.floats(0, 1),
     "training.precision": st.sampled_from(["fp32", "bf16"]),
     "training.shift": st.integers(0, 64),
     "training.brightness": st.floats(0, 0.9),
@@ -117,6 +118,8 @@ def inert_by_hand(key: str, recipe: Recipe) -> bool:
             return training.schedule in ("cosine", "constant")
         case "training.repeats":
             return training.loss == "sample_similarity" and training.group_size in ("batch", batch)
+        case "training.memory_start":
+            return training.memory == 0
         case "evaluation.held_out_combinations":
             return recipe.evaluation.split == "test"
         case _:

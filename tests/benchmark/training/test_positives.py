@@ -89,16 +89,21 @@ def test_where_no_more_is_known_equal_labels_are_positives(
     assert np.all(masks[1])
 
 
+@pytest.mark.parametrize("start", [0.0, 0.25, 0.75])
 def test_targets_of_earlier_steps_are_negatives_unless_they_answer(
-    css: Css, css_root: Path, tiny_config: Recipe, masks: list[list[list[bool]]]
+    start: float, css: Css, css_root: Path, tiny_config: Recipe, masks: list[list[list[bool]]]
 ) -> None:
     """The two batches before, the last one first; places that hold no target yet are no negatives."""
     stored = css_gen.dataset.open(css_root).split("train")
     split = css.train
-    planned = Run("css", "tirg", override(tiny_config, ["training.memory=2"]), 0, css.fingerprint, True)
+    changes = ["training.memory=2", f"training.memory_start={start}", "training.steps=4"]
+    planned = Run("css", "tirg", override(tiny_config, changes), 0, css.fingerprint, True)
     sampler = make_sampler(split, groups=2, modifications=3, seed=0)
     take_steps(split, sampler, planned, 4)
     for step, mask in enumerate(masks):
+        if step < 4 * start:
+            assert {len(row) for row in mask} == {6}
+            continue
         batch = sampler.batch(step)
         earlier = [image for back in (1, 2) if step >= back for image in sampler.batch(step - back).targets.tolist()]
         for query, source in enumerate(batch.sources[batch.group].tolist()):
