@@ -7,8 +7,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.datasets.image_store import ImageStore
-from benchmark.datasets.mirroring import maybe_mirrored, mirrored_text
+from benchmark.datasets.image_store import ImageStore, maybe_mirrored, mirrored_text
 from benchmark.datasets.relevance import RelevanceLookup
 from benchmark.datasets.splits import Split
 from benchmark.device import keep_freed_memory, memory_advice
