@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from benchmark.recipe.hashing import InertWhen, WrittenAs, hash_of
+from benchmark.recipe.hashing import InertWhen, WrittenAs, hash_of, hashed_group_size, hashed_repeats
 
 RECIPE_VERSION: Final = 2
 """Raise it when a recipe of which there are records would train or score differently than before: they then
@@ -17,18 +17,6 @@ run again."""
 
 Text = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """One line without control characters, because tables show it."""
-
-
-def _group_size(recipe: "Recipe") -> JsonValue:
-    training = recipe.training
-    is_whole = training.loss == "sample_similarity" and training.has_one_group
-    return "batch" if is_whole else training.group_size
-
-
-def _repeats(recipe: "Recipe") -> JsonValue:
-    training = recipe.training
-    is_all = training.loss == "sample_similarity" and training.groups == training.batch - 1
-    return "all" if is_all else training.repeats
 
 
 def _groups(others: int, size: int, *, at_most: int) -> int:
@@ -105,7 +93,7 @@ class TrainingRecipe(_Part):
             group is the whole batch. The paper's soft triplet loss is group_size=2 together with repeats=all;
             group_size=2 alone compares each query with one other target.
         symmetric: the loss is the mean of two: each query finds its target, and each target finds its query.
-        memory: the targets of so many earlier batches are negatives, too, as they were embedded then.
+        memory: the targets of so many earlier batches are negatives, too, where a group is the whole batch.
         memory_start: from this share of the steps on. Before, the network changes too fast.
         precision: "fp32", or "bf16" for autocast.
         shift: images are moved by up to so many pixels, drawn per image; the edge is repeated.
@@ -136,15 +124,15 @@ class TrainingRecipe(_Part):
     decay_every: Annotated[int, InertWhen(lambda recipe: recipe.training.schedule != "steps")] = Field(
         default=50_000, ge=1
     )
-    group_size: Annotated[Literal["batch"] | Annotated[int, Field(ge=2)], WrittenAs(_group_size)] = "batch"
+    group_size: Annotated[Literal["batch"] | Annotated[int, Field(ge=2)], WrittenAs(hashed_group_size)] = "batch"
     repeats: Annotated[
         Literal["all"] | Annotated[int, Field(ge=1)],
         InertWhen(lambda recipe: recipe.training.loss == "sample_similarity" and recipe.training.has_one_group),
-        WrittenAs(_repeats),
+        WrittenAs(hashed_repeats),
     ] = 1
     symmetric: bool = False
-    memory: int = Field(default=0, ge=0, le=1024)
-    memory_start: Annotated[float, InertWhen(lambda recipe: recipe.training.memory == 0)] = Field(
+    memory: Annotated[int, InertWhen(lambda recipe: recipe.training.remembered == 0)] = Field(default=0, ge=0, le=1024)
+    memory_start: Annotated[float, InertWhen(lambda recipe: recipe.training.remembered == 0)] = Field(
         default=0.5, ge=0, le=1
     )
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -161,8 +149,8 @@ class TrainingRecipe(_Part):
             )
         if self.group > self.batch:
             raise ValueError(f"training.group_size is {self.group} and a batch has {self.batch} queries")
-        if self.memory and (self.mirror or (self.loss == "sample_similarity" and not self.has_one_group)):
-            raise ValueError(f"training.memory={self.memory} needs training.mirror=false and training.group_size=batch")
+        if self.remembered and self.mirror:
+            raise ValueError(f"training.memory={self.memory} needs training.mirror=false, and training.mirror is true")
         most = _groups(self.batch - 1, self.group - 1, at_most=self.groups)
         if self.groups > most:
             raise ValueError(
@@ -188,6 +176,11 @@ class TrainingRecipe(_Part):
         if self.repeats != "all":
             return self.repeats
         return 1 if self.has_one_group else self.batch - 1
+
+    @property
+    def remembered(self) -> int:
+        """`memory` where it has an effect, else 0: smaller groups are drawn from the batch alone."""
+        return 0 if self.loss == "sample_similarity" and not self.has_one_group else self.memory
 
     @property
     def has_one_group(self) -> bool:

@@ -62,7 +62,7 @@ class Session:
         self._labels = torch.from_numpy(split.labels).to(device)
         self._is_relevant = None if split.relevant is None else RelevanceLookup(split.relevant, device)
         self._memory_start = round(self.config.memory_start * self.config.steps)
-        self.memory = TargetMemory(self.config.memory * self.config.batch, network.head.out_features, device)
+        self.memory = TargetMemory(self.config.remembered * self.config.batch, network.head.out_features, device)
         self._count = len(split.texts)
         texts = [*split.texts, *(map(mirrored_text, split.texts) if self.config.mirror else ())]
         require_texts(network, texts)

@@ -81,7 +81,8 @@ def test_validation_needs_a_held_out_part() -> None:
         override(preset("quick"), ["evaluation.split=validation", "evaluation.held_out=0"])
 
 
-@pytest.mark.parametrize("change", ["training.group_size=2", "training.mirror=true"])
-def test_a_memory_does_not_fit_every_recipe(change: str) -> None:
-    with pytest.raises(UsageError, match=r"^training\.memory=8 needs training\.mirror=false and .*group_size=batch"):
-        override(preset("quick"), ["training.memory=8", change])
+def test_a_memory_and_mirrored_batches_exclude_each_other() -> None:
+    changes = ["training.memory=8", "training.mirror=true"]
+    with pytest.raises(UsageError, match=r"^training\.memory=8 needs training\.mirror=false"):
+        override(preset("quick"), changes)
+    assert override(preset("quick"), [*changes, "training.group_size=2"]).training.remembered == 0

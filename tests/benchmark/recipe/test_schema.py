@@ -118,8 +118,9 @@ def inert_by_hand(key: str, recipe: Recipe) -> bool:
             return training.schedule in ("cosine", "constant")
         case "training.repeats":
             return training.loss == "sample_similarity" and training.group_size in ("batch", batch)
-        case "training.memory_start":
-            return training.memory == 0
+        case "training.memory" | "training.memory_start":
+            is_drawn = training.loss == "sample_similarity" and training.group_size not in ("batch", batch)
+            return is_drawn or (key == "training.memory_start" and training.memory == 0)
         case "evaluation.held_out_combinations":
             return recipe.evaluation.split == "test"
         case _:
