@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from benchmark.datasets.splits import hold_out, with_own_images
 from benchmark.errors import UsageError
 from benchmark.recipe.changes import override
 from benchmark.recipe.schema import Recipe
-from benchmark.runs.single_run import parts_of
+from benchmark.runs.single_run import by_combination, parts_of
 from css_gen.scenes.factors import COMBINATIONS, Combination
 from css_gen.scenes.scene import Scene
 
@@ -90,3 +92,13 @@ def test_data_without_known_combinations_is_a_usage_error(
     monkeypatch.setitem(css.__dict__, "train", replace(css.train, combinations=None))
     with pytest.raises(UsageError, match=r"evaluation.held_out_combinations=2: .* is not known \(css\)"):
         parts_of(css, chosen)
+
+
+def test_the_last_line_of_a_run_names_both_kinds_of_query() -> None:
+    def having(**recalls: float) -> Any:
+        found = {word: SimpleNamespace(recall={1: recall}) for word, recall in recalls.items()}
+        return SimpleNamespace(slices={"kind": {}, "combination": found})
+
+    assert by_combination(having(novel=59.26, seen=75.5)) == " (seen 75.5, novel 59.3)"
+    assert by_combination(having(seen=75.5)) == ""
+    assert by_combination(SimpleNamespace(slices={})) == ""
