@@ -1,5 +1,6 @@
-"""Keep uint8 images on the device, and make normalised and augmented batches of them."""
+"""Keep uint8 images on the device, and make normalised, augmented and mirrored batches of them."""
 
+import re
 import warnings
 
 import torch
@@ -10,6 +11,8 @@ from benchmark.datasets.splits import Pixels
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
 """ImageNet's, which pretrained weights expect."""
+
+_OTHER_SIDE = {"left": "right", "right": "left"}
 
 
 class ImageStore:
@@ -68,3 +71,28 @@ class ImageStore:
 
     def _normalised(self, taken: Tensor, light: Tensor | float = 1.0) -> Tensor:
         return torch.addcmul(self._offset, taken.permute(0, 3, 1, 2).to(torch.float32), self._factor * light)
+
+
+def mirrored_text(text: str) -> str:
+    """What the text says of mirrored images.
+
+    >>> mirrored_text("add small red circle to top-left")
+    'add small red circle to top-right'
+    """
+    return re.sub(r"\b(left|right)\b", lambda found: _OTHER_SIDE[found[0]], text)
+
+
+def maybe_mirrored(
+    images: Tensor, texts: Tensor, *, count: int, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Exchange left and right in a whole batch, or leave it as it is, each with probability one half.
+
+    Sources, targets and texts change together. What answers a query still answers it then, so labels stay as they are.
+
+    Args:
+        images: (N, C, H, W).
+        texts: (B,) rows of a table of `count` texts that is followed by their `mirrored_text`.
+        generator: on the device; None for torch's default one there.
+    """
+    is_mirrored = torch.rand((), generator=generator, device=images.device) < 0.5
+    return torch.where(is_mirrored, images.flip(3), images), texts + count * is_mirrored

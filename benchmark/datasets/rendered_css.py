@@ -1,7 +1,7 @@
 """Read a dataset that css-gen rendered: queries, labels, relevant labels, and decoded images of its splits."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -13,16 +13,18 @@ import pyarrow as pa
 from PIL import Image
 
 import css_gen.dataset
+from benchmark.datasets.combinations import Combinations
 from benchmark.datasets.folder_images import BrokenImage
 from benchmark.datasets.image_cache import ImageSource, cached
 from benchmark.datasets.relevance import Relevance
-from benchmark.datasets.splits import Pixels, Queries, Split
+from benchmark.datasets.splits import Mask, Pixels, Queries, Split
 from benchmark.errors import BenchmarkError
 from css_gen.errors import DatasetError
 from css_gen.progress import Reporter
+from css_gen.scenes.factors import COMBINATIONS
 from css_gen.scenes.modification import Modification
 from css_gen.scenes.reachable import count_reachable
-from css_gen.scenes.scene import Scene
+from css_gen.scenes.scene import Scene, SceneObject
 
 
 class Css:
@@ -100,6 +102,7 @@ class Css:
             queries=queries,
             relevant=relevant,
             text_candidates=text_candidates,
+            combinations=_combinations(scenes, queries),
         )
 
     def _pixels(self, split: css_gen.dataset.Split, view: str, count: int) -> Pixels:
@@ -170,6 +173,26 @@ def _queries(split: css_gen.dataset.Split, scenes: Sequence[Scene], relevant: Re
             "objects": np.array([str(len(scenes[row.source_id])) for row in rows]),
         },
     )
+
+
+def _combinations(scenes: Sequence[Scene], queries: Queries) -> Combinations:
+    """Which of COMBINATIONS each image shows, and which ones the objects have that each query's source and target do
+    not share."""
+    pairs = zip(queries.source_images.tolist(), queries.targets.tolist(), strict=True)
+    return Combinations(
+        shown=_shown(scenes),
+        asked=_shown([{*scenes[source]} ^ {*scenes[target]} for source, target in pairs]),
+        sources=queries.source_images,
+        targets=queries.targets,
+    )
+
+
+def _shown(groups: Sequence[Iterable[SceneObject]]) -> Mask:
+    column = {combination: place for place, combination in enumerate(COMBINATIONS)}
+    found = np.zeros((len(groups), len(column)), dtype=bool)
+    for row, objects in enumerate(groups):
+        found[row, [column[item.shape, item.colour] for item in objects]] = True
+    return found
 
 
 def selection(modification: Modification) -> str:

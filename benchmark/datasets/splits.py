@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.datasets.combinations import Combinations
 from benchmark.datasets.relevance import Relevance
 
 Pixels = NDArray[np.uint8]
@@ -86,6 +87,7 @@ class Split:
         files: (gallery images,) relative to the dataset's folder; empty where images are not files of their own.
         text_candidates: (Q,) how many images of the gallery, without the query's own source image, the query's text can
             make of some source, whatever that is. None where it is not known.
+        combinations: of shape and colour, which a validation part may hold out. None where they are not known.
     """
 
     sources: Pixels
@@ -99,12 +101,20 @@ class Split:
     files: tuple[str, ...] = ()
     relevant: Relevance | None = None
     text_candidates: Rows | None = None
+    combinations: Combinations | None = None
 
     def asking(self, rows: Rows) -> "Split":
         """The same images with only these queries, in this order."""
         relevant = None if self.relevant is None else self.relevant.rows(rows)
         text_candidates = None if self.text_candidates is None else self.text_candidates[rows]
-        return replace(self, queries=self.queries.rows(rows), relevant=relevant, text_candidates=text_candidates)
+        combinations = None if self.combinations is None else self.combinations.rows(rows)
+        return replace(
+            self,
+            queries=self.queries.rows(rows),
+            relevant=relevant,
+            text_candidates=text_candidates,
+            combinations=combinations,
+        )
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
@@ -151,10 +161,16 @@ class Dataset(Protocol):
     def test(self) -> Split: ...
 
 
-def hold_out(split: Split, share: float) -> tuple[Split, Split | None]:
+def hold_out(split: Split, share: float, *, combinations: int = 0) -> tuple[Split, Split | None]:
     """Split off the validation part: the queries of the last sources. Both parts keep all images.
 
-    `share` is that of the sources. The validation part is None if it would have no source.
+    Args:
+        share: of the sources. The validation part is None if it would have no source.
+        combinations: how many combinations of the split no training query shows, neither in its source nor in its
+            target. A quarter of the validation queries are about them, and its attribute "combination" says which.
+
+    Raises:
+        ValueError: the split's combinations are not known, or there are too few.
     """
     queries = split.queries
     sources = np.unique(queries.sources)
@@ -162,8 +178,15 @@ def hold_out(split: Split, share: float) -> tuple[Split, Split | None]:
     if kept == len(sources):
         return split, None
     is_kept = queries.sources < sources[kept]
-    training, validation = (split.asking(np.flatnonzero(chosen)) for chosen in (is_kept, ~is_kept))
-    return training, validation
+    if not combinations:
+        training, validation = (split.asking(np.flatnonzero(chosen)) for chosen in (is_kept, ~is_kept))
+        return training, validation
+    if split.combinations is None:
+        raise ValueError("which combinations its images show is not known")
+    found = split.combinations.held_out(is_kept, combinations)
+    validation = split.asking(found.validation)
+    attributes = {**validation.queries.attributes, "combination": np.where(found.is_novel, "novel", "seen")}
+    return split.asking(found.training), replace(validation, queries=replace(validation.queries, attributes=attributes))
 
 
 def with_own_images(split: Split) -> Split:
@@ -181,4 +204,5 @@ def with_own_images(split: Split) -> Split:
         parts={name: labels[gallery] for name, labels in split.parts.items()},
         files=tuple(split.files[row] for row in gallery) if split.files else (),
         text_candidates=None,
+        combinations=None,
     )

@@ -34,6 +34,20 @@ class WrittenAs:
     value: "Callable[[Recipe], JsonValue]"
 
 
+def hashed_group_size(recipe: "Recipe") -> JsonValue:
+    """`training.group_size` as it is hashed: "batch" if that is what the number means."""
+    training = recipe.training
+    is_whole = training.loss == "sample_similarity" and training.has_one_group
+    return "batch" if is_whole else training.group_size
+
+
+def hashed_repeats(recipe: "Recipe") -> JsonValue:
+    """`training.repeats` as it is hashed: "all" if that is what the number means."""
+    training = recipe.training
+    is_all = training.loss == "sample_similarity" and training.groups == training.batch - 1
+    return "all" if is_all else training.repeats
+
+
 def hash_of(content: dict[str, JsonValue]) -> str:
     """The hash of a recipe's content: SHA-256 of its JSON with sorted keys. Of a file of weights the digest counts, and
     not its path.

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from benchmark.recipe.hashing import InertWhen, WrittenAs, hash_of
+from benchmark.recipe.hashing import InertWhen, WrittenAs, hash_of, hashed_group_size, hashed_repeats
 
 RECIPE_VERSION: Final = 2
 """Raise it when a recipe of which there are records would train or score differently than before: they then
@@ -17,18 +17,6 @@ run again."""
 
 Text = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """One line without control characters, because tables show it."""
-
-
-def _group_size(recipe: "Recipe") -> JsonValue:
-    training = recipe.training
-    is_whole = training.loss == "sample_similarity" and training.has_one_group
-    return "batch" if is_whole else training.group_size
-
-
-def _repeats(recipe: "Recipe") -> JsonValue:
-    training = recipe.training
-    is_all = training.loss == "sample_similarity" and training.groups == training.batch - 1
-    return "all" if is_all else training.repeats
 
 
 def _has_no_groups(recipe: "Recipe") -> bool:
@@ -110,9 +98,13 @@ class TrainingRecipe(_Part):
         repeats: the paper's M, how many groups of K - 1 negatives each query gets. "all" is M = B - 1, or 1 where a
             group is the whole batch. The paper's soft triplet loss is group_size=2 together with repeats=all;
             group_size=2 alone compares each query with one other target.
+        symmetric: the loss is the mean of two: each query finds its target, and each target finds its query.
+        memory: the targets of so many earlier batches are negatives, too, where a group is the whole batch.
+        memory_start: from this share of the steps on. Before, the network changes too fast.
         precision: "fp32", or "bf16" for autocast.
         shift: images are moved by up to so many pixels, drawn per image; the edge is repeated.
         brightness: images become darker or brighter by up to this share.
+        mirror: half of the batches have left and right exchanged, in their images and in the words of their texts.
     """
 
     steps: int = Field(default=1_000, ge=1, le=10_000_000)
@@ -139,17 +131,23 @@ class TrainingRecipe(_Part):
         default=50_000, ge=1
     )
     group_size: Annotated[
-        Literal["batch"] | Annotated[int, Field(ge=2)], InertWhen(_has_no_groups), WrittenAs(_group_size)
+        Literal["batch"] | Annotated[int, Field(ge=2)], InertWhen(_has_no_groups), WrittenAs(hashed_group_size)
     ] = "batch"
     repeats: Annotated[
         Literal["all"] | Annotated[int, Field(ge=1)],
         InertWhen(_has_no_groups),
         InertWhen(lambda recipe: recipe.training.loss == "sample_similarity" and recipe.training.has_one_group),
-        WrittenAs(_repeats),
+        WrittenAs(hashed_repeats),
     ] = 1
+    symmetric: Annotated[bool, InertWhen(_has_no_groups)] = False
+    memory: Annotated[int, InertWhen(lambda recipe: recipe.training.remembered == 0)] = Field(default=0, ge=0, le=1024)
+    memory_start: Annotated[float, InertWhen(lambda recipe: recipe.training.remembered == 0)] = Field(
+        default=0.5, ge=0, le=1
+    )
     precision: Literal["fp32", "bf16"] = "fp32"
     shift: int = Field(default=0, ge=0, le=64)
     brightness: float = Field(default=0.0, ge=0, lt=1)
+    mirror: bool = False
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
@@ -160,6 +158,8 @@ class TrainingRecipe(_Part):
             )
         if self.group > self.batch:
             raise ValueError(f"training.group_size is {self.group} and a batch has {self.batch} queries")
+        if self.remembered and self.mirror:
+            raise ValueError(f"training.memory={self.memory} needs training.mirror=false, and training.mirror is true")
         most = _groups(self.batch - 1, self.group - 1, at_most=self.groups)
         if self.groups > most:
             raise ValueError(
@@ -187,6 +187,11 @@ class TrainingRecipe(_Part):
         return 1 if self.has_one_group else self.batch - 1
 
     @property
+    def remembered(self) -> int:
+        """`memory` where it has an effect, else 0: other losses and smaller groups take the batch alone."""
+        return self.memory if self.loss == "sample_similarity" and self.has_one_group else 0
+
+    @property
     def has_one_group(self) -> bool:
         """Whether a group is the whole batch, so that there is one way to draw it."""
         return self.group == self.batch
@@ -198,10 +203,15 @@ class EvaluationRecipe(_Part):
     Attributes:
         split: "test", or "validation" to choose a recipe by: such a record never reaches a leaderboard.
         held_out: share of the training sources, the last ones, that are the validation part and not trained on.
+        held_out_combinations: so many of CSS's shape-colour combinations no image that is trained on shows, and a
+            quarter of the validation queries are about them. No effect where the test split is scored.
     """
 
     split: Literal["test", "validation"] = "test"
     held_out: float = Field(default=0.02, ge=0, lt=1)
+    held_out_combinations: Annotated[int, InertWhen(lambda recipe: recipe.evaluation.split == "test")] = Field(
+        default=0, ge=0, le=12
+    )
 
 
 class Recipe(_Part):

@@ -24,6 +24,7 @@ from benchmark.runs.fresh import FreshTestSets
 from benchmark.runs.recipes import label_on
 from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.fresh import FreshScore
+from benchmark.scoring.metrics import Metrics
 from benchmark.scoring.recall import recall_at_k
 from benchmark.training.checkpoint import Checkpoint, Code, model_tensors, weights_sha256
 from benchmark.training.loop import steps_done, train
@@ -159,7 +160,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         done_with.unlink(missing_ok=True)
     recall, also = record.metrics.recall, f" (fresh {fresh.recall[1]:.1f})" if fresh else ""
     bench.reporter.message(
-        f"{title}: R@1 {recall[1]:.1f}{also}, R@10 {recall[10]:.1f}, "
+        f"{title}: R@1 {recall[1]:.1f}{also}{by_combination(record.metrics)}, R@10 {recall[10]:.1f}, "
         f"{record.training.queries_per_second:.0f} queries/s, {record.training.wall_seconds:.0f} s"
     )
     return record
@@ -177,6 +178,15 @@ def _score_fresh(
     with threads(bench.runtime.threads), reproducible(bench.device):
         evaluation = evaluate(network, test_set.split, accelerator=accelerator, batch_size=bench.runtime.batch_size)
     return test_set.score(evaluation.outcomes)
+
+
+def by_combination(metrics: Metrics) -> str:
+    """Name Recall@1 of queries about seen and about novel combinations, where there are both: " (seen 90.0, ...)"."""
+    found = metrics.slices.get("combination", {})
+    if len(found) < 2:
+        return ""
+    parts = ", ".join(f"{value} {found[value].recall[1]:.1f}" for value in sorted(found, reverse=True))
+    return f" ({parts})"
 
 
 def model_place(folder: Path, content: bytes, *, replace: bool) -> Path:
@@ -226,11 +236,19 @@ def parts_of(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split | None, Spl
     """The splits to train on, to validate on (None for no validation), and to score in the end.
 
     Raises:
-        UsageError: the recipe scores the validation part, and the dataset is too small to have one.
+        UsageError: the recipe scores the validation part, and the dataset is too small to have one or has too few
+            combinations to hold out.
     """
-    training, validation = hold_out(dataset.train, recipe.evaluation.held_out)
-    if recipe.evaluation.split == "test":
+    wanted = recipe.evaluation
+    if wanted.split == "test":
+        training, validation = hold_out(dataset.train, wanted.held_out)
         return training, with_own_images(validation) if validation else None, dataset.test
+    try:
+        training, validation = hold_out(dataset.train, wanted.held_out, combinations=wanted.held_out_combinations)
+    except ValueError as error:
+        raise UsageError(
+            f"evaluation.held_out_combinations={wanted.held_out_combinations}: {error} ({dataset.name})"
+        ) from None
     if validation is None:
         raise UsageError("evaluation.split=validation: the validation part has no source; raise evaluation.held_out")
     return training, with_own_images(validation), validation

@@ -135,7 +135,7 @@ def _save(path: Path, session: Session, state: Trained, code: Code) -> None:
         "curve.losses": torch.tensor(state.losses, dtype=torch.float64),
         "curve.validations": torch.tensor(state.validations, dtype=torch.float64).reshape(-1, 2),
     }
-    tensors = model | optimiser_tensors(session.optimiser) | curve
+    tensors = model | optimiser_tensors(session.optimiser) | session.memory.tensors() | curve
     Checkpoint(identity, network.text_encoder.tokenizer, steps, state.seconds, tensors, code).write(path)
 
 
@@ -163,6 +163,7 @@ def _resume(path: Path, session: Session, code: Code) -> Trained:
         return nothing
     load_model(session.network, checkpoint.tensors)
     load_optimiser(session.optimiser, checkpoint.tensors)
+    session.memory.load(checkpoint.tensors)
     validations = checkpoint.tensors["curve.validations"].tolist()
     losses = checkpoint.tensors["curve.losses"].tolist()
     done = checkpoint.seconds

@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.datasets.image_store import ImageStore
+from benchmark.datasets.image_store import ImageStore, maybe_mirrored, mirrored_text
 from benchmark.datasets.relevance import RelevanceLookup
 from benchmark.datasets.splits import Rows, Split
 from benchmark.device import keep_freed_memory, memory_advice
@@ -16,6 +16,8 @@ from benchmark.recipe.identity import Run
 from benchmark.training.compiling import compiler_advice
 from benchmark.training.graph import RepeatedStep
 from benchmark.training.losses import batch_loss
+from benchmark.training.memory import EMPTY, TargetMemory
+from benchmark.training.model import require_texts
 from benchmark.training.optimisers import make_optimiser
 from benchmark.training.randomness import stream_seed
 from benchmark.training.samplers import Batch, Sampler
@@ -29,12 +31,14 @@ UPLOADED = 64
 class Session:
     """A network in training with all that its steps need, on the device.
 
-    What a step does to the weights depends on them, the optimiser's state, the seed and the step's number alone.
+    What a step does to the weights depends on them, the optimiser's state, the memory, the seed and the step's number
+    alone.
 
-    A step has two parts. The host's fills tensors that keep their place: the batch's rows and each parameter group's
-    learning rate; and it seeds torch's default generators. The device's is a function of these tensors, the weights and
-    the optimiser's state. It reads nothing back and holds no Python number that changes, so that a GPU can repeat it as
-    one CUDA graph. It draws, in this order, what augmentation, the network's layers and the loss need.
+    A step has two parts. The host's fills tensors that keep their place: the batch's rows, each parameter group's
+    learning rate, and whether the memory is used; and it seeds torch's default generators. The device's is a function
+    of these tensors, the weights, the optimiser's state and the memory. It reads nothing back and holds no Python
+    number that changes, so that a GPU can repeat it as one CUDA graph. It draws, in this order, what augmentation, the
+    network's layers and the loss need.
 
     Args:
         split: the training images, texts, labels and relevant labels.
@@ -73,7 +77,12 @@ class Session:
         self._sources = self._gallery if split.sources is split.gallery else ImageStore(split.sources, device)
         self._labels = torch.from_numpy(split.labels).to(device)
         self._is_relevant = None if split.relevant is None else RelevanceLookup(split.relevant, device)
-        self._ids, self._mask = (part.to(device) for part in network.text_encoder.tokenize(split.texts))
+        self.memory = TargetMemory(self.config.remembered * self.config.batch, network.head.out_features, device)
+        self._memory_start = round(self.config.memory_start * self.config.steps)
+        self._count = len(split.texts)
+        texts = [*split.texts, *(map(mirrored_text, split.texts) if self.config.mirror else ())]
+        require_texts(network, texts)
+        self._ids, self._mask = (part.to(device) for part in network.text_encoder.tokenize(texts))
         self._rows = BatchRows(sampler, self.config.steps, device)
         is_repeated = graph and device.type == "cuda"
         self._advance = RepeatedStep(self.device_part, device, note) if is_repeated else self.device_part
@@ -99,22 +108,27 @@ class Session:
         self._rows.fill(step)
         for parameters in self.optimiser.param_groups:
             parameters["lr"].fill_(self.learning_rate(step) * parameters["factor"])
+        self.memory.is_used.fill_(step >= self._memory_start)
         torch.manual_seed(stream_seed(self.identity.seed, step))
 
     def device_part(self) -> Tensor:
         """Forward, loss, backward and the optimiser for the prepared step; the loss, a scalar on the device."""
         config, rows = self.config, self._rows
         self.optimiser.zero_grad(set_to_none=True)
+        images, texts = self._images(), rows.texts
+        if config.mirror:
+            images, texts = maybe_mirrored(images, texts, count=self._count)
         with self._accelerator.autocast():
             query, target = self._model(
-                self._images(),
-                rows.group,
-                self._ids.index_select(0, rows.texts),
-                self._mask.index_select(0, rows.texts),
+                images, rows.group, self._ids.index_select(0, texts), self._mask.index_select(0, texts)
             )
-        loss = batch_loss(query, target, positive_mask=self._positives(rows.queries, rows.targets), config=config)
+        labels = self._labels.index_select(0, rows.targets)
+        targets, their_labels = self.memory.joined(target, labels, self.network.scale)
+        positives = self._positives(rows.queries, labels, their_labels)
+        loss = batch_loss(query, targets, positive_mask=positives, config=config)
         self._accelerator.backward(loss)
         self.optimiser.step()
+        self.memory.add(target, labels)
         return loss.detach()
 
     def _images(self) -> Tensor:
@@ -125,11 +139,16 @@ class Session:
             return augment(self._gallery, torch.cat([sources, targets]))
         return torch.cat([augment(self._sources, sources), augment(self._gallery, targets)])
 
-    def _positives(self, queries: Tensor, targets: Tensor) -> Tensor:
-        """bool (B, B), true where target j answers query i: it has a relevant label, as that of the query's own is."""
-        labels = self._labels.index_select(0, targets)
-        positives = labels[:, None] == labels[None, :]
-        return positives if self._is_relevant is None else positives | self._is_relevant(queries, labels)
+    def _positives(self, queries: Tensor, labels: Tensor, others: Tensor) -> Tensor:
+        """bool (B, T), true where target j answers query i: it has a relevant label, as that of the query's own is.
+
+        Args:
+            queries: (B,) rows of the split's queries.
+            labels: (B,) of their own targets.
+            others: (T,) of all targets; empty places of the memory count as answers, so that they are no negatives.
+        """
+        positives = (labels[:, None] == others[None, :]) | (others == EMPTY)
+        return positives if self._is_relevant is None else positives | self._is_relevant(queries, others)
 
 
 class BatchRows:

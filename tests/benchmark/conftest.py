@@ -56,6 +56,7 @@ def tiny_config() -> Recipe:
             "training.steps=6",
             "training.sources=2",
             "training.modifications=3",
+            "training.memory=0",
             "evaluation.held_out=0.25",
         ),
     )

@@ -15,8 +15,9 @@ class Loss(Protocol):
 
     Args:
         query: embeddings (B, D) of the composed queries, of length `scale`.
-        target: embeddings (B, D) of their targets, of length `scale`; row i belongs to query i.
-        positive_mask: bool (B, B), true where target j answers query i, too, and must not count as its negative.
+        target: embeddings (B, D) of their targets, of length `scale`; row i belongs to query i. With `training.memory`
+            targets of earlier steps follow, (B + R, D), without gradient.
+        positive_mask: bool (B, targets), true where target j answers query i, too, and must not count as its negative.
         generator: for everything that the loss draws, on the embeddings' device; None for torch's default one there.
         config: the recipe's part on training.
 

@@ -14,6 +14,8 @@ Departures from the released code: its soft triplet loss compares squared distan
 embeddings of one length that is the same kernel up to a constant and a factor of 2, which the scale absorbs. There,
 targets are anchors, too, and composed queries are negatives, too; here, as in the paper's equation, anchors are queries
 and negatives are targets. `random_triplets` is the released code's loss.
+
+`training.memory` adds targets of earlier steps to a group that is the whole batch.
 """
 
 from math import comb
@@ -35,15 +37,26 @@ def recipe_loss(
     config: TrainingRecipe,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """The loss for the recipe's K (`training.group_size`) and M (`training.repeats`); see `registry.Loss`."""
-    return sample_similarity_loss(
-        query,
-        target,
-        group_size=config.group,
-        repeats=config.groups,
-        generator=generator,
-        positive_mask=positive_mask,
-    )
+    """The loss for the recipe's K (`training.group_size`) and M (`training.repeats`); see `registry.Loss`.
+
+    With `training.symmetric` it is the mean of two: queries among targets, and the batch's targets among its queries.
+    """
+
+    def one_way(anchors: Tensor, others: Tensor, mask: Tensor) -> Tensor:
+        return sample_similarity_loss(
+            anchors,
+            others,
+            group_size=config.group,
+            repeats=config.groups,
+            generator=generator,
+            positive_mask=mask,
+        )
+
+    loss = one_way(query, target, positive_mask)
+    if not config.symmetric:
+        return loss
+    batch = len(query)
+    return (loss + one_way(target[:batch], query, positive_mask[:, :batch].T)) / 2
 
 
 def sample_similarity_loss(
@@ -63,12 +76,13 @@ def sample_similarity_loss(
 
     Args:
         query: composed queries, (B, D).
-        target: their targets, (B, D); row i belongs to query i.
+        target: their targets, (B, D); row i belongs to query i. With K = B, further targets may follow: (B + R, D).
+            They are negatives of every query.
         group_size: K, from 2 to B, the positive included.
         repeats: M, from 1 to the number of different groups, C(B - 1, K - 1). Between the two cases above, groups of
             different shuffles may be equal, so that the largest M is not the sum over all groups.
         generator: draws the groups, on the embeddings' device; None for torch's default one there.
-        positive_mask: bool (B, B), true where target j is relevant to query i, too. Such a target never counts
+        positive_mask: bool (B, targets), true where target j is relevant to query i, too. Such a target never counts
             as a negative: its term is left out of the sum, so a group may get smaller. The paper has no such mask; it
             is here because equal targets are common where a batch holds several modifications of one source.
 
@@ -90,6 +104,8 @@ def sample_similarity_loss(
         )
     if group_size == batch:
         return _batch_softmax(logits)
+    if len(target) > batch:
+        raise ValueError(f"only a group of the whole batch has further negatives, got group_size={group_size}")
     if group_size == 2 and repeats == batch - 1:
         return _soft_triplet(logits)
     negatives = _draw_negatives(batch, group_size - 1, repeats, logits.device, generator)
@@ -126,21 +142,21 @@ def _batch_softmax(logits: Tensor) -> Tensor:
 
 
 def _logits(query: Tensor, target: Tensor, positive_mask: Tensor | None) -> Tensor:
-    """Kernel values (B, B) in float32 whatever autocast says, minus infinity at false negatives."""
-    if query.ndim != 2 or query.shape != target.shape:
+    """Kernel values (B, targets) in float32 whatever autocast says, minus infinity at false negatives."""
+    if query.ndim != 2 or query.shape != target[: len(query)].shape:
         raise ValueError(f"query and target must both be (B, D), got {tuple(query.shape)} and {tuple(target.shape)}")
-    batch = len(query)
+    batch, targets = len(query), len(target)
     if batch < 2:
         raise ValueError(f"a batch of {batch} has no negatives: the loss needs at least 2 queries")
     with torch.autocast(query.device.type, enabled=False):
         logits = query.float() @ target.float().T
     if positive_mask is None:
         return logits
-    if positive_mask.shape != (batch, batch) or positive_mask.dtype != torch.bool:
+    if positive_mask.shape != (batch, targets) or positive_mask.dtype != torch.bool:
         raise ValueError(
-            f"positive_mask must be bool ({batch}, {batch}), got {positive_mask.dtype} {tuple(positive_mask.shape)}"
+            f"positive_mask must be bool ({batch}, {targets}), got {positive_mask.dtype} {tuple(positive_mask.shape)}"
         )
-    own = torch.eye(batch, dtype=torch.bool, device=logits.device)
+    own = torch.eye(batch, targets, dtype=torch.bool, device=logits.device)
     return logits.masked_fill(positive_mask & ~own, -torch.inf)
 
 

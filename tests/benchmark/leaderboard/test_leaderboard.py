@@ -73,7 +73,7 @@ def test_only_boards_of_changed_files_are_computed_again(root: Path) -> None:
 
 def test_runs_that_do_not_compare_share_no_table(root: Path) -> None:
     save(root, recipe=PRESETS["standard"], queries_seen=10**6)
-    save(root, seed=7, recipe=override(PRESETS["quick"], ["training.steps=201"]))
+    save(root, seed=7, recipe=override(PRESETS["quick"], ["training.steps=201"]), queries_seen=20_000)
     save(root, seed=8, fingerprint="fedcba9876543210", queries=480)
     save(root, protocol="css-2d3d")
     boards = boards_of(root)

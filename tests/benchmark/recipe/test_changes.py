@@ -79,3 +79,10 @@ def test_combinations_at_the_edge_are_possible(assignments: list[str]) -> None:
 def test_validation_needs_a_held_out_part() -> None:
     with pytest.raises(UsageError, match=r"raise evaluation\.held_out above 0"):
         override(preset("quick"), ["evaluation.split=validation", "evaluation.held_out=0"])
+
+
+def test_a_memory_and_mirrored_batches_exclude_each_other() -> None:
+    changes = ["training.memory=8", "training.mirror=true"]
+    with pytest.raises(UsageError, match=r"^training\.memory=8 needs training\.mirror=false"):
+        override(preset("quick"), changes)
+    assert override(preset("quick"), [*changes, "training.group_size=2"]).training.remembered == 0

@@ -39,11 +39,16 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "training.decay_every": st.integers(1, 10**6),
     "training.group_size": st.sampled_from(["batch", 2, 3, 4]),
     "training.repeats": st.sampled_from(["all", 1, 2, 3]),
+    "training.symmetric": st.booleans(),
+    "training.memory": st.integers(0, 9),
+    "training.memory_start": st.floats(0, 1),
     "training.precision": st.sampled_from(["fp32", "bf16"]),
     "training.shift": st.integers(0, 64),
     "training.brightness": st.floats(0, 0.9),
+    "training.mirror": st.booleans(),
     "evaluation.split": st.sampled_from(["test", "validation"]),
     "evaluation.held_out": st.floats(0, 0.9),
+    "evaluation.held_out_combinations": st.integers(0, 12),
 }
 
 
@@ -116,6 +121,13 @@ def inert_by_hand(key: str, recipe: Recipe) -> bool:
         case "training.repeats":
             is_whole = training.group_size in ("batch", batch)
             return training.loss == "random_triplets" or (training.loss == "sample_similarity" and is_whole)
+        case "training.symmetric":
+            return training.loss == "random_triplets"
+        case "training.memory" | "training.memory_start":
+            has_none = training.loss != "sample_similarity" or training.group_size not in ("batch", batch)
+            return has_none or (key == "training.memory_start" and training.memory == 0)
+        case "evaluation.held_out_combinations":
+            return recipe.evaluation.split == "test"
         case _:
             return False
 

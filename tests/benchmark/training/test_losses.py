@@ -8,8 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmark.training.losses.sample_similarity import batch_softmax_loss, sample_similarity_loss, soft_triplet_loss
-from tests.benchmark.references import expected_loss
+from benchmark.recipe.schema import TrainingRecipe
+from benchmark.training.losses.sample_similarity import (
+    batch_softmax_loss,
+    recipe_loss,
+    sample_similarity_loss,
+    soft_triplet_loss,
+)
+from tests.benchmark.references import expected_loss, group_loss
 
 
 def embeddings(batch: int, *, seed: int = 0, scale: float = 2.0, width: int = 5) -> tuple[Tensor, Tensor]:
@@ -43,6 +49,49 @@ def test_exact_forms_equal_the_paper(batch: int, seed: int, scale: float, masked
         )
         torch.testing.assert_close(loss, torch.tensor(expected))
         assert torch.equal(generator.get_state(), untouchable().get_state())
+
+
+@given(batch=st.integers(2, 5), further=st.integers(1, 6), seed=st.integers(0, 2**31))
+def test_further_targets_are_negatives_of_every_query(batch: int, further: int, seed: int) -> None:
+    """The equation for each query alone: its positive, and all other targets but those that answer it."""
+    query, _ = embeddings(batch, seed=seed)
+    target, _ = embeddings(batch + further, seed=seed + 1)
+    mask = torch.rand(batch, batch + further, generator=torch.Generator().manual_seed(seed)) < 0.4
+    losses = []
+    for i in range(batch):
+        negatives = [target[j].tolist() for j in range(batch + further) if j != i and not mask[i, j]]
+        losses.append(group_loss(query[i].tolist(), target[i].tolist(), negatives))
+    loss = batch_softmax_loss(query, target, positive_mask=mask)
+    torch.testing.assert_close(loss, torch.tensor(math.fsum(losses) / batch))
+
+
+@pytest.mark.parametrize(("group_size", "repeats"), [("batch", 1), (2, "all")])
+def test_the_symmetric_loss_is_the_mean_of_both_directions(group_size: int | str, repeats: int | str) -> None:
+    """A pair is no negative in either direction; targets of earlier steps are negatives in the first one alone."""
+    batch = 5
+    query, target = embeddings(batch, seed=4)
+    mask = torch.zeros(batch, batch, dtype=torch.bool)
+    mask[0, 3] = mask[4, 1] = True
+    config = TrainingRecipe(sources=batch, modifications=1, symmetric=True, group_size=group_size, repeats=repeats)
+    size = config.group
+    there = expected_loss(query.tolist(), target.tolist(), size, {(0, 3), (4, 1)})
+    back = expected_loss(target.tolist(), query.tolist(), size, {(3, 0), (1, 4)})
+    loss = recipe_loss(query, target, positive_mask=mask, generator=untouchable(), config=config)
+    torch.testing.assert_close(loss, torch.tensor((there + back) / 2))
+    if group_size == "batch":
+        further, _ = embeddings(3, seed=5)
+        joined, wider = torch.cat([target, further]), torch.cat([mask, torch.zeros(batch, 3, dtype=torch.bool)], dim=1)
+        loss = recipe_loss(query, joined, positive_mask=wider, generator=untouchable(), config=config)
+        one_way = batch_softmax_loss(query, joined, positive_mask=wider)
+        torch.testing.assert_close(loss, (one_way + back) / 2)
+
+
+def test_only_a_group_of_the_whole_batch_has_further_targets() -> None:
+    query, target = embeddings(4)
+    further = torch.cat([target, target])
+    for sizes in ({"group_size": 2, "repeats": 3}, {"group_size": 3, "repeats": 1}):
+        with pytest.raises(ValueError, match="only a group of the whole batch has further negatives"):
+            sample_similarity_loss(query, further, **sizes, generator=untouchable())
 
 
 @pytest.mark.parametrize(("group_size", "repeats"), [(2, 1), (2, 3), (3, 1), (3, 4), (4, 10), (5, 2)])

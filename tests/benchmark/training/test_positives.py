@@ -19,6 +19,7 @@ from benchmark.recipe.schema import Recipe
 from benchmark.runs.single_run import new_network
 from benchmark.tasks.css import Css
 from benchmark.training import step as module
+from benchmark.training.memory import TargetMemory
 from benchmark.training.samplers import Sampler, make_sampler
 from benchmark.training.step import Session
 from tests.css_gen.scenes.reading import fits
@@ -82,3 +83,42 @@ def test_where_no_more_is_known_equal_labels_are_positives(
     everything = Relevance.of_sets([set(split.labels.tolist())] * len(split.queries))
     take_steps(replace(split, relevant=everything), sampler, planned, 1)
     assert np.all(masks[1])
+
+
+@pytest.mark.parametrize("start", [0.0, 0.25, 0.75])
+def test_targets_of_earlier_steps_are_negatives_unless_they_answer(
+    start: float, css: Css, css_root: Path, tiny_config: Recipe, masks: list[list[list[bool]]]
+) -> None:
+    """The two batches before, the last one first; places that hold no target yet are no negatives."""
+    stored = css_gen.dataset.open(css_root).split("train")
+    split = css.train
+    changes = ["training.memory=2", f"training.memory_start={start}", "training.steps=4"]
+    planned = Run("css", "tirg", override(tiny_config, changes), 0, css.fingerprint, True)
+    sampler = make_sampler(split, groups=2, modifications=3, seed=0)
+    take_steps(split, sampler, planned, 4)
+    for step, mask in enumerate(masks):
+        if step < 4 * start:
+            assert {len(row) for row in mask} == {6}
+            continue
+        batch = sampler.batch(step)
+        earlier = [image for back in (1, 2) if step >= back for image in sampler.batch(step - back).targets.tolist()]
+        for query, source in enumerate(batch.sources[batch.group].tolist()):
+            text = split.queries.texts[batch.queries[query]]
+            own = stored.scene(int(batch.targets[query])).key
+            scenes = [stored.scene(image) for image in earlier]
+            expected = [fits(text, stored.scene(source), scene) or scene.key == own for scene in scenes]
+            assert mask[query][6:] == expected + [True] * (12 - len(expected))
+
+
+def test_the_memory_keeps_the_last_targets_at_length_one() -> None:
+    memory = TargetMemory(3, 2, torch.device("cpu"))
+    first, second = torch.tensor([[3.0, 4.0], [0.0, 2.0]]), torch.tensor([[-5.0, 0.0], [8.0, 6.0]])
+    memory.add(first, torch.tensor([7, 8]))
+    memory.add(second, torch.tensor([9, 7]))
+    target = torch.tensor([[0.0, 1.0]])
+    joined, labels = memory.joined(target, torch.tensor([1]), torch.tensor(10.0))
+    torch.testing.assert_close(joined, torch.tensor([[0.0, 1.0], [-10.0, 0.0], [8.0, 6.0], [6.0, 8.0]]))
+    assert labels.tolist() == [1, 9, 7, 7]
+    other = TargetMemory(3, 2, torch.device("cpu"))
+    other.load({name: value.clone() for name, value in memory.tensors().items()})
+    assert torch.equal(other.joined(target, labels[:1], torch.tensor(10.0))[0], joined)

@@ -66,12 +66,18 @@ def weights(network: Network) -> list[torch.Tensor]:
     return list(network.state_dict().values())
 
 
-@pytest.mark.parametrize("optimiser", optimisers.names())
+DRAWN = ("training.shift=1", "training.brightness=0.1", "training.group_size=3", "training.repeats=2")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [*((f"training.optimiser={name}", *DRAWN) for name in optimisers.names()), ("training.memory=2",)],
+    ids=[*optimisers.names(), "memory"],
+)
 def test_a_run_stopped_at_any_step_and_resumed_is_the_uninterrupted_run(
-    optimiser: str, css: Css, tiny_config: Recipe, tmp_path: Path
+    changes: tuple[str, ...], css: Css, tiny_config: Recipe, tmp_path: Path
 ) -> None:
-    drawn = ["training.shift=1", "training.brightness=0.1", "training.group_size=3", "training.repeats=2"]
-    config = override(tiny_config, [f"training.optimiser={optimiser}", *drawn])
+    config = override(tiny_config, changes)
     (tmp_path / "whole").mkdir()
     expected, whole = run(css, config, tmp_path / "whole")
     for stop in (1, 3, 6):
