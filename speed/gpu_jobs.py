@@ -9,7 +9,14 @@ MINUTES_LEFT: Final = "MINUTES_LEFT"
 
 Command = list[str]
 
-_VALIDATION: Final = ("--set", "evaluation.split=validation", "--set", "evaluation.held_out=0.1")
+_VALIDATION: Final = (
+    "--set",
+    "evaluation.split=validation",
+    "--set",
+    "evaluation.held_out=0.1",
+    "--set",
+    "evaluation.held_out_combinations=2",
+)
 """Runs that are scored on the validation part never reach a leaderboard."""
 
 

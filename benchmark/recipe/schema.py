@@ -84,8 +84,7 @@ class TrainingRecipe(_Part):
 
     Attributes:
         steps: of the optimiser.
-        loss: a name of `benchmark.training.losses`. "random_triplets" is that of google/tirg's code, which has no
-            `group_size` and no `repeats`.
+        loss: a name of `benchmark.training.losses`. "random_triplets" is google/tirg's; it draws no groups.
         optimiser: a name of the training's optimisers. "muon" is Muon for the weights of linear and convolution layers
             in image encoder and composer, and AdamW for everything else.
         learning_rate: at its peak, after `warmup` (a share of the steps).
