@@ -64,7 +64,7 @@ def test_a_record_of_other_code_is_kept_with_a_word_and_made_again_with_the_flag
 
 def test_runs_of_other_recipes_and_other_data_leave_each_other_alone(bench: Bench, tmp_path: Path) -> None:
     runs(bench)
-    before = {path: path.read_bytes() for path in bench.leaderboards.rglob("*.*") if path.is_file()}
+    before = {path: path.read_bytes() for path in bench.records.rglob("*.*") if path.is_file()}
     models_before = {path: path.read_bytes() for path in bench.runs.rglob("model.safetensors")}
     runs(replace(bench, base=override(bench.base, ["training.learning_rate=0.5"])))
     render(tmp_path / "other", Configuration(images=60, size=16, seed=9), jobs=1)

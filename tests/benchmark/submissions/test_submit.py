@@ -101,7 +101,7 @@ def test_it_is_trained_and_scored_as_our_own_are(
     theirs = read_stored(path)
     own_bench = replace(small, leaderboards=tmp_path / "own")
     record = make_record(Run("css", name, small.base, 0, css.fingerprint, css.spatial), css, own_bench, name)
-    own = read_stored(next((tmp_path / "own").rglob("*.json")))
+    own = read_stored(next((tmp_path / "own" / "records").rglob("*.json")))
     assert theirs.record.training.final_loss == record.training.final_loss
     assert theirs.record.parameters == record.parameters
     np.testing.assert_array_equal(theirs.outcomes.ranks, own.outcomes.ranks)
