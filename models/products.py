@@ -1,8 +1,8 @@
 """Products of float32 matrices that use a CPU's widest instructions.
 
 torch multiplies matrices on a CPU with MKL, which uses AVX-512 on Intel's processors alone. oneDNN, with which torch
-convolves, uses it on AMD's as well, and takes half the time there (docs/performance.md). Where oneDNN or this way to it
-is missing, and on a GPU, torch's own product is used.
+convolves, uses it on AMD's as well, and takes 0.4 to 0.8 of the time there (docs/performance.md). Where oneDNN or this
+way to it is missing, and on a GPU, torch's own product is used.
 """
 
 from typing import Any

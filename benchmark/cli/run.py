@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--jobs", type=click.IntRange(min=1, max=4096), default=1, show_default=True, metavar="N",
-    help="Runs at a time on a CPU, each with its share of the threads. Two runs of quick on two cores take less time "
-    "side by side than one after the other; the tables say so, because a run's own time grows.",
+    help="Runs at a time on a CPU, each with its share of the threads. The tables say so, because a "
+    "run's own time grows.",
 )  # fmt: skip
 @click.option("--no-fresh", is_flag=True, help="Do not score on a fresh test set, too, which takes seconds to render.")
 @run_options
@@ -80,13 +80,15 @@ def run(
     from benchmark.runs.fresh import FreshTestSets
     from benchmark.runs.side_by_side import run_side_by_side
 
-    bench = _with_jobs(setup.bench, jobs, options["threads"])
-    bench = bench if no_fresh else replace(bench, fresh=FreshTestSets())
+    _with_jobs(setup.bench, jobs, options["threads"])
+    bench = setup.bench if no_fresh else replace(setup.bench, fresh=FreshTestSets())
     chosen = _loaded(composers, context.get_parameter_source("out"), bench.records) or models.names()
     runner.require_known(chosen, setup.tasks, bench)
     for task in setup.tasks:
         datasets.make_if_absent(task, bench.places, bench.reporter)
     planned = runner.plan(chosen, setup.tasks, setup.seeds, bench)
+    jobs = max(1, min(jobs, len(planned.runs)))
+    bench = _with_jobs(bench, jobs, options["threads"])
     if jobs > 1:
         files = [Path(composer) for composer in composers if local_composer.is_file(composer)]
         making = run_side_by_side(planned, bench, files)

@@ -1,4 +1,4 @@
-"""Hold out combinations of attributes, such as shape and colour, of a training split: a test split asks for new ones.
+"""Hold out combinations of attributes, such as shape and colour, as a test split does.
 
 Images that show a held-out combination are not trained on, neither as sources nor as targets.
 """
@@ -53,14 +53,14 @@ class Combinations:
         """
         found = np.flatnonzero(self.shown.any(axis=0))
         if count >= len(found):
-            raise ValueError(f"the images show {len(found)} combinations")
+            raise ValueError(f"the images show {len(found)} combinations; lower it")
         return found[_evenly(len(found), count)]
 
     def held_out(self, is_kept: Mask, count: int) -> HeldOut:
         """Divide the queries into a training and a validation part, with `count` combinations held out.
 
-        The validation part has all queries that are not kept, but of those about a held-out combination as many as make
-        `NOVEL_SHARE` of it: from kept queries, too, which cannot be trained on.
+        The validation part has the queries that are not kept. Those about a held-out combination are drawn from all
+        queries instead, kept ones too (they cannot be trained on), and make up `NOVEL_SHARE` of it.
 
         Args:
             is_kept: bool (Q,), which queries may be trained on.

@@ -166,8 +166,8 @@ def hold_out(split: Split, share: float, *, combinations: int = 0) -> tuple[Spli
 
     Args:
         share: of the sources. The validation part is None if it would have no source.
-        combinations: how many combinations of the split no training query shows, neither in its source nor in its
-            target. A quarter of the validation queries are about them, and its attribute "combination" says which.
+        combinations: how many combinations to hold out: no training query shows one, neither in its source nor in its
+            target. About a quarter of the validation queries are about them; the attribute "combination" says which.
 
     Raises:
         ValueError: the split's combinations are not known, or there are too few.
@@ -182,7 +182,7 @@ def hold_out(split: Split, share: float, *, combinations: int = 0) -> tuple[Spli
         training, validation = (split.asking(np.flatnonzero(chosen)) for chosen in (is_kept, ~is_kept))
         return training, validation
     if split.combinations is None:
-        raise ValueError("which combinations its images show is not known")
+        raise ValueError("which combinations its images show is not known; set it to 0")
     found = split.combinations.held_out(is_kept, combinations)
     validation = split.asking(found.validation)
     attributes = {**validation.queries.attributes, "combination": np.where(found.is_novel, "novel", "seen")}

@@ -98,12 +98,12 @@ class TrainingRecipe(_Part):
             group is the whole batch. The paper's soft triplet loss is group_size=2 together with repeats=all;
             group_size=2 alone compares each query with one other target.
         symmetric: the loss is the mean of two: each query finds its target, and each target finds its query.
-        memory: the targets of so many earlier batches are negatives, too, where a group is the whole batch.
-        memory_start: from this share of the steps on. Before, the network changes too fast.
+        memory: how many earlier batches' targets are negatives, too, where a group is the whole batch.
+        memory_start: share of the steps before the memory is used.
         precision: "fp32", or "bf16" for autocast.
         shift: images are moved by up to so many pixels, drawn per image; the edge is repeated.
         brightness: images become darker or brighter by up to this share.
-        mirror: half of the batches have left and right exchanged, in their images and in the words of their texts.
+        mirror: each batch has left and right exchanged with probability 1/2, in its images and in its texts.
     """
 
     steps: int = Field(default=1_000, ge=1, le=10_000_000)
@@ -158,7 +158,7 @@ class TrainingRecipe(_Part):
         if self.group > self.batch:
             raise ValueError(f"training.group_size is {self.group} and a batch has {self.batch} queries")
         if self.remembered and self.mirror:
-            raise ValueError(f"training.memory={self.memory} needs training.mirror=false, and training.mirror is true")
+            raise ValueError(f"training.memory={self.memory} cannot be used with training.mirror=true; switch one off")
         most = _groups(self.batch - 1, self.group - 1, at_most=self.groups)
         if self.groups > most:
             raise ValueError(
@@ -202,8 +202,8 @@ class EvaluationRecipe(_Part):
     Attributes:
         split: "test", or "validation" to choose a recipe by: such a record never reaches a leaderboard.
         held_out: share of the training sources, the last ones, that are the validation part and not trained on.
-        held_out_combinations: so many of CSS's shape-colour combinations no image that is trained on shows, and a
-            quarter of the validation queries are about them. No effect where the test split is scored.
+        held_out_combinations: how many of CSS's shape-colour combinations to hold out: no image that is trained on
+            shows one, and a quarter of the validation queries are about them. No effect where the test split is scored.
     """
 
     split: Literal["test", "validation"] = "test"

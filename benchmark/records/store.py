@@ -100,12 +100,12 @@ def save_record(record: RunRecord, outcomes: Outcomes, root: Path, *, replace: b
         earlier = record.identity.find(root)
         if earlier and not replace and not _is_same_run(earlier, record):
             raise BenchmarkError(f"{earlier}: there is a record of this run already; --replace replaces it")
-        write_record(record, content, path)
         known_queries.add(
             known_queries.place_of(root),
             known_queries.key_of(record),
             known_queries.queries_of(outcomes, record.dataset),
         )
+        write_record(record, content, path)
         if earlier and earlier != path:
             remove_record(earlier)
     except OSError as error:

@@ -38,8 +38,8 @@ class FreshTestSets:
     """A fresh test set of every rendered dataset, drawn when it is first asked for.
 
     Tasks on one dataset share a rendering. Renderings are in a temporary folder, which is removed with this object, on
-    leaving a `with` block, or when the process ends. A copy that is sent to another process reads them, and does not
-    remove them.
+    leaving a `with` block, or when the process ends without being killed. A copy that is sent to another process reads
+    them, and does not remove them.
     """
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ def _render(configuration: Configuration, reporter: Reporter) -> Path:
         _remove(folder)
         if not isinstance(error, DatasetError | OSError):
             raise
-        why = error.strerror if isinstance(error, OSError) else error
+        why = (error.strerror if isinstance(error, OSError) else None) or error
         raise BenchmarkError(
             f"{folder}: a fresh test set cannot be rendered here ({why}); set TMPDIR to a folder with room"
         ) from None

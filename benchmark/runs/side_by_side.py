@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import lru_cache, partial
+from multiprocessing import parent_process
 from pathlib import Path
 
 from benchmark.datasets.splits import Dataset
@@ -31,8 +32,9 @@ def run_side_by_side(planned: Plan, bench: Bench, files: Sequence[Path] = ()) ->
     Raises:
         BenchmarkError: a process was killed.
     """
-    if bench.fresh:  # one for all processes
-        for task in dict.fromkeys(run.task for run in planned.runs):
+    if bench.fresh and bench.is_on_leaderboard:  # one for all processes
+        missing = [run for run in planned.runs if bench.replace or not run.identity.find(bench.records)]
+        for task in dict.fromkeys(run.task for run in missing):
             bench.fresh.render(planned.datasets[task], bench.reporter)
     runs = [(f"[{number}/{len(planned.runs)}] {run}", run) for number, run in enumerate(planned.runs, start=1)]
     # A reporter that writes to a terminal cannot be sent to another process.
@@ -76,6 +78,8 @@ def _made(bench: Bench, files: tuple[Path, ...], titled: tuple[str, Run], step: 
 
 @lru_cache(maxsize=1)
 def _load(files: tuple[Path, ...]) -> None:
+    if parent_process() is None:
+        return  # the runs are made in the process of the command, which has loaded them
     for file in files:
         local_composer.load(file)
 

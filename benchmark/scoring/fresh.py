@@ -63,7 +63,7 @@ class FreshScore(BaseModel):
             if hits != sorted(hits):
                 raise ValueError(f"{name} falls as K grows")
             if any(abs(count - round(count)) > 1e-6 for count in hits):
-                raise ValueError(f"{name} is no share of {self.queries} queries")
+                raise ValueError(f"{name} is not a share of {self.queries} queries")
         if any(self.drawn_recall[k] > self.recall[k] for k in KS):
             raise ValueError("drawn_recall is above recall")
         return self
@@ -98,7 +98,7 @@ def sampled_recall(runs: list[Outcomes]) -> Sampled:
     over_sources, over_modifications, over_queries = (
         _variance_of_mean(hits, clusters) for clusters in (sources, queries // REFERENCES_PER_MODIFICATION, queries)
     )
-    # The difference of estimates can be too small, never the greater of the two.
+    # This estimate can be too small, even negative; the variance is at least the larger of its first two parts.
     variance = max(over_sources + over_modifications - over_queries, over_sources, over_modifications)
     return Sampled(100 * float(hits.mean()), 100 * sqrt(variance), int(sources.max()))
 
@@ -106,7 +106,7 @@ def sampled_recall(runs: list[Outcomes]) -> Sampled:
 def differs(own: Sampled, fresh: Sampled) -> bool:
     """Return whether two Recalls@1 differ by more than sampling explains: Welch's t-test, two-sided, at `LEVEL`.
 
-    With one source scene on either side nothing is known of the error, so that nothing differs.
+    With one source scene on either side the error is unknown; the answer is then False.
     """
     difference = own.recall - fresh.recall
     if min(own.freedom, fresh.freedom) < 1:

@@ -119,7 +119,7 @@ def model_tensors(network: nn.Module) -> dict[str, Tensor]:
 def weights_sha256(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of a model's weights: of the names, types, shapes and bytes of the tensors "model.*".
 
-    Two checkpoints of other runs, whose headers differ, have one hash if and only if they hold the same weights.
+    Checkpoints of different runs, whose headers differ, have the same hash if and only if they hold the same weights.
     """
     digest = hashlib.sha256()
     for name in sorted(name for name in tensors if name.startswith("model.")):

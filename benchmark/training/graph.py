@@ -13,7 +13,7 @@ class RepeatedStep:
     """A step that is captured after its first `WARM_UP` calls, and replayed from then on.
 
     The calls before the capture are real steps, on a stream of their own as a capture needs it. A step that cannot be
-    captured is called as it is for good; capturing executes nothing, so the weights are then as they were.
+    captured is called directly from then on; a capture executes nothing, so the weights are unchanged.
 
     Args:
         step: reads and writes tensors that keep their place in memory, draws from the device's default generator alone,
@@ -28,7 +28,7 @@ class RepeatedStep:
         self._loss: Tensor | None = None
 
     def __call__(self) -> Tensor:
-        """Take one step. The device's generator is seeded before: a replay starts from its seed of that moment."""
+        """Take one step. Seed the device's generator before: a replay starts from its current seed."""
         self._calls += 1
         if not self._is_eager and self._graph is None:
             if self._calls <= WARM_UP:
@@ -51,15 +51,17 @@ class RepeatedStep:
     def _capture(self) -> None:
         index = torch.cuda.current_device() if self._device.index is None else self._device.index
         generator, graph = torch.cuda.default_generators[index], torch.cuda.CUDAGraph()
-        before = generator.clone_state()
+        before, current = generator.clone_state(), torch.cuda.current_stream(self._device)
         try:
             with torch.cuda.graph(graph):
                 self._loss = self._step()
         except Exception as error:  # a composer may raise anything
+            torch.cuda.set_stream(current)  # an invalid capture does not leave its own stream
             # A capture that failed leaves its generator in the state of capturing, which refuses a new seed.
             generator.graphsafe_set_state(before)
             self._is_eager, self._loss = True, None
-            why = str(error).strip().partition("\n")[0] or type(error).__name__
+            cause = error.__context__ or error
+            why = str(cause).strip().partition("\n")[0] or type(cause).__name__
             self._note(f"its steps are launched one kernel at a time, because they cannot be captured ({why})")
         else:
             self._graph = graph

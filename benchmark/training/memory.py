@@ -20,7 +20,7 @@ class TargetMemory:
         device: where they are kept.
 
     Attributes:
-        is_used: bool, a scalar on the device. Where it is false, `joined` gives the targets that are kept as empty.
+        is_used: bool, a scalar on the device. Where it is false, `joined` marks the kept targets as empty.
     """
 
     def __init__(self, rows: int, width: int, device: torch.device) -> None:
@@ -30,7 +30,7 @@ class TargetMemory:
 
     @torch.no_grad()
     def add(self, target: Tensor, labels: Tensor) -> None:
-        """Keep targets (B, D) of any length and their labels (B,); the oldest make room."""
+        """Keep targets (B, D) of any norm and their labels (B,); the oldest make room."""
         if not (kept := len(self._labels)):
             return
         self._embeddings.copy_(torch.cat([functional.normalize(target.float()), self._embeddings])[:kept])

@@ -5,7 +5,7 @@ import numpy as np
 
 _STEP = 1
 _INITIAL = 4
-"""First numbers of the spawn key. Samplers use others with the same seed."""
+"""First numbers of the spawn keys here; `samplers` has 0 and 2."""
 
 
 def stream_seed(seed: int, step: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from benchmark.datasets.splits import Rows, Split
 
 _ORDER, _DRAWS = 0, 2
-"""First numbers of the spawn keys here; `randomness` has 1."""
+"""First numbers of the spawn keys here; `randomness` has 1 and 4."""
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ class BatchRows:
         self._first, self._uploaded = 0, self._buffer.new_empty(0, len(self._buffer))
 
     def fill(self, step: int) -> None:
-        """Write the rows of step number `step`. Those of the steps after it are uploaded with them now and then."""
+        """Write the rows of step number `step`. Rows are uploaded for up to `UPLOADED` steps at once."""
         if not self._first <= step < self._first + len(self._uploaded):
             steps = range(step, max(step + 1, min(step + UPLOADED, self._steps)))
             rows = torch.from_numpy(np.stack([np.concatenate(_parts(self._sampler.batch(each))) for each in steps]))

@@ -1,4 +1,4 @@
-"""Cell operator: the text is a matrix, applied to each cell as much as the text selects it."""
+"""Cell operator: the text is a matrix, applied to each cell to the degree that the text selects it."""
 
 import torch
 from torch import Tensor, nn

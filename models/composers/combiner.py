@@ -17,8 +17,8 @@ class Combiner(Composer):
 
     Both perceptrons have one hidden layer of ReLUs, as wide as h, and dropout of 0.5 after it.
 
-    On the map, every cell is composed by the same layers, with its own l. W [x; t] is computed as Wx x + Wt t, the
-    text's part once a row instead of once a cell.
+    On the map, every cell is composed by the same layers, with its own l. The perceptrons' first layer is
+    computed in two parts, that of the text once a query instead of once a cell.
 
     Departures: the paper combines CLIP's features, where image and text are in one space; here Wm maps the text into
     the image's space first. Wx and Wt widen to 2 C, where the paper has 4 C, since this runs in every cell. The

@@ -14,12 +14,12 @@ WINDOWS = 16
 
 @register
 class ComposeAe(Composer):
-    """y = w0 rho([re; im]) + w1 conv([re; im; x; t'; z]), with w learnable from (10, 1), and
+    """y = w0 rho([re; im]) + w1 conv([re; im; x; t'; z]), with learnable w that starts at (10, 1), and
 
         z = perceptron(x);   d = perceptron(t);   re = z * cos d;   im = z * sin d
 
     The text is an angle d for each channel, by which the image z is rotated. t' is the text, linearly in C channels.
-    All perceptrons have one hidden layer of C ReLUs, rho as well. conv reads the five vectors as channels along their
+    All perceptrons have one hidden layer of C ReLUs, rho included. conv reads the five vectors as channels along their
     C numbers: a convolution of 3 to 16 filters, ReLU, the maximum in each of 16 windows, and a linear layer.
 
     On the map every cell is composed by the same layers.

@@ -19,7 +19,7 @@ class Cosmo(Composer):
 
     mean and std (B, C) are over the cells, one a channel, as in instance normalisation. V, Q, K, R and Wt are linear,
     and w is one learnable number. A is (N, N) for N cells, with softmax over the second N, and its dot products are
-    divided by sqrt(C) first; the second term, which cells the text asks for, is the same in every row. g1, g2
+    divided by sqrt(C) first; the second term, the cells that the text asks for, is the same in every row. g1, g2
     (sigmoids), gamma and beta are linear in the text.
 
     Departures: w, gamma and beta start at zero. The paper's A has a value layer, which is linear between linear layers

@@ -18,7 +18,7 @@ class Rtic(Composer):
     f is the last f(i). A block is a bottleneck of three linear layers, C -> C/2 -> C/2 -> C, with LeakyReLU between.
 
     On the map, every cell is composed by the same layers (1x1 convolutions, written as linear layers on the channels).
-    W [x; t] is computed as Wx x + Wt t, the text's part once a row instead of once a cell.
+    W [x; t] is computed as Wx x + Wt t, the text's part once a query instead of once a cell.
 
     Departures: the graph convolution network that the paper trains next to this module needs a graph over the whole
     training set, which a composer does not see, so this is the paper's RTIC without GCN. The blocks have no batch

@@ -4,16 +4,16 @@
 
 Each of the 2 B rows, composed queries and targets alike, is an anchor a. Its positive p is the other row of its pair,
 and n is drawn from the rows of all other pairs, so targets are anchors, too, and composed queries are negatives, too.
-The three negatives of an anchor differ; a batch of two pairs has only two. In the paper's own equation, which is
-`sample_similarity`, anchors are queries and negatives are targets.
+The three negatives of an anchor differ; in a batch of two pairs an anchor has only two. In the paper's own equation,
+which is `sample_similarity`, anchors are queries and negatives are targets.
 
 The factor 1 / 2: the released code differentiates its loss by hand and omits the 2 in the derivative of a squared
 distance, so its steps follow half the gradient of the loss that it logs. This loss is that half, so that the released
 learning rate takes the released steps.
 
-Departures from the released code: pairs of which one's target answers the other's query give each other no negatives
-(`positive_mask`); there, pairs of a batch always count as different. The logarithm is computed so that no distance
-overflows it.
+Departures from the released code: if the target of one pair answers the query of another, the rows of the two pairs are
+not negatives of each other (`positive_mask`); there, pairs of a batch always count as different. The logarithm is
+computed so that no distance overflows it.
 """
 
 from typing import Final
@@ -26,7 +26,7 @@ from benchmark.recipe.schema import TrainingRecipe
 from benchmark.training.losses.registry import register
 
 TRIPLETS: Final = 3
-"""Triplets of an anchor, as far as the batch has so many negatives."""
+"""Triplets of each anchor, or fewer if the batch has fewer negatives."""
 
 
 @register("random_triplets")
@@ -100,7 +100,7 @@ def _draw_negatives(candidates: Tensor, generator: torch.Generator | None) -> tu
         candidates: bool (2 B, 2 B), true where a column is a candidate of a row.
 
     Returns:
-        Their columns (2 B, up to 3), and bool of that shape, false where a row has no such many candidates.
+        Their columns (2 B, up to 3), and bool of that shape, false where a row has too few candidates.
     """
     rows = len(candidates)
     device = candidates.device if generator is None else generator.device

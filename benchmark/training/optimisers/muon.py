@@ -21,7 +21,7 @@ _FACTORS = (
 )
 """The coefficients of each iteration, chosen one after the other (Amsel et al., The Polar Express, 2025): of all
 a s + b s^3 + c s^5 the one that brings all s from 0.003 to 1 nearest to one, then the same for the range that is left.
-Four of them bring those s to 0.80 to 1.20; five of the constant 3.4445, -4.7750, 2.0315 that the authors of Muon use
+Four of them bring those s to 0.80 to 1.20; five iterations with the constant 3.4445, -4.7750, 2.0315 of Muon's authors
 bring them to 0.68 to 1.20."""
 
 
@@ -51,7 +51,7 @@ class Muon(torch.optim.AdamW):
     torch.optim.Muon is not used: it refuses convolutions, and it multiplies in bfloat16, which few CPUs know.
 
     Weights of one shape are updated together. Rates may be numbers or tensors, so that a step can be captured as a CUDA
-    graph: it then has no number that changes, and no wait for the device.
+    graph: no Python number changes between steps, and nothing waits for the device.
     """
 
     MOMENTUM = 0.95

@@ -203,9 +203,9 @@ RECORDS_FORGED: dict[str, tuple[Forge, str]] = {
         lambda: edit("tirg", 1, weights_sha256=sha256(b"tirg 0")), "names the weights of"
     ),
     "outside its folder": (outside, "is not at its place among the records"),
-    "fewer steps": (lambda: edit(training=facts(steps=500)), "says 500 steps, its recipe has 550"),
+    "fewer steps": (lambda: edit(training=facts(steps=500)), "says 500 steps, its recipe has 385"),
     "more queries seen": (lambda: edit(training=facts(queries_seen=140_800)), "says 140800 queries seen"),
-    "a longer curve": (lambda: edit(curve=(CurvePoint(step=1_100, loss=0.731),)), "does not lead to step 550"),
+    "a longer curve": (lambda: edit(curve=(CurvePoint(step=1_100, loss=0.731),)), "does not lead to step 385"),
     "another loss": (lambda: edit(training=facts(final_loss=0.1)), "says a final loss of 0.1, its curve ends at 0.731"),
     "a recipe under another hash": (
         lambda: edit(configuration=QUICK.content | {"training.momentum": 0.5}), "names training.momentum otherwise"

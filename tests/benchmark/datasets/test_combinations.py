@@ -73,7 +73,7 @@ def test_the_held_out_combinations_are_spread_over_those_that_are_shown() -> Non
     found = Combinations(shown, np.zeros((0, 6), dtype=bool), nobody, nobody)
     assert found.spread(1).tolist() == [3]
     assert found.spread(2).tolist() == [1, 5]
-    with pytest.raises(ValueError, match="the images show 4 combinations"):
+    with pytest.raises(ValueError, match="the images show 4 combinations; lower it"):
         found.spread(4)
 
 
@@ -90,7 +90,7 @@ def test_data_without_known_combinations_is_a_usage_error(
 ) -> None:
     chosen = override(tiny_config, ["evaluation.split=validation", "evaluation.held_out_combinations=2"])
     monkeypatch.setitem(css.__dict__, "train", replace(css.train, combinations=None))
-    with pytest.raises(UsageError, match=r"evaluation.held_out_combinations=2: .* is not known \(css\)"):
+    with pytest.raises(UsageError, match=r"evaluation.held_out_combinations=2: .* is not known; set it to 0 \(css\)"):
         parts_of(css, chosen)
 
 

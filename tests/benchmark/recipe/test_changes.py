@@ -83,6 +83,6 @@ def test_validation_needs_a_held_out_part() -> None:
 
 def test_a_memory_and_mirrored_batches_exclude_each_other() -> None:
     changes = ["training.memory=8", "training.mirror=true"]
-    with pytest.raises(UsageError, match=r"^training\.memory=8 needs training\.mirror=false"):
+    with pytest.raises(UsageError, match=r"^training\.memory=8 cannot be used with training\.mirror=true"):
         override(preset("quick"), changes)
     assert override(preset("quick"), [*changes, "training.group_size=2"]).training.remembered == 0

@@ -116,7 +116,7 @@ def test_a_score_survives_its_json() -> None:
     ("change", "message"),
     [
         ({"recall": {1: 25.0, 5: 20.0, 10: 100.0, 50: 100.0}}, "recall falls as K grows"),
-        ({"recall": {1: 25.1, 5: 100.0, 10: 100.0, 50: 100.0}}, "recall is no share of 60 queries"),
+        ({"recall": {1: 25.1, 5: 100.0, 10: 100.0, 50: 100.0}}, "recall is not a share of 60 queries"),
         ({"recall": {1: 25.0, 5: 100.0, 10: 100.0}}, "recall is not that of K = 1, 5, 10, 50"),
         ({"drawn_recall": {1: 50.0, 5: 100.0, 10: 100.0, 50: 100.0}}, "drawn_recall is above recall"),
         ({"sources": 61}, "61 source scenes of 60 queries"),

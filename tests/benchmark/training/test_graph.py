@@ -71,6 +71,7 @@ def generator(monkeypatch: pytest.MonkeyPatch) -> FakeGenerator:
     monkeypatch.setattr(torch.cuda, "Stream", Stream)
     monkeypatch.setattr(torch.cuda, "stream", lambda _: nullcontext())
     monkeypatch.setattr(torch.cuda, "current_stream", Stream)
+    monkeypatch.setattr(torch.cuda, "set_stream", lambda _: None)
     return found
 
 
