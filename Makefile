@@ -11,7 +11,7 @@ setup: $(READY)
 demo: $(READY)
 	$(BIN)/css-gen render --n 20000
 	$(BIN)/css-gen show data/css --out data/css-sheet.png
-	$(BIN)/tirg-bench run --all --preset quick --out runs/leaderboards --runs runs/demo
+	$(BIN)/tirg-bench run --all --preset quick --jobs 2 --out runs/leaderboards --runs runs/demo
 
 # The three that use one core each run two at a time, then the tests use both.
 test: $(READY)
