@@ -9,6 +9,9 @@ def _published(css: float, fashion200k: float, mit_states: float) -> dict[str, f
     return {"css": css, "css-original": css, "fashion200k": fashion200k, "mit-states": mit_states}
 
 
+_PLAIN = ("training.loss=sample_similarity", "training.symmetric=false", "training.memory=0")
+"""The paper's loss, without what a preset may add to it."""
+
 register(
     Ablation(
         composer="tirg",
@@ -44,13 +47,13 @@ register(
             Setting(
                 title="K = 2",
                 about="the paper's soft triplet loss: each query against every other target, one at a time",
-                changes=("training.loss=sample_similarity", "training.group_size=2", "training.repeats=all"),
+                changes=(*_PLAIN, "training.group_size=2", "training.repeats=all"),
                 published=_published(73.7, 9.5, 12.2),
             ),
             Setting(
                 title="K = B",
                 about="softmax over all targets of the batch",
-                changes=("training.loss=sample_similarity", "training.group_size=batch"),
+                changes=(*_PLAIN, "training.group_size=batch"),
                 published=_published(69.8, 14.1, 10.9),
             ),
         ),
