@@ -51,6 +51,9 @@ class FreshTestSets:
     def __exit__(self, *_: object) -> None:
         for folder in self._folders.values():
             _remove(folder)
+        gone = set(self._folders.values())
+        for key in [key for key in _opened if key[1] in gone]:
+            del _opened[key]
         self._folders.clear()
 
     def of(self, dataset: Dataset, *, image_size: int, reporter: Reporter) -> FreshTestSet | None:
