@@ -51,9 +51,6 @@ class FreshTestSets:
     def __exit__(self, *_: object) -> None:
         for folder in self._folders.values():
             _remove(folder)
-        gone = set(self._folders.values())
-        for key in [key for key in _opened if key[1] in gone]:
-            del _opened[key]
         self._folders.clear()
 
     def of(self, dataset: Dataset, *, image_size: int, reporter: Reporter) -> FreshTestSet | None:
@@ -110,4 +107,7 @@ def _render(configuration: Configuration, reporter: Reporter) -> Path:
 
 
 def _remove(folder: Path) -> None:
+    """Remove a rendering, and what this process has opened of it."""
+    for key in [key for key in _opened if key[1] == folder]:
+        del _opened[key]
     shutil.rmtree(folder, ignore_errors=True)
