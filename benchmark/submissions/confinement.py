@@ -111,7 +111,7 @@ def confine(job: Job) -> Hook:
     os.chdir(job.scratch)
     readable = (*_SYSTEM, job.candidate.file, *job.readable)
     hook = Hook(readable=readable, hidden=job.hidden, writable=job.scratch)
-    kernel.refuse_processes(memory_files=job.device != "cpu")  # CUDA may need them
+    kernel.refuse_processes(allows_memory=job.device != "cpu")  # CUDA may need it
     sys.addaudithook(hook)
     return hook
 

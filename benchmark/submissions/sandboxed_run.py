@@ -230,7 +230,7 @@ def _blamed_on(box: Box, what: str) -> Iterator[None]:
     """Name the submission in errors that its numbers cause, and the machine in those that it causes itself.
 
     Args:
-        what: does not work then.
+        what: the consequence, such as "it cannot be trained".
     """
     try:
         yield

@@ -49,6 +49,7 @@ def score(
 
     Raises:
         AnswerError: a query has two answers.
+        ValueError: an embedding is not finite.
         SubmissionError: the process failed, or an answer is not what it has to be.
     """
     rng = np.random.default_rng(randbits(128))  # of os.urandom
@@ -72,9 +73,10 @@ def score(
     with started() as network, torch.inference_mode():
         # The same features as the first time: encoded in another batch they would be rounded differently.
         repeated = embed(network, [kept[row] for row in twice.tolist()])
-    _require_same(embedded[torch.from_numpy(twice)], repeated, _TOLERANCES[precision])
     gallery = embed_gallery(network, split.gallery, accelerator=accelerator, batch_size=batch_size)
-    return rank(embedded.to(accelerator.device), gallery, split)
+    found = rank(embedded.to(accelerator.device), gallery, split)
+    _require_same(embedded[torch.from_numpy(twice)], repeated, _TOLERANCES[precision])
+    return found
 
 
 def _row(image: Tensor, text: TextFeatures, place: int) -> Question:
@@ -85,9 +87,12 @@ def _row(image: Tensor, text: TextFeatures, place: int) -> Question:
 def _require_same(first: Tensor, second: Tensor, tolerance: float) -> None:
     """Raises AnswerError if a query that was asked twice has two answers, whose embeddings (B, D) these are.
 
-    Embeddings are what is ranked: features can differ by little compared with others that the head does not see.
+    Embeddings are what is ranked: a difference between features can be small beside features that the head ignores.
+
+    Args:
+        first: finite.
     """
-    if ((first - second).norm(dim=1) > tolerance).any():
+    if not ((first - second).norm(dim=1) <= tolerance).all():
         raise AnswerError(
             "it gave another answer to a test query in another process: its output depends on what it saw before"
         )
