@@ -107,4 +107,7 @@ def _render(configuration: Configuration, reporter: Reporter) -> Path:
 
 
 def _remove(folder: Path) -> None:
+    """Remove a rendering, and what this process has opened of it."""
+    for key in [key for key in _opened if key[1] == folder]:
+        del _opened[key]
     shutil.rmtree(folder, ignore_errors=True)

@@ -18,7 +18,6 @@ from benchmark.submissions.messages import Job
 
 _OTHER_PROCESS = re.compile(r"/proc/(\d+)(?:/|$)")
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_LARGEST_FILE = 8 * 2**30
 _RESERVED = 2 * 2**30
 """Of addresses, for the stacks and heaps of threads, most of which is never touched."""
 
@@ -105,13 +104,14 @@ def confine(job: Job) -> Hook:
         # RLIMIT_DATA does not count shared memory; CUDA reserves far more addresses than it uses.
         addresses = _addresses() + memory + _RESERVED
         resource.setrlimit(resource.RLIMIT_AS, (addresses, addresses))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
+    # A file may be memory: those that we share are, and those of a scratch folder on tmpfs.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (memory, memory))
     resource.setrlimit(resource.RLIMIT_NOFILE, (job.open_files, job.open_files))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.chdir(job.scratch)
     readable = (*_SYSTEM, job.candidate.file, *job.readable)
     hook = Hook(readable=readable, hidden=job.hidden, writable=job.scratch)
-    kernel.refuse_processes()
+    kernel.refuse_processes(allows_memory=job.device != "cpu")  # CUDA may need it
     sys.addaudithook(hook)
     return hook
 

@@ -5,6 +5,7 @@ keep their strides: kernels choose their way, and so their rounding, by the layo
 """
 
 import contextlib
+import math
 import mmap
 import os
 import sys
@@ -45,7 +46,8 @@ class Area:
         extent = _extent(tensor.shape, tensor.stride())
         start, stop = self.end, self.end + extent * tensor.element_size()
         if stop > len(self._bytes):
-            os.ftruncate(self._descriptor, max(2 * stop, _LEAST))
+            # The other process can enlarge the file, and it cannot shrink.
+            os.ftruncate(self._descriptor, max(2 * stop, _LEAST, os.fstat(self._descriptor).st_size))
             self._map()
         self._bytes[start:stop].view(tensor.dtype).copy_(tensor.as_strided((extent,), (1,)))
         self.end = -(-stop // _ALIGNMENT) * _ALIGNMENT
@@ -64,7 +66,10 @@ class Area:
         dtype: torch.dtype = getattr(torch, piece.dtype)
         if len(piece.shape) != len(piece.strides):
             raise ValueError(f"expected a stride for each of {len(piece.shape)} dimensions, got {len(piece.strides)}")
-        stop = piece.offset + _extent(piece.shape, piece.strides) * dtype.itemsize
+        extent = _extent(piece.shape, piece.strides)
+        if extent > math.prod(piece.shape):
+            raise ValueError("expected a tensor without gaps")
+        stop = piece.offset + extent * dtype.itemsize
         if stop > len(self._bytes):
             self._map()
         if stop > len(self._bytes):
@@ -82,7 +87,8 @@ class Area:
 def new_file() -> Iterator[int]:
     """Make an empty file in memory, or, where the system has none, on disk; give its descriptor, and close it at last.
 
-    On Linux it cannot shrink: a process whose memory ended before its mapping would be killed.
+    On Linux it cannot shrink: a process whose memory ended before its mapping would be killed. Nor can either process
+    forbid the other one to write or to enlarge it.
     """
     with tempfile.TemporaryFile() if sys.platform != "linux" else contextlib.nullcontext() as file:
         if sys.platform != "linux":
@@ -91,7 +97,7 @@ def new_file() -> Iterator[int]:
             return
         descriptor = os.memfd_create("tirg-bench", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
-            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
             yield descriptor
         finally:
             os.close(descriptor)

@@ -17,7 +17,9 @@ class Calls(NamedTuple):
 
     Attributes:
         architecture: the kernel's AUDIT_ARCH_* constant.
-        refused: fork, vfork, execve, execveat, socket and ptrace, those of them that the architecture has.
+        refused: fork, vfork, execve, execveat, socket, ptrace, process_vm_readv and process_vm_writev, those of them
+            that the architecture has.
+        memory: memfd_create, memfd_secret and shmget, whose memory counts towards no limit of a process.
         other_numbering: a bit of the number that marks the same calls under another numbering, 0 where there is none:
             x32 on x86-64, whose calls have the architecture of the native ones.
     """
@@ -26,12 +28,20 @@ class Calls(NamedTuple):
     clone: int
     clone3: int
     refused: tuple[int, ...]
+    memory: tuple[int, ...]
     other_numbering: int = 0
 
 
 CALLS = {
-    "x86_64": Calls(0xC000003E, 56, 435, refused=(57, 58, 59, 322, 41, 101), other_numbering=0x40000000),
-    "aarch64": Calls(0xC00000B7, 220, 435, refused=(221, 281, 198, 117)),
+    "x86_64": Calls(
+        0xC000003E,
+        56,
+        435,
+        refused=(57, 58, 59, 322, 41, 101, 310, 311),
+        memory=(319, 447, 29),
+        other_numbering=0x40000000,
+    ),
+    "aarch64": Calls(0xC00000B7, 220, 435, refused=(221, 281, 198, 117, 270, 271), memory=(279, 447, 194)),
 }
 _CLONE_THREAD, _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000, 0x10000000, 0x40000000
 _DEATH_SIGNAL, _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER_MODE = 1, 38, 22, 2
@@ -57,12 +67,17 @@ def leave_network() -> bool:
     return bool(unshare(_CLONE_NEWNET) == 0 or unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0)
 
 
-def refuse_processes() -> bool:
-    """A seccomp filter: no new process (threads are allowed), no other program, no socket. Cannot be undone."""
+def refuse_processes(*, allows_memory: bool) -> bool:
+    """A seccomp filter: no new process (threads are allowed), no other program or process's memory, no socket. Cannot
+    be undone.
+
+    Args:
+        allows_memory: whether memory that counts towards no limit is allowed.
+    """
     calls = CALLS.get(platform.machine())
     if sys.platform != "linux" or calls is None:
         return False
-    code = filter_program(calls)
+    code = filter_program(calls, allows_memory=allows_memory)
     buffer = ctypes.create_string_buffer(code, len(code))
     program = _Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p).value)
     prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -71,7 +86,7 @@ def refuse_processes() -> bool:
     return bool(prctl(_SET_SECCOMP, _FILTER_MODE, ctypes.byref(program), 0, 0) == 0)
 
 
-def filter_program(calls: Calls) -> bytes:
+def filter_program(calls: Calls, *, allows_memory: bool) -> bytes:
     """Return the seccomp filter as classic BPF instructions on the kernel's `struct seccomp_data`.
 
     That has the call's number at byte 0, the architecture at 4, and the arguments, of eight bytes each, from 16 on.
@@ -90,7 +105,7 @@ def filter_program(calls: Calls) -> bytes:
         (_JUMP_IF_EQUAL, 0, 1, calls.clone3),
         (_RETURN, 0, 0, _FAIL | errno.ENOSYS),
     ]
-    for number in calls.refused:
+    for number in calls.refused if allows_memory else calls.refused + calls.memory:
         lines += [(_JUMP_IF_EQUAL, 0, 1, number), refuse]
     lines += [
         (_JUMP_IF_EQUAL, 0, 3, calls.clone),

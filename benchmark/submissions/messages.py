@@ -20,10 +20,10 @@ def harmless(text: object) -> str:
 Text = Annotated[str, BeforeValidator(harmless)]
 Size = Annotated[int, Field(ge=0, lt=2**40)]
 Sizes = Annotated[tuple[Size, ...], Field(max_length=8)]
-Path = Annotated[str, Field(max_length=300, pattern=r"^[^\x00-\x1f\x7f]+$")]
-"""Of a parameter, a buffer or a layer in a composer, with dots."""
+Path = Annotated[str, Field(max_length=300, pattern=r"^[^.\x00-\x1f\x7f]+(\.[^.\x00-\x1f\x7f]+){0,19}$")]
+"""Of a parameter or a buffer in a composer: up to 20 names with dots between them."""
 
-_MANY = 10_000
+_MANY = 2_000
 """More parameters, buffers or layers than any composer has."""
 
 

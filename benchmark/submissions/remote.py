@@ -4,6 +4,7 @@ Its parameters and buffers are here, and the process gets them for every step. I
 gradients and buffers, whose shapes, types and finiteness are checked.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ from benchmark.submissions.exchange import Area
 from benchmark.submissions.messages import Backward, Composed, Forward, Gradients, Made, Make, Piece, Weight
 from benchmark.submissions.process import Child
 from models.base import Composer, TextFeatures
+
+_MOST_NUMBERS = 2**28
+"""In all parameters and buffers of a composer."""
 
 
 class Link:
@@ -118,6 +122,11 @@ class RemoteComposer(Composer):
         made = link.make(
             Make(image_channels=image_channels, text_width=text_width, spatial=spatial, seed=seed, bf16=bf16)
         )
+        told = [weight for weight in made.weights if not weight.same_as]
+        if sum(math.prod(each.piece.shape) for each in (*told, *made.buffers)) > _MOST_NUMBERS:
+            raise link.child.blame(f"its parameters and buffers hold more than {_MOST_NUMBERS:,} numbers")
+        # In the process's order: a module of buffers alone is the last one here, wherever it is there.
+        self._names = [each.name for each in told], [each.name for each in made.buffers]
         try:
             for weight in made.weights:
                 self._register(weight, made, is_buffer=False)
@@ -128,14 +137,16 @@ class RemoteComposer(Composer):
 
     def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
         if self.training and torch.is_grad_enabled():
-            trained = [weight for weight in self.parameters() if weight.requires_grad]
+            trained = [weight for weight in self._state()[0] if weight.requires_grad]
             composed: Tensor = _Compose.apply(self, image, *text, *trained)
             return composed
         nothing = (False, False, False)
         return self._link_to_process.forward(image, text, *self._state(), nothing, is_training=False)
 
     def _state(self) -> tuple[list[nn.Parameter], list[Tensor]]:
-        return list(self.parameters()), [value for _, value in self.named_buffers(remove_duplicate=False)]
+        """Parameters and buffers, in the order in which the process takes them."""
+        weights, buffers = self._names
+        return list(map(self.get_parameter, weights)), list(map(self.get_buffer, buffers))
 
     def _register(self, weight: Weight, made: Made, *, is_buffer: bool) -> None:
         *path, name = weight.name.split(".")
@@ -152,7 +163,8 @@ class RemoteComposer(Composer):
             module.register_parameter(name, nn.Parameter(self._value(weight), requires_grad=weight.is_trained))
 
     def _value(self, weight: Weight) -> Tensor:
-        return self._link_to_process.read(weight.piece, weight.piece.shape, None, f"for {weight.name}")
+        value = self._link_to_process.read(weight.piece, weight.piece.shape, None, f"for {weight.name}")
+        return value.clone()  # an optimiser cannot update numbers that share their memory
 
 
 class _Compose(torch.autograd.Function):

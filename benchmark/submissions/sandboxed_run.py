@@ -38,6 +38,7 @@ from models.network import Network
 
 CHECK_LIMITS = Limits(seconds=120, silent_seconds=60)
 _LONGEST_SILENCE = 300.0
+_MOST_FINDINGS = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +99,13 @@ def check(
             what = f"{first['loc'][0]} is {first['input']!r} ({first['msg']})"
             raise link.child.blame(f"its info does not fit: {what}") from None
         link.child.tell(Examine())
-        is_sound = True
+        is_sound, count = True, 0
         while not isinstance(message := link.child.hear(), Done):
             if not isinstance(message, Finding):
                 raise link.child.blame("it answered with something else than findings")
+            count += 1
+            if count > _MOST_FINDINGS:
+                raise link.child.blame("it sent too many findings")
             hear(message)
             is_sound &= not message.problem
         if is_sound:
@@ -141,6 +145,7 @@ def train(
     elif done:
         box.reporter.message(f"{title}: resumes after step {done}, from {state}")
     with (
+        _blamed_on(box, "it cannot be trained"),
         _linked(box.candidate, tier=box.tier, device=box.device, limits=box.limits) as (link, _),
         reproducible(box.device),
         reported(box.reporter, title, config.steps, folder, done) as show,
@@ -186,7 +191,7 @@ def answer(box: Box, split: Split, identity: Run, *, folder: Path) -> Evaluation
             network.arrange(accelerator.device, recipe.data.image_size)
             yield network.eval()
 
-    with _blamed_on(box), reproducible(box.device):
+    with _blamed_on(box, "its answers cannot be scored"), reproducible(box.device):
         return score(
             started,
             split,
@@ -221,8 +226,12 @@ def _linked(candidate: Candidate, *, tier: SandboxTier, device: str, limits: Lim
 
 
 @contextlib.contextmanager
-def _blamed_on(box: Box) -> Iterator[None]:
-    """Name the submission in errors that its numbers cause, and the machine in those that it causes itself."""
+def _blamed_on(box: Box, what: str) -> Iterator[None]:
+    """Name the submission in errors that its numbers cause, and the machine in those that it causes itself.
+
+    Args:
+        what: the consequence, such as "it cannot be trained".
+    """
     try:
         yield
     except SubmissionError:
@@ -232,7 +241,7 @@ def _blamed_on(box: Box) -> Iterator[None]:
     except BenchmarkError:
         raise  # says itself what is wrong, for instance that memory ran out
     except (ValueError, ArithmeticError, RuntimeError, OSError, MemoryError) as error:
-        what = " ".join(f"{type(error).__name__}: {error}".split())
+        why = " ".join(f"{type(error).__name__}: {error}".split())
         if is_of_the_machine(error):
-            raise LimitError(f"{box.candidate.shown}: cannot be scored on this machine ({what})") from error
-        raise SubmissionError(f"{box.candidate.shown}: its answers cannot be scored ({what})") from error
+            raise LimitError(f"{box.candidate.shown}: {what} on this machine ({why})") from error
+        raise SubmissionError(f"{box.candidate.shown}: {what} ({why})") from error

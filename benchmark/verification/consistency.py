@@ -61,7 +61,7 @@ def settings_problem(record: RunRecord) -> str:
             for key in recipe.content.keys() | record.configuration.keys()
             if recipe.content.get(key) != record.configuration.get(key)
         )
-        return f"its configuration names {', '.join(keys)} otherwise than its recipe is written; run it again"
+        return f"its configuration writes {', '.join(keys)} differently than its recipe does; run it again"
     training, told = recipe.training, record.training
     if told.steps != training.steps:
         return f"says {told.steps} steps, its recipe has {training.steps}; run it again"

@@ -64,6 +64,7 @@ def rescore(stored: StoredRecord, resources: Resources) -> tuple[float, FreshSco
 
     found = on(scored)
     again = metrics_of(found.outcomes)
+    _require_same_data(path, found.outcomes, stored.outcomes)
     _require_recall(path, "R", record.metrics.recall, again.recall)
     _require_flips(path, found.outcomes.ranks, stored.outcomes.ranks)
     said, computed = ({k: metrics.scores[f"drawn_recall@{k}"] for k in KS} for metrics in (record.metrics, again))
@@ -71,7 +72,6 @@ def rescore(stored: StoredRecord, resources: Resources) -> tuple[float, FreshSco
     _require_flips(path, found.outcomes.drawn_ranks, stored.outcomes.drawn_ranks)
     said, computed = ({k: metrics.scores[f"map@{k}"] for k in MAP_KS} for metrics in (record.metrics, again))
     _require_recall(path, "mAP", said, computed)
-    _require_same_data(path, found.outcomes, stored.outcomes)
     return again.recall[1], _score_fresh(stored, dataset, checkpoint.run.recipe, resources, on)
 
 
@@ -104,7 +104,7 @@ def require_as_fresh(stored: StoredRecord, recall_at_1: float, fresh: FreshScore
     if differs(own, fresh.sampled):
         raise BenchmarkError(
             f"{stored.path}: its model gets R@1 {own.recall:.1f}, and {fresh.recall[1]:.1f} on a fresh test set (seed "
-            f"{fresh.seed}): of {1 / LEVEL:.0f} sound records one differs by as much"
+            f"{fresh.seed}): only one of {1 / LEVEL:.0f} sound records differs by so much"
         )
 
 

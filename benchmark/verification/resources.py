@@ -64,7 +64,7 @@ class Resources:
                 opened = datasets.get(protocol).open(
                     place, image_size=image_size, reporter=self.reporter, skip_broken=True
                 )
-                _ = opened.train, opened.test  # read here, so that damaged data is no fault of the record
+                _ = opened.train, opened.test  # read here, so that damaged data is not blamed on the record
                 self._opened[protocol, image_size] = opened
         except BenchmarkError as error:
             raise UnavailableError(str(error)) from None

@@ -208,7 +208,7 @@ RECORDS_FORGED: dict[str, tuple[Forge, str]] = {
     "a longer curve": (lambda: edit(curve=(CurvePoint(step=1_100, loss=0.731),)), "does not lead to step 385"),
     "another loss": (lambda: edit(training=facts(final_loss=0.1)), "says a final loss of 0.1, its curve ends at 0.731"),
     "a recipe under another hash": (
-        lambda: edit(configuration=QUICK.content | {"training.momentum": 0.5}), "names training.momentum otherwise"
+        lambda: edit(configuration=QUICK.content | {"training.momentum": 0.5}), "writes training.momentum differently"
     ),
     "a recipe that is none": (lambda: edit(configuration=QUICK.content | {"training.luck": 1}), "is not a recipe"),
     "a preset's name": (lambda: edit(preset="paper"), "is called paper, its recipe is quick"),

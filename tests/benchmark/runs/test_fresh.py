@@ -71,7 +71,9 @@ def test_tasks_share_a_rendering_that_is_drawn_when_it_is_asked_for(
         assert len(first.split.queries) == len(css.test.queries)
         assert first.split.queries.texts != css.test.queries.texts
         assert [*places["css"].parent.glob("tirg-bench-fresh-*")]
+        assert {key[1] for key in module._opened} >= {sets.render(css, SilentRuns())}
     assert not [*places["css"].parent.glob("tirg-bench-fresh-*")]
+    assert not [folder for _, folder, _ in module._opened if folder.parent == places["css"].parent]
     with FreshTestSets() as sets:
         sets.of(css, image_size=16, reporter=SilentRuns())
     assert drawn == [6, 6]

@@ -58,6 +58,14 @@ MANY_PARTS = residual(
     """,
 )
 """Dropout, batch norm, many kinds of layers, two with one weight, a fixed weight, and a buffer that is replaced."""
+STATISTICS_FIRST = residual(
+    """
+    self.plain, self.norm = nn.BatchNorm1d(joint, affine=False), nn.BatchNorm1d(joint)
+    self.last = nn.Linear(joint, image_channels)
+    """,
+    "change = self.last(self.norm(3 * self.plain(joint) + 1))",
+)
+"""A layer of buffers alone before others."""
 
 Train = Callable[..., TrainedSubmission]
 CODE = Code("shared", "own")
@@ -102,8 +110,14 @@ def in_this_process(kind: MakeComposer, css: Css, run: Run, folder: Path) -> tup
 
 @pytest.mark.parametrize(
     ("text", "optimiser", "spatial"),
-    [(TIRG, "muon", True), (TIRG, "muon", False), (MANY_PARTS, "muon", True), (MANY_PARTS, "adamw", False)],
-    ids=["TIRG", "TIRG, pooled", "many parts", "many parts, pooled"],
+    [
+        (TIRG, "muon", True),
+        (TIRG, "muon", False),
+        (MANY_PARTS, "muon", True),
+        (MANY_PARTS, "adamw", False),
+        (STATISTICS_FIRST, "adamw", True),
+    ],
+    ids=["TIRG", "TIRG, pooled", "many parts", "many parts, pooled", "statistics first"],
 )
 def test_it_is_the_same_training(
     text: str, optimiser: str, spatial: bool, apart: Train, css: Css, tiny_config: Recipe, tmp_path: Path
@@ -212,6 +226,15 @@ def test_what_breaks_in_training_is_one_line(name: str, apart: Train) -> None:
     assert str(found.value).startswith("mine.py: ")
     assert expected in str(found.value)
     assert "\n" not in str(found.value)
+
+
+def test_an_error_in_this_process_names_the_submission(apart: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: Any, **__: Any) -> None:
+        raise ValueError("not finite")
+
+    monkeypatch.setattr(sandboxed_run, "train_network", failing)
+    with pytest.raises(SubmissionError, match=r"^mine\.py: it cannot be trained \(ValueError: not finite\)$"):
+        apart(source())
 
 
 def test_optimisers_tell_layers_apart_by_kinds_that_a_process_reports() -> None:

@@ -1,5 +1,7 @@
 """Tensors in shared memory arrive as they were, layout included; what does not fit is refused."""
 
+import os
+import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -8,9 +10,12 @@ import torch
 from torch import Tensor
 
 from benchmark.submissions.exchange import Area, new_file
-from benchmark.submissions.messages import Piece
+from benchmark.submissions.messages import Made, Piece, Weight
 from benchmark.submissions.process import SubmissionError
-from benchmark.submissions.remote import Link
+from benchmark.submissions.remote import Link, RemoteComposer
+
+if sys.platform == "linux":
+    import fcntl
 
 Areas = tuple[Area, Area]
 
@@ -71,6 +76,7 @@ INVALID = {
     "another shape": {"shape": (3, 2), "strides": (2, 1)},
     "another type": {"dtype": "int64"},
     "strides of another shape": {"strides": (1,)},
+    "gaps": {"strides": (2**17, 1)},
 }
 
 
@@ -96,6 +102,46 @@ def test_huge_numbers_are_finite_and_infinity_is_not(areas: Areas) -> None:
     for bad in (float("nan"), float("inf"), -float("inf")):
         with pytest.raises(SubmissionError, match="NaN or infinity"):
             link.read(writer.put(torch.tensor([1.0, bad])), (2,), torch.float32, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="files elsewhere have no seals")
+def test_the_reader_cannot_stop_the_writer() -> None:
+    with new_file() as descriptor:
+        writer = Area(descriptor)
+        writer.put(MAP)
+        for seal in (fcntl.F_SEAL_GROW, fcntl.F_SEAL_WRITE):
+            with pytest.raises(PermissionError):
+                fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seal)
+        os.ftruncate(descriptor, 2**26)
+        large = torch.arange(1_000_000)
+        assert torch.equal(Area(descriptor).take(writer.put(large)), large)
+
+
+def made_of(piece: Piece, areas: Areas) -> RemoteComposer:
+    """A composer that says that its only parameter is there."""
+    child = SimpleNamespace(blame=SubmissionError)
+    link = Link(child, *areas)  # type: ignore[arg-type]
+    made = Made(weights=(Weight(name="a.weight", piece=piece, is_trained=True),), buffers=(), layers={})
+    link.make = lambda command: made  # type: ignore[method-assign]  # noqa: ARG005
+    return RemoteComposer(8, 8, spatial=True, link=link, seed=0, bf16=False)
+
+
+def test_weights_have_memory_of_their_own(areas: Areas) -> None:
+    """One number that is said to be many is many here, within a limit."""
+    piece = areas[0].put(torch.ones(1))
+    weight = made_of(piece.model_copy(update={"shape": (5,), "strides": (0,)}), areas).get_parameter("a.weight")
+    weight.data.copy_(torch.arange(5.0))
+    assert weight.tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(SubmissionError, match="more than 268,435,456 numbers"):
+        made_of(piece.model_copy(update={"shape": (2**29,), "strides": (0,)}), areas)
+
+
+@pytest.mark.parametrize("name", ["", ".weight", "a..weight", "a.", "a\nb", ".".join("a" * 21)])
+def test_a_name_of_no_parameter_is_no_message(name: str, areas: Areas) -> None:
+    piece = areas[0].put(torch.ones(1))
+    Weight(name=".".join("a" * 20), piece=piece)
+    with pytest.raises(ValueError, match="name"):
+        Weight(name=name, piece=piece)
 
 
 def test_a_name_that_leads_nowhere_is_no_message() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import css_gen
+from benchmark.submissions import sandboxed_run
 from benchmark.submissions.process import Limits
 from benchmark.submissions.sandbox import SandboxTier
 from tests.benchmark.submissions.conftest import QUICK, Verdict, tiers
@@ -32,6 +33,7 @@ HOSTILE: dict[str, tuple[str, str]] = {
         source(before="import ctypes\nif ctypes.CDLL(None).fork() < 0: raise OSError('no fork')"),
         "no fork",
     ),
+    "a file in memory": (source(before="import os; os.memfd_create('held')"), "PermissionError"),
     "another program": (source(before="import os; os.system('touch /tmp/x')"), "tried to start or stop a process"),
     "sys.exit": (source(before="import sys; sys.exit(0)"), "it called sys.exit(0)"),
     "sys.exit in forward": (source(in_forward="raise SystemExit(3)"), "it called sys.exit(3)"),
@@ -132,6 +134,11 @@ def test_the_cause_is_named(name: str, verdict: Verdict, tmp_path: Path) -> None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["leaderboards", "mine.py"]
     assert [path.read_text() for path in precious.iterdir()] == ["| TIRG |"]
     assert (tmp_path / "mine.py").read_text() == text
+
+
+def test_findings_have_an_end(verdict: Verdict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandboxed_run, "_MOST_FINDINGS", 3)
+    assert verdict(source()) == "mine.py: it sent too many findings"
 
 
 @pytest.mark.parametrize("tier", tiers())

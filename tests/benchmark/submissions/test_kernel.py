@@ -15,21 +15,26 @@ NUMBERS = {
     "x86_64": {
         "read": 0, "mmap": 9, "futex": 202, "openat": 257,
         "fork": 57, "vfork": 58, "execve": 59, "execveat": 322, "socket": 41, "ptrace": 101, "clone": 56, "clone3": 435,
+        "process_vm_readv": 310, "process_vm_writev": 311, "memfd_create": 319, "memfd_secret": 447, "shmget": 29,
     },
     "aarch64": {
         "read": 63, "mmap": 222, "futex": 98, "openat": 56,
         "execve": 221, "execveat": 281, "socket": 198, "ptrace": 117, "clone": 220, "clone3": 435,
+        "process_vm_readv": 270, "process_vm_writev": 271, "memfd_create": 279, "memfd_secret": 447, "shmget": 194,
     },
 }  # fmt: skip
 """From the kernel's tables (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h)."""
+MEMORY = ("memfd_create", "memfd_secret", "shmget")
 HARMLESS = ("read", "mmap", "futex", "openat")
 
 
-def decision(machine: str, number: int, *, architecture: int | None = None, flags: int = 0) -> int:
+def decision(
+    machine: str, number: int, *, architecture: int | None = None, flags: int = 0, allows_memory: bool = False
+) -> int:
     """What the filter returns for a call."""
     calls = CALLS[machine]
     data = struct.pack("=IIQQ", number, calls.architecture if architecture is None else architecture, 0, flags)
-    program = list(struct.iter_unpack("=HBBI", filter_program(calls)))
+    program = list(struct.iter_unpack("=HBBI", filter_program(calls, allows_memory=allows_memory)))
     accumulator, place = 0, 0
     while True:
         operation, if_true, if_false, value = program[place]
@@ -58,8 +63,12 @@ def test_the_named_calls_are_refused_and_others_are_not(machine: str) -> None:
 @pytest.mark.parametrize("machine", CALLS)
 def test_exactly_the_named_numbers_are_refused(machine: str) -> None:
     """Over all numbers there are, and beyond."""
-    refused = {number for number in range(1_000) if decision(machine, number) != ALLOWED}
-    assert refused == {number for name, number in NUMBERS[machine].items() if name not in HARMLESS}
+    for allows_memory in (False, True):
+        refused = {
+            number for number in range(1_000) if decision(machine, number, allows_memory=allows_memory) != ALLOWED
+        }
+        harmless = (*HARMLESS, *MEMORY) if allows_memory else HARMLESS
+        assert refused == {number for name, number in NUMBERS[machine].items() if name not in harmless}
 
 
 @pytest.mark.parametrize("machine", CALLS)

@@ -82,7 +82,7 @@ def test_trouble_while_scoring_is_blamed_on_who_made_it(name: str, tmp_path: Pat
         reporter=SilentRuns(), seconds=1, memory_mib=512,
     )  # fmt: skip
     fail, kind = WHILE_SCORING[name]
-    with pytest.raises(SubmissionError) as found, sandboxed_run._blamed_on(box):
+    with pytest.raises(SubmissionError) as found, sandboxed_run._blamed_on(box, "it cannot be trained"):
         fail()
     assert type(found.value) is kind
     assert str(found.value).startswith("mine.py: ")

@@ -10,10 +10,12 @@ import torch
 from benchmark.errors import BenchmarkError
 from benchmark.records.store import read_stored, save_record
 from benchmark.records.tier import Tier
+from benchmark.runs.single_run import Bench
 from benchmark.submissions.machine import is_of_the_machine
 from benchmark.submissions.process import LimitError, SubmissionError
-from benchmark.verification import records
+from benchmark.verification import Resources, records
 from tests.benchmark.made_up import make_outcomes, make_record
+from tests.benchmark.runs.finished_runs import runs, the_record
 
 
 def caused_by(cause: Exception) -> BenchmarkError:
@@ -60,3 +62,15 @@ def test_verify_calls_wrong_what_is_wrong(
     (verified,) = records.verify_records([stored], None, train_again=train_again)  # type: ignore[arg-type]
     assert verified.tier == (Tier.SELF_REPORTED if name in OF_THE_MACHINE else None)
     assert str(error) in verified.note
+
+
+def test_a_record_of_other_queries_is_wrong(bench: Bench) -> None:
+    """And the error says so, not that numbers of these lengths cannot be compared."""
+    runs(bench)
+    stored = read_stored(the_record(bench))
+    resources = Resources(
+        places=bench.places, runtime=bench.runtime, reporter=bench.reporter, runs=bench.runs, tier=None
+    )
+    (verified,) = records.verify_records([stored._replace(outcomes=make_outcomes(queries=8))], resources)
+    assert verified.tier is None
+    assert verified.note == f"{stored.path}: its relevant are not those of the dataset"
