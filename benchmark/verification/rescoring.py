@@ -16,6 +16,7 @@ from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
 from benchmark.recipe.schema import Recipe
 from benchmark.records.store import RunRecord, StoredRecord
+from benchmark.runs.fresh import FreshTestSets
 from benchmark.runs.single_run import MODEL_NAME, parts_of, threads
 from benchmark.scoring.evaluation import Evaluation, evaluate
 from benchmark.scoring.fresh import LEVEL, FreshScore, differs, sampled_recall
@@ -85,7 +86,12 @@ def _score_fresh(
     """
     if recipe.evaluation.split != "test":
         return None
-    test_set = resources.fresh.of(dataset, image_size=recipe.data.image_size, reporter=resources.reporter)
+    size, reporter = recipe.data.image_size, resources.reporter
+    if stored.record.submission is None:
+        test_set = resources.fresh.of(dataset, image_size=size, reporter=reporter)
+    else:
+        with FreshTestSets() as drawn:  # removed before the submission's process starts, as in `submitted_run`
+            test_set = drawn.of(dataset, image_size=size, reporter=reporter)
     if test_set is None:
         return None
     fresh = test_set.score(on(test_set.split).outcomes)
