@@ -50,7 +50,7 @@ def rows() -> dict[str, dict[str, str]]:
 
 def test_each_run_is_made_once_and_kept_where_it_belongs(tirg_bench: Ablate) -> None:
     assert sorted(path.parent.relative_to(OWN).as_posix() for path in OWN.rglob("*.json")) == [
-        "css/tirg", "css/tirg_gate_only", "css/tirg_residual_only",
+        "css/tirg", "css/tirg", "css/tirg_gate_only", "css/tirg_residual_only",
     ]  # fmt: skip
     assert sorted(path.parent.relative_to(BOARDS).as_posix() for path in BOARDS.rglob("*.json")) == [
         "css-pooled/tirg", "css/tirg",
@@ -99,14 +99,14 @@ def test_again_everything_is_skipped_and_the_page_is_the_same(tirg_bench: Ablate
     page.unlink()
     result = tirg_bench("ablate", "tirg", "--dataset=css", f"--data=css={css_root}", *TINY)
     assert result.exit_code == 0, result.output
-    assert result.stderr.count("has a record") == 5
+    assert result.stderr.count("has a record") == 6
     assert page.read_bytes() == before
 
 
 def test_verify_knows_records_and_table(tirg_bench: Ablate, css_root: Path) -> None:
     result = tirg_bench("verify", f"--data=css={css_root}", "--device=cpu")
     assert result.exit_code == 0, result.output
-    assert "5 records are sound, 5 re-scored" in result.stdout
+    assert "6 records are sound, 6 re-scored" in result.stdout
     page = Path("leaderboards/tirg-ablations.md")
     page.write_text(page.read_text().replace("| gate only", "| gate alone"))
     result = tirg_bench("verify", "--quick")

@@ -149,7 +149,7 @@ def test_recipes_and_renderings_are_kept_apart_and_the_longest_is_first() -> Non
     ]  # fmt: skip
     for section in found:
         drawn = [line.row and line.row.scores["all"].scores["drawn_recall@1"] for line in section.lines]
-        assert drawn == [80.0, 10.0, None, None, 80.0, 50.0, 80.0]
+        assert drawn == [80.0, 10.0, None, None, 80.0, 50.0, None]
 
 
 def test_a_record_of_k_2_is_not_taken_for_the_full_composer() -> None:

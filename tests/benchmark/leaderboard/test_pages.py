@@ -153,7 +153,7 @@ def test_published_numbers_have_a_source_and_a_composer_of_ours() -> None:
                 assert values == sorted(values), "more images cannot hold fewer answers"
         assert all(1 in row.recall for row in task.published)
         of_ours |= {row.method for row in task.published}
-    assert of_ours == set(models.names())
+    assert of_ours <= set(models.names())
     tirg = tasks.get("css").published_of("tirg")
     assert tirg is not None
     assert (tirg.recall, tirg.source) == ({1: 73.7}, "V")
