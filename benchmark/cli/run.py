@@ -71,6 +71,8 @@ def run(
     if minutes is not None and jobs > 1:
         raise click.UsageError("--minutes makes one run at a time: leave --jobs out")
     setup = set_up(**options)
+    if jobs > 1 and setup.bench.device != "cpu":
+        raise UsageError(f"--jobs {jobs}: runs on a GPU are made one at a time; leave --jobs out, or use --device cpu")
 
     import models
     from benchmark import tasks as datasets
@@ -80,7 +82,6 @@ def run(
     from benchmark.runs.fresh import FreshTestSets
     from benchmark.runs.side_by_side import run_side_by_side
 
-    _with_jobs(setup.bench, jobs, options["threads"])
     bench = setup.bench if no_fresh else replace(setup.bench, fresh=FreshTestSets())
     chosen = _loaded(composers, context.get_parameter_source("out"), bench.records) or models.names()
     runner.require_known(chosen, setup.tasks, bench)
@@ -108,11 +109,8 @@ def run(
 
 def _with_jobs(bench: "Bench", jobs: int, threads: int | None) -> "Bench":
     """The settings for that many runs at a time; `threads` is what --threads says."""
-    runtime = bench.runtime
-    if jobs > 1 and runtime.device != "cpu":
-        raise UsageError(f"--jobs {jobs}: runs on a GPU are made one at a time; leave --jobs out, or use --device cpu")
-    share = threads or max(1, runtime.threads // jobs)
-    return replace(bench, runtime=runtime.model_copy(update={"jobs": jobs, "threads": share}))
+    share = threads or max(1, bench.runtime.threads // jobs)
+    return replace(bench, runtime=bench.runtime.model_copy(update={"jobs": jobs, "threads": share}))
 
 
 def _loaded(composers: tuple[str, ...], out: ParameterSource | None, records: Path) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry
     its images are removed before that process starts: a submission that finds either could look up the answers.
 
     Raises:
-        SubmissionError: its process failed, was stopped, or gave what is no answer.
+        SubmissionError: its process failed, was stopped, or gave an invalid answer.
     """
     started, other_work = perf_counter(), OtherWork()
     start_measuring_memory(bench.device)

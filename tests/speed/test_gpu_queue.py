@@ -44,7 +44,7 @@ def brought(out: Path) -> set[str]:
 
 
 def writing(path: str, then: str = "") -> list[str]:
-    """A command that makes a record, says so, and goes on."""
+    """A command that makes a record, says so, and then keeps running."""
     code = f"import pathlib; p = pathlib.Path({path!r}); p.parent.mkdir(parents=True, exist_ok=True); p.write_text('1')"
     return ["-c", f"{code}; print('made', flush=True)\n{then}"]
 
