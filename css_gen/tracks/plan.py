@@ -1,0 +1,179 @@
+"""All scenes and queries of a track's split, each a pure function of (track, seed, split, index).
+
+Images are numbered from 0: the references, then the blocks of the queries. A block is a target and its distractors; in
+the training split it is the target alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from css_gen.scenes.held_out import HeldOut
+from css_gen.scenes.randomness import SplitId, Stream, stream
+from css_gen.scenes.sampling import reference
+from css_gen.scenes.scene import Scene
+from css_gen.tracks import registry
+from css_gen.tracks.base import Draw, Pool, Program
+
+_IMAGES_A_REFERENCE = 19.012
+"""As in css."""
+
+
+@dataclass(frozen=True)
+class TrackQuery:
+    """A source image and a program ask for a target image.
+
+    Attributes:
+        index: its number in the split.
+        source, target: numbers of images.
+        modification_id: equal for queries that share a target.
+        novel: whether an object that source and target do not share has a combination that only test shows.
+        distractors: (why, number of an image) of each.
+    """
+
+    index: int
+    source: int
+    target: int
+    modification_id: int
+    modification: Program
+    source_scene: Scene
+    target_scene: Scene
+    novel: bool
+    distractors: tuple[tuple[str, int], ...]
+
+
+class BlockSizes(NamedTuple):
+    """How a split is divided: images = references + blocks * images of a block."""
+
+    references: int
+    blocks: int
+
+
+def block_sizes(images: int, block: int) -> BlockSizes:
+    """Divide a split into references and blocks; there are about as many references as in css.
+
+    Raises:
+        ValueError: there are too few images for three references and a block.
+    """
+    remainder = images % block
+    nearest = remainder + block * round((images / _IMAGES_A_REFERENCE - remainder) / block)
+    references = max(nearest, remainder + block * -(-max(0, 3 - remainder) // block))
+    if references + block > images:
+        raise ValueError(f"a split of this track needs at least {2 * block + 2} images, got {images}")
+    return BlockSizes(references, (images - references) // block)
+
+
+@dataclass(frozen=True)
+class TrackPlan:
+    """All scenes and queries of a split of a track.
+
+    Raises:
+        ValueError: there is no such track, or there are too few images for a split.
+    """
+
+    track: str
+    images: int
+    _: KW_ONLY
+    seed: int
+    split: SplitId
+    held_out: HeldOut
+
+    def __post_init__(self) -> None:
+        block_sizes(self.images, self.block)
+
+    @property
+    def block(self) -> int:
+        """Images of a block."""
+        return 1 if self.split is SplitId.TRAIN else 1 + registry.get(self.track).distractors
+
+    @property
+    def programs(self) -> int:
+        """Queries of a block."""
+        return 1 if self.split is SplitId.TRAIN else registry.get(self.track).programs
+
+    @property
+    def references(self) -> int:
+        return block_sizes(self.images, self.block).references
+
+    @property
+    def query_count(self) -> int:
+        return self.programs * block_sizes(self.images, self.block).blocks
+
+    @property
+    def reference_scenes(self) -> Sequence[Scene]:
+        """All references, drawn when first asked for and then kept for the life of the process."""
+        return _pool(self.track, self.references, self.seed, self.split, self.held_out).scenes
+
+    def scene(self, image_index: int) -> Scene:
+        """Return the scene of image number `image_index`.
+
+        Raises:
+            IndexError: there is no such image.
+        """
+        if not 0 <= image_index < self.images:
+            raise IndexError(f"image {image_index} of a split of {self.images}")
+        if image_index < self.references:
+            return self.reference_scenes[image_index]
+        block, place = divmod(image_index - self.references, self.block)
+        drawn = self._drawn(block).draw
+        return drawn.distractors[place - 1].scene if place else drawn.target
+
+    def queries(self, start: int, stop: int) -> list[TrackQuery]:
+        """Return queries number `start` to `stop`, the stop excluded.
+
+        Raises:
+            IndexError: there are no such queries.
+        """
+        if not 0 <= start <= stop <= self.query_count:
+            raise IndexError(f"queries {start} to {stop} of a split of {self.query_count}")
+        return [self._query(index) for index in range(start, stop)]
+
+    def _query(self, index: int) -> TrackQuery:
+        block, place = divmod(index, self.programs)
+        source, draw = self._drawn(block)
+        scene, target = self.reference_scenes[source], self.references + block * self.block
+        changed = {*scene} ^ {*draw.target}
+        distractors = draw.distractors if self.block > 1 else ()
+        return TrackQuery(
+            index=index,
+            source=source,
+            target=target,
+            modification_id=block,
+            modification=draw.programs[place],
+            source_scene=scene,
+            target_scene=draw.target,
+            novel=any((item.shape, item.colour) in self.held_out.test_only for item in changed),
+            distractors=tuple((each.why, target + 1 + place) for place, each in enumerate(distractors)),
+        )
+
+    def _drawn(self, block: int) -> "_Drawn":
+        return _drawn(self.track, block, self.references, self.seed, self.split, self.held_out)
+
+
+class _Drawn(NamedTuple):
+    source: int
+    draw: Draw
+
+
+@lru_cache(maxsize=2)
+def _pool(track: str, references: int, seed: int, split: SplitId, held_out: HeldOut) -> Pool:
+    draw = registry.get(track).reference
+    scenes = tuple(
+        draw(index, seed, split, held_out) if draw else reference(index, seed=seed, split=split, held_out=held_out)
+        for index in range(references)
+    )
+    return Pool(split, scenes, held_out.allowed(split), held_out)
+
+
+@lru_cache(maxsize=16)
+def _drawn(track: str, block: int, references: int, seed: int, split: SplitId, held_out: HeldOut) -> _Drawn:
+    """Ask the block's source; where it allows nothing, the references after it in turn."""
+    pool = _pool(track, references, seed, split, held_out)
+    rng = stream(seed, split, Stream.MODIFICATION, block)
+    visit, first = divmod(block, references)
+    for step in range(references):
+        source = (first + step) % references
+        if draw := registry.get(track).draw(pool, source, visit, rng=rng):
+            return _Drawn(source, draw)
+    raise ValueError(f"none of the {references} references of this split allows a query of the track {track}; use more")
