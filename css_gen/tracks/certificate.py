@@ -33,14 +33,14 @@ class Certificate:
             but the answers.
         source_alone: queries that the source alone determines: no other query on this scene, and no distractor, has
             another answer.
-        shortcut: Recall@1 that is expected of the track's shortcut if it ranks the images that it takes for right
-            first, in random order; 0 where there are none.
+        shortcut_recall: Recall@1 that is expected of the track's shortcut if it ranks the images that it takes for
+            right first, in random order; 0 where there are none.
         chance: Recall@1 that is expected of a random ranking.
     """
 
     text_alone: float
     source_alone: float
-    shortcut: float
+    shortcut_recall: float
     chance: float
 
 

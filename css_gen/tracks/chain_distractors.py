@@ -12,7 +12,7 @@ from css_gen.scenes.modification import Add, Make, Modification, Remove
 from css_gen.scenes.randomness import one_of
 from css_gen.scenes.scene import Scene
 from css_gen.tracks.base import Distractor
-from css_gen.tracks.chain_program import FACTORS, Chain, run, swaps
+from css_gen.tracks.chain_program import FACTORS, Chain, run
 
 MISSING, SWAPPED, SOURCE, OTHER = "missing edit", "swapped order", "other source", "other edit"
 CONTRASTS = {
@@ -51,8 +51,8 @@ def distractors(
         return False
 
     needed: list[tuple[str, Iterable[Scene]]] = [(MISSING, [scene]) for scene in scenes[1:-1]]
-    if chain.order_matters(source):
-        needed.append((SWAPPED, _swapped(edits, source, rng)))
+    if orders := chain.other_orders(source):
+        needed.append((SWAPPED, _shuffled(one_of(orders, rng), rng)))
     needed.append((SOURCE, _of_other_sources(chain, source, scenes[-1], rng)))
     if not all(take(why, options) for why, options in needed):
         return ()
@@ -62,13 +62,6 @@ def distractors(
         if not take(OTHER, _with_another(edits, scenes, rng)):
             return ()
     return tuple(found)
-
-
-def _swapped(edits: Sequence[Modification], source: Scene, rng: np.random.Generator) -> Iterator[Scene]:
-    """Yield the results of each swap of neighbours, in random order; an edit that finds nothing changes nothing."""
-    orders = list(swaps(edits))
-    for place in rng.permutation(len(orders)):
-        yield from _shuffled(run(orders[place], source, skip=True), rng)
 
 
 def _of_other_sources(chain: Chain, source: Scene, target: Scene, rng: np.random.Generator) -> Iterator[Scene]:
@@ -88,10 +81,10 @@ def _of_other_sources(chain: Chain, source: Scene, target: Scene, rng: np.random
 def _without_one(edits: Sequence[Modification], source: Scene, rng: np.random.Generator) -> Iterator[Scene]:
     """Yield results of some of the edits in their order: of the last alone, then of all but one."""
     if len(edits) > 1:
-        yield from _shuffled(run(edits[-1:], source, skip=True), rng)
+        yield from _shuffled(run(edits[-1:], source, skip=True).values(), rng)
     fewer = list(subsets(edits, len(edits) - 1))
     for place in rng.permutation(len(fewer)):
-        yield from _shuffled(run(fewer[place], source, skip=True), rng)
+        yield from _shuffled(run(fewer[place], source, skip=True).values(), rng)
 
 
 def _with_another(edits: Sequence[Modification], scenes: Sequence[Scene], rng: np.random.Generator) -> Iterator[Scene]:
@@ -99,7 +92,7 @@ def _with_another(edits: Sequence[Modification], scenes: Sequence[Scene], rng: n
     for _ in range(_ATTEMPTS):
         place = int(rng.integers(len(edits)))
         edit = _another(edits[place], scenes[place], rng)
-        yield from _shuffled(run((edit, *edits[place + 1 :]), scenes[place]), rng)
+        yield from _shuffled(run((edit, *edits[place + 1 :]), scenes[place]).values(), rng)
 
 
 def _another(edit: Modification, scene: Scene, rng: np.random.Generator) -> Modification:
@@ -116,7 +109,7 @@ def _another(edit: Modification, scene: Scene, rng: np.random.Generator) -> Modi
     return other
 
 
-def _shuffled(scenes: dict[str, Scene], rng: np.random.Generator) -> Iterator[Scene]:
-    listed = list(scenes.values())
+def _shuffled(scenes: Iterable[Scene], rng: np.random.Generator) -> Iterator[Scene]:
+    listed = list(scenes)
     for place in rng.permutation(len(listed)):
         yield listed[place]

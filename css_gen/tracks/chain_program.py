@@ -93,13 +93,17 @@ class Chain(Program):
     def attributes(self, source: Scene) -> Mapping[str, str]:
         """Return the number of edits, and whether their order matters."""
         matters, not_at_all, one = ORDERS
-        order = one if len(self.edits) == 1 else matters if self.order_matters(source) else not_at_all
+        order = one if len(self.edits) == 1 else matters if self.other_orders(source) else not_at_all
         return {"length": self.kind, "order": order}
 
-    def order_matters(self, source: Scene) -> bool:
-        """Return whether swapping two neighbours changes the answer, if edits that find nothing change nothing."""
+    def other_orders(self, source: Scene) -> list[tuple[Scene, ...]]:
+        """Return the results of each swap of two neighbours that has no result in common with the chain.
+
+        There is one if and only if the order matters. An edit that finds nothing changes nothing here.
+        """
         targets = self.targets(source)
-        return any(targets != run(edits, source, skip=True).keys() for edits in swaps(self.edits))
+        results = [run(edits, source, skip=True) for edits in _swaps(self.edits)]
+        return [tuple(scenes.values()) for scenes in results if targets.isdisjoint(scenes)]
 
 
 def run(edits: Iterable[Modification], source: Scene, *, skip: bool = False) -> dict[str, Scene]:
@@ -115,7 +119,7 @@ def run(edits: Iterable[Modification], source: Scene, *, skip: bool = False) -> 
     return scenes
 
 
-def swaps(edits: Sequence[Modification]) -> Iterator[tuple[Modification, ...]]:
+def _swaps(edits: Sequence[Modification]) -> Iterator[tuple[Modification, ...]]:
     """Yield the edits with two neighbours swapped, for each pair of neighbours."""
     for place in range(len(edits) - 1):
         yield (*edits[:place], edits[place + 1], edits[place], *edits[place + 2 :])
