@@ -67,7 +67,7 @@ def main(debug: bool) -> None:
 @click.option("--n", "images", type=int, required=True, help="Images in both splits together; the original has 38024.")
 @click.option("--out", type=FOLDER, default=None, help="Folder to write to.  [default: data/css, data/css-TRACK]")
 @click.option("--track", metavar="NAME", default="css", show_default=True,
-              help="What the queries ask: css, or a hard track such as chain; an unknown name lists them all.")  # fmt: skip
+              help="What the queries ask: css, or a hard track; an unknown name lists them.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Each seed gives a different dataset.")
 @click.option("--size", type=int, default=224, show_default=True, help="Width and height of each image in pixels.")
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Number of processes.  [default: all cores]")
