@@ -65,7 +65,9 @@ def main(debug: bool) -> None:
 
 @main.command()
 @click.option("--n", "images", type=int, required=True, help="Images in both splits together; the original has 38024.")
-@click.option("--out", type=FOLDER, default=Path("data/css"), show_default=True, help="Folder to write to.")
+@click.option("--out", type=FOLDER, default=None, help="Folder to write to.  [default: data/css, data/css-TRACK]")
+@click.option("--track", metavar="NAME", default="css", show_default=True,
+              help="What the queries ask: css, or a hard track; an unknown name lists them.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Each seed gives a different dataset.")
 @click.option("--size", type=int, default=224, show_default=True, help="Width and height of each image in pixels.")
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Number of processes.  [default: all cores]")
@@ -95,7 +97,7 @@ def main(debug: bool) -> None:
 @click.option("--force", is_flag=True, help="Delete the dataset in the folder and start over.")
 @click.option("--yes", is_flag=True, help="Render even if the disk looks too small.")
 def render(
-    images: int, out: Path, seed: int, size: int, jobs: int | None, test_fraction: float, names: str,
+    images: int, out: Path | None, track: str, seed: int, size: int, jobs: int | None, test_fraction: float, names: str,
     materials: tuple[str, ...], no_jitter: tuple[str, ...], view: str, extras: tuple[str, ...], force: bool, yes: bool,
 ) -> None:  # fmt: skip
     """Render a dataset. After an interruption, the same command resumes."""
@@ -111,11 +113,12 @@ def render(
         jitter = Jitter(**{name: name not in no_jitter for name in SWITCHES}, materials=materials)
         configuration = Configuration(
             images=images, seed=seed, size=size, test_fraction=test_fraction, names=names, view=view, jitter=jitter,
-            extras=extras,
+            extras=extras, track=track,
         )  # fmt: skip
         require_large_enough(configuration)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    out = out or Path("data") / configuration.dataset_name
     if not force and (manifest := writing.finished(out, configuration)):
         click.echo(f"{out} is complete: {images} images, fingerprint {manifest.fingerprint[:16]}; nothing to do")
         return
@@ -174,7 +177,7 @@ def verify(folder: Path, repair: bool, jobs: int | None) -> None:
 @click.option("--split", type=click.Choice(["train", "test"]), default="test", show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the choice of queries.")
 def show(folder: Path, queries: int, out: Path, split: str, seed: int) -> None:
-    """Draw some queries as a picture: source, text and target, in 3D and 2D."""
+    """Draw some queries as a picture: source, text and target, in 3D and 2D; on a track with the wrong answers."""
     from css_gen import contact_sheet, dataset
     from css_gen.storage.atomic import write_atomically
 
