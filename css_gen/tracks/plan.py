@@ -168,12 +168,16 @@ def _pool(track: str, references: int, seed: int, split: SplitId, held_out: Held
 
 @lru_cache(maxsize=16)
 def _drawn(track: str, block: int, references: int, seed: int, split: SplitId, held_out: HeldOut) -> _Drawn:
-    """Ask the block's source; where it allows nothing, the references after it in turn."""
+    """Ask the block's source; where it allows nothing, the references after it in turn.
+
+    All of them are asked with the same random numbers. So a kind of program that a track draws before it looks at the
+    source is asked for as often as it is drawn, however few sources allow it.
+    """
     pool = _pool(track, references, seed, split, held_out)
-    rng = stream(seed, split, Stream.MODIFICATION, block)
     visit, first = divmod(block, references)
     for step in range(references):
         source = (first + step) % references
+        rng = stream(seed, split, Stream.MODIFICATION, block)
         if draw := registry.get(track).draw(pool, source, visit, rng=rng):
             return _Drawn(source, draw)
     raise ValueError(f"none of the {references} references of this split allows a query of the track {track}; use more")
