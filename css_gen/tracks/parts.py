@@ -4,12 +4,14 @@ import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from css_gen.scenes.factors import Colour, Combination, Shape, Size
 from css_gen.scenes.modification.words import SHAPE_WORDS, one_of_words
 from css_gen.scenes.scene import Scene, SceneObject
 from css_gen.scenes.selector import Selector
+
+Item = TypeVar("Item", SceneObject, Selector)
 
 FACTORS: dict[str, type[StrEnum]] = {"size": Size, "colour": Colour, "shape": Shape}
 """The attributes that these selectors may name."""
@@ -62,8 +64,8 @@ class Edit:
         return "colour" if isinstance(self.new, Colour) else "size"
 
 
-def with_value(item: SceneObject, attribute: str, value: StrEnum) -> SceneObject:
-    """Return the object with another value of one of FACTORS."""
+def with_value(item: Item, attribute: str, value: StrEnum) -> Item:
+    """Return an object or a selector with another value of one of FACTORS."""
     values: dict[str, Any] = {attribute: value}
     return replace(item, **values)
 
