@@ -1,14 +1,14 @@
 """The track "logic": phrases with "all but", "not", "except", "one of", and their siblings of the other polarity.
 
 A source is asked only what it could be asked in either polarity, and which one it is, is drawn before the source is
-looked at. So a solver that takes both polarities for right is right once in two times. Where the form allows it, the
-positive phrase edits more objects as often as the negative one, so that their number does not tell them apart.
+looked at. So a solver that takes both polarities for right is right once in two times. In the forms "all but" and
+"not", the negative phrase edits more objects than the positive one as often as fewer. In the others it cannot.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations, product
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -30,21 +30,36 @@ _NOUNS = tuple(names for number in (1, 2, 3) for names in combinations(FACTORS, 
 
 
 def draw(pool: Pool, source: int, visit: int, *, rng: np.random.Generator) -> Draw | None:
-    """Draw form, polarity, kind of edit and the attribute that decides, all equally likely, and then what to ask.
+    """Draw polarity, form, kind of edit and what else `_Asked` holds, all equally likely, and then what to ask.
 
-    A split of few references may have none that allows it; there, other forms, kinds and attributes are tried in turn.
+    A split of few references may have none that allows it; there, the others are tried in turn.
     """
     del visit
-    scene, negated, more = pool.scenes[source], bool(rng.integers(2)), bool(rng.integers(2))
+    scene, negated = pool.scenes[source], bool(rng.integers(2))
+    form, kind = one_of(tuple(product(Form, EDIT_KINDS)), rng)
+    first = _Asked(form, kind, one_of(_deciding(form, kind), rng), int(rng.integers(-1, 2)))
     if len(pool.scenes) >= _FEW_REFERENCES:
-        form, kind = one_of(tuple(Form), rng), one_of(EDIT_KINDS, rng)
-        attribute = one_of(_deciding(form, kind), rng)
-        return _draw(pool, scene, form, kind, attribute, negated, more, rng=rng)
-    for form, kind in _shuffled(tuple(product(Form, EDIT_KINDS)), rng):
-        for attribute in _shuffled(_deciding(form, kind), rng):
-            if drawn := _draw(pool, scene, form, kind, attribute, negated, more, rng=rng):
-                return drawn
-    return None
+        return _draw(pool, scene, first, negated, rng=rng)
+    others = (
+        _Asked(form, kind, attribute, more)
+        for form, kind, more in _shuffled(tuple(product(Form, EDIT_KINDS, (-1, 0, 1))), rng)
+        for attribute in _deciding(form, kind)
+    )
+    return next((drawn for asked in (first, *others) if (drawn := _draw(pool, scene, asked, negated, rng=rng))), None)
+
+
+class _Asked(NamedTuple):
+    """What is drawn before the source is looked at.
+
+    Attributes:
+        attribute: what the noun of "all but" and "not" or the exception of "except" names.
+        more: whether a program "all but" or "not" changes more objects than its sibling (1), as many (0) or fewer (-1).
+    """
+
+    form: Form
+    kind: str
+    attribute: str
+    more: int
 
 
 def _deciding(form: Form, kind: str) -> tuple[str, ...]:
@@ -53,14 +68,12 @@ def _deciding(form: Form, kind: str) -> tuple[str, ...]:
     return usable[1:] if kind == "make-size" and form not in (Form.EITHER, Form.COUNT) else usable
 
 
-def _draw(
-    pool: Pool, scene: Scene, form: Form, kind: str, attribute: str, negated: bool, more: bool,
-    *, rng: np.random.Generator,
-) -> Draw | None:  # fmt: skip
-    for noun, exception, count in _shuffled(_questions(scene, form, attribute), rng):
-        for edit in _shuffled(all_edits(kind), rng):
-            program = Logic(form, negated, edit, noun, exception, count)
-            if _may_ask(pool, scene, program, more) and (drawn := _with_distractors(pool, scene, program, rng=rng)):
+def _draw(pool: Pool, scene: Scene, asked: _Asked, negated: bool, *, rng: np.random.Generator) -> Draw | None:
+    for noun, exception, count in _shuffled(_questions(scene, asked.form, asked.attribute), rng):
+        for edit in _shuffled(all_edits(asked.kind), rng):
+            program = Logic(asked.form, negated, edit, noun, exception, count)
+            allowed = _may_ask(pool, scene, program, asked.more)
+            if allowed and (drawn := _with_distractors(pool, scene, program, rng=rng)):
                 return drawn
     return None
 
@@ -79,8 +92,8 @@ def _questions(scene: Scene, form: Form, attribute: str) -> list[_Question]:
         return [(noun, None, 0) for noun in _nouns(scene, ((attribute,),))]
     if form is Form.EXCEPT:
         nouns = _nouns(scene, [(name,) for name in FACTORS if name != attribute])
-        values = dict.fromkeys(getattr(item, attribute) for item in scene)
-        return [(noun, value, 0) for noun in nouns for value in values]
+        values = {noun: [getattr(item, attribute) for item in scene if noun.matches(item)] for noun in nouns}
+        return [(noun, value, 0) for noun in nouns for value in values[noun] if values[noun].count(value) == 1]
     questions: list[_Question] = []
     for noun in _nouns(scene, _NOUNS):
         matching = sum(map(noun.matches, scene))
@@ -95,22 +108,26 @@ def _nouns(scene: Scene, attributes: Sequence[Sequence[str]]) -> list[Selector]:
     return list(dict.fromkeys(noun for item in scene for noun in selectors_of(item, attributes)))
 
 
-def _may_ask(pool: Pool, scene: Scene, program: Logic, more: bool) -> bool:
+def _may_ask(pool: Pool, scene: Scene, program: Logic, more: int) -> bool:
     """Return whether program and sibling change the scene into different ones that the split may show.
 
-    Of "all but" and "not", the program must change at least (more) or at most as many objects as its sibling.
+    Of "all but" and "not", the program must change more objects than its sibling, as many or fewer: see `_Asked`.
     """
+    for each in (program, program.flipped):
+        results = each.results(scene)
+        if (
+            not results
+            or scene in results
+            or not all(result and shows_only(result, pool.combinations) for result in results)
+        ):
+            return False
     targets, flipped = program.results(scene), program.flipped.results(scene)
-    if not targets or not flipped or scene in (*targets, *flipped) or not all((*targets, *flipped)):
-        return False
     if any(target in flipped for target in targets):
-        return False
-    if not all(shows_only(result, pool.combinations) for result in (*targets, *flipped)):
         return False
     if program.form not in (Form.ALL_BUT, Form.NOT):
         return True
     changed, sibling = (len({*scene} - {*result}) for result in (targets[0], flipped[0]))
-    return changed >= sibling if more else changed <= sibling
+    return (changed > sibling) - (changed < sibling) == more
 
 
 def _with_distractors(pool: Pool, scene: Scene, program: Logic, *, rng: np.random.Generator) -> Draw | None:
