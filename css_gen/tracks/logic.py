@@ -113,15 +113,12 @@ def _may_ask(pool: Pool, scene: Scene, program: Logic, more: int) -> bool:
 
     Of "all but" and "not", the program must change more objects than its sibling, as many or fewer: see `_Asked`.
     """
-    for each in (program, program.flipped):
-        results = each.results(scene)
-        if (
-            not results
-            or scene in results
-            or not all(result and shows_only(result, pool.combinations) for result in results)
-        ):
-            return False
-    targets, flipped = program.results(scene), program.flipped.results(scene)
+    targets = program.results(scene)
+    flipped = program.flipped.results(scene) if targets else []
+    if not flipped or scene in targets or scene in flipped:
+        return False
+    if not all(result and shows_only(result, pool.combinations) for result in (*targets, *flipped)):
+        return False
     if any(target in flipped for target in targets):
         return False
     if program.form not in (Form.ALL_BUT, Form.NOT):

@@ -44,9 +44,9 @@ class Edit:
 
     def made(self, item: SceneObject) -> SceneObject | None:
         """Return the object as it is afterwards; None if it is gone."""
-        if self.new is None:
-            return None
-        return with_value(item, self._attribute, self.new)
+        if isinstance(self.new, Colour):
+            return SceneObject(item.cell, item.size, self.new, item.shape)
+        return SceneObject(item.cell, self.new, item.colour, item.shape) if self.new else None
 
     def apply(self, scene: Scene, chosen: Collection[SceneObject]) -> Scene:
         """Return the scene with the chosen objects edited."""
