@@ -9,7 +9,7 @@ from css_gen.scenes.scene import Scene
 from css_gen.tracks.base import Distractor, Pool, Program
 from css_gen.tracks.parts import FACTORS, shows_only, with_value
 
-ANOTHER_SOURCE = "another source"
+OTHER_SOURCE = "other source"
 """What the text makes of a source that differs from the query's in one object: with it, the text alone never says which
 image of a block is right."""
 

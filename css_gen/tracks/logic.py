@@ -8,7 +8,7 @@ looked at. So a solver that takes both polarities for right is right once in two
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations, product
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,12 +17,10 @@ from css_gen.scenes.randomness import one_of
 from css_gen.scenes.scene import Scene
 from css_gen.scenes.selector import Selector
 from css_gen.tracks.base import Draw, Pool, Program, Shortcut, Track
-from css_gen.tracks.distractors import ANOTHER_SOURCE, Gallery, needs_distractors, of_another_source
+from css_gen.tracks.distractors import OTHER_SOURCE, Gallery, needs_distractors, of_another_source
 from css_gen.tracks.logic_program import COUNTS, Form, Logic, from_json, parse
-from css_gen.tracks.parts import EDIT_KINDS, FACTORS, all_edits, selectors_of, shows_only, with_value
+from css_gen.tracks.parts import EDIT_KINDS, FACTORS, all_edits, selectors_of, shows_only, shuffled, with_value
 from css_gen.tracks.registry import register
-
-T = TypeVar("T")
 
 _DISTRACTORS = 4
 _FEW_REFERENCES = 100
@@ -42,7 +40,7 @@ def draw(pool: Pool, source: int, visit: int, *, rng: np.random.Generator) -> Dr
         return _draw(pool, scene, first, negated, rng=rng)
     others = (
         _Asked(form, kind, attribute, more)
-        for form, kind, more in _shuffled(tuple(product(Form, EDIT_KINDS, (-1, 0, 1))), rng)
+        for form, kind, more in shuffled(tuple(product(Form, EDIT_KINDS, (-1, 0, 1))), rng)
         for attribute in _deciding(form, kind)
     )
     return next((drawn for asked in (first, *others) if (drawn := _draw(pool, scene, asked, negated, rng=rng))), None)
@@ -69,8 +67,8 @@ def _deciding(form: Form, kind: str) -> tuple[str, ...]:
 
 
 def _draw(pool: Pool, scene: Scene, asked: _Asked, negated: bool, *, rng: np.random.Generator) -> Draw | None:
-    for noun, exception, count in _shuffled(_questions(scene, asked.form, asked.attribute), rng):
-        for edit in _shuffled(all_edits(asked.kind), rng):
+    for noun, exception, count in shuffled(_questions(scene, asked.form, asked.attribute), rng):
+        for edit in shuffled(all_edits(asked.kind), rng):
             program = Logic(asked.form, negated, edit, noun, exception, count)
             allowed = _may_ask(pool, scene, program, asked.more)
             if allowed and (drawn := _with_distractors(pool, scene, program, rng=rng)):
@@ -134,11 +132,11 @@ def _with_distractors(pool: Pool, scene: Scene, program: Logic, *, rng: np.rando
         return Draw((program,), target)
     gallery = Gallery(pool, {each.key for each in (scene, *targets, *flipped) if each != wrong})
     gallery.add("flipped polarity", [wrong], at_most=1)
-    if not gallery.add(ANOTHER_SOURCE, of_another_source(program, target, rng=rng), at_most=1):
+    if not gallery.add(OTHER_SOURCE, of_another_source(program, target, rng=rng), at_most=1):
         return None
-    results = (other.results(scene) for other in _shuffled(list(_near(program)), rng))
+    results = (other.results(scene) for other in shuffled(list(_near(program)), rng))
     others = (one_of(found, rng) for found in results if found)
-    gallery.add("another word", (each for each in others if each), at_most=_DISTRACTORS - len(gallery.distractors))
+    gallery.add("other word", (each for each in others if each), at_most=_DISTRACTORS - len(gallery.distractors))
     return Draw((program,), target, gallery.distractors) if len(gallery.distractors) == _DISTRACTORS else None
 
 
@@ -152,10 +150,6 @@ def _near(program: Logic) -> Iterator[Logic]:
     if program.exception is not None:
         for exception in type(program.exception):
             yield replace(program, exception=exception)
-
-
-def _shuffled(items: Sequence[T], rng: np.random.Generator) -> list[T]:
-    return [items[place] for place in rng.permutation(len(items))]
 
 
 def _ignores_polarity(program: Program, source: Scene) -> frozenset[str]:
@@ -173,8 +167,8 @@ register(
         distractors=_DISTRACTORS,
         contrasts={
             "flipped polarity": "polarity accuracy",
-            ANOTHER_SOURCE: "source accuracy",
-            "another word": "word accuracy",
+            OTHER_SOURCE: "source accuracy",
+            "other word": "word accuracy",
         },
         slices={
             "kind": EDIT_KINDS,

@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
+import numpy as np
+
 from css_gen.scenes.factors import Colour, Combination, Shape, Size
 from css_gen.scenes.modification.words import SHAPE_WORDS, one_of_words
 from css_gen.scenes.scene import Scene, SceneObject
 from css_gen.scenes.selector import Selector
 
+T = TypeVar("T")
 Item = TypeVar("Item", SceneObject, Selector)
 
 FACTORS: dict[str, type[StrEnum]] = {"size": Size, "colour": Colour, "shape": Shape}
@@ -111,6 +114,11 @@ def selectors_of(item: SceneObject, attributes: Sequence[Sequence[str]]) -> list
 def shows_only(scene: Scene, combinations: Collection[Combination]) -> bool:
     """Return whether every object's shape and colour is one of these."""
     return all((item.shape, item.colour) in combinations for item in scene)
+
+
+def shuffled(items: Sequence[T], rng: np.random.Generator) -> list[T]:
+    """Return the items in a random order."""
+    return [items[place] for place in rng.permutation(len(items))]
 
 
 def selector_to_dict(selector: Selector) -> dict[str, str | None]:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import combinations
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,16 +19,14 @@ from css_gen.scenes.randomness import SplitId, Stream, one_of, stream
 from css_gen.scenes.scene import Scene, SceneObject
 from css_gen.scenes.selector import Selector
 from css_gen.tracks.base import Draw, Pool, Program, Shortcut, Track
-from css_gen.tracks.distractors import ANOTHER_SOURCE, Gallery, needs_distractors, of_another_source
-from css_gen.tracks.parts import EDIT_KINDS, FACTORS, Edit, all_edits, selectors_of, shows_only
+from css_gen.tracks.distractors import OTHER_SOURCE, Gallery, needs_distractors, of_another_source
+from css_gen.tracks.parts import EDIT_KINDS, FACTORS, Edit, all_edits, selectors_of, shows_only, shuffled
 from css_gen.tracks.registry import register
 from css_gen.tracks.relation_program import Relate, Relation, from_json, parse
 
-T = TypeVar("T")
-
 _DISTRACTORS = 4
 _MOST_MATCHING = 4
-"""Objects that a noun may match, so that three other referents and another source fit among the distractors."""
+"""Objects that a noun may match, so that three other referents and one of another source fit among the distractors."""
 
 _COLOURS_OF_A_SCENE = 4
 _FEWEST_OBJECTS, _MOST_OBJECTS = 5, 8
@@ -63,8 +61,8 @@ def draw(pool: Pool, source: int, visit: int, *, rng: np.random.Generator) -> Dr
     if len(pool.scenes) >= _FEW_REFERENCES:
         relation = one_of(tuple(Relation), rng)
         return _draw(pool, scene, relation, one_of(_kinds(relation), rng), rng=rng)
-    for relation in _shuffled(tuple(Relation), rng):
-        for kind in _shuffled(_kinds(relation), rng):
+    for relation in shuffled(tuple(Relation), rng):
+        for kind in shuffled(_kinds(relation), rng):
             if drawn := _draw(pool, scene, relation, kind, rng=rng):
                 return drawn
     return None
@@ -76,13 +74,13 @@ def _kinds(relation: Relation) -> tuple[str, ...]:
 
 
 def _draw(pool: Pool, scene: Scene, relation: Relation, kind: str, *, rng: np.random.Generator) -> Draw | None:
-    for question in _shuffled(_questions(scene, relation), rng):
+    for question in shuffled(_questions(scene, relation), rng):
         edits = [edit for edit in all_edits(kind) if _edits_all(edit, scene, question.matching, pool)]
         if not edits:
             continue
         place = int(rng.integers(len(question.matching)))
         names = [one_of(each, rng) for each in one_of(question.anchors[place], rng)]
-        program = Relate(one_of(edits, rng), question.noun, relation, tuple(_shuffled(names, rng)))
+        program = Relate(one_of(edits, rng), question.noun, relation, tuple(shuffled(names, rng)))
         if drawn := _with_distractors(pool, scene, program, question.matching, place, rng=rng):
             return drawn
     return None
@@ -164,15 +162,11 @@ def _with_distractors(
     gallery = Gallery(pool, {scene.key, target.key})
     others = [program.edit.apply(scene, [item]) for item in matching if item is not referent]
     gallery.add("wrong referent", others, at_most=len(others))
-    if not gallery.add(ANOTHER_SOURCE, of_another_source(program, target, rng=rng), at_most=1):
+    if not gallery.add(OTHER_SOURCE, of_another_source(program, target, rng=rng), at_most=1):
         return None
-    edits = (edit.apply(scene, [referent]) for edit in _shuffled(all_edits(), rng))
-    gallery.add("another edit", edits, at_most=_DISTRACTORS - len(gallery.distractors))
+    edits = (edit.apply(scene, [referent]) for edit in shuffled(all_edits(), rng))
+    gallery.add("other edit", edits, at_most=_DISTRACTORS - len(gallery.distractors))
     return Draw((program,), target, gallery.distractors) if len(gallery.distractors) == _DISTRACTORS else None
-
-
-def _shuffled(items: Sequence[T], rng: np.random.Generator) -> list[T]:
-    return [items[place] for place in rng.permutation(len(items))]
 
 
 def _attributes_only(program: Program, source: Scene) -> frozenset[str]:
@@ -190,13 +184,13 @@ register(
         distractors=_DISTRACTORS,
         contrasts={
             "wrong referent": "referent accuracy",
-            ANOTHER_SOURCE: "source accuracy",
-            "another edit": "edit accuracy",
+            OTHER_SOURCE: "source accuracy",
+            "other edit": "edit accuracy",
         },
         slices={
             "kind": EDIT_KINDS,
             "relation": tuple(map(str, Relation)),
-            "matching objects": tuple(str(number) for number in range(2, _MOST_MATCHING + 1)),
+            "matching objects": ("2", "3 or 4"),
         },
         draw=draw,
         parse=parse,

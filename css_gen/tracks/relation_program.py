@@ -131,7 +131,11 @@ class Relate(Program):
 
     def attributes(self, source: Scene) -> Mapping[str, str]:
         matching = sum(map(self.noun.matches, source))
-        return {"kind": self.kind, "relation": str(self.relation), "matching objects": str(matching)}
+        return {
+            "kind": self.kind,
+            "relation": str(self.relation),
+            "matching objects": "2" if matching == 2 else "3 or 4",
+        }
 
     def _anchors(self, objects: Iterable[SceneObject]) -> Sequence[SceneObject]:
         """Return the object of each anchor; none if one of them does not match exactly one, or both match the same."""

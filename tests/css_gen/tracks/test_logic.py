@@ -251,7 +251,7 @@ def test_a_solver_finds_the_target_and_no_distractor(queries: list[TrackQuery], 
 
 
 def test_ignoring_the_polarity_is_right_in_half_the_queries(queries: list[TrackQuery], gallery: list[Scene]) -> None:
-    """The shortcut's expected R@1 is 50.1: now and then an image of another query is right, too."""
+    """The shortcut's expected R@1 is 50: the gallery holds one answer of each polarity, and few more by chance."""
     images = Counter(scene.key for scene in gallery)
     shares = []
     for query in queries:
@@ -263,14 +263,14 @@ def test_ignoring_the_polarity_is_right_in_half_the_queries(queries: list[TrackQ
         shown = [gallery[image].key in flipped for why, image in query.distractors if why == "flipped polarity"]
         assert shown == [True]
         shares.append(sum(images[key] for key in right) / sum(images[key] for key in taken))
-    assert 100 * sum(shares) / len(shares) == pytest.approx(50.1, abs=0.3)
+    assert 100 * sum(shares) / len(shares) == pytest.approx(50, abs=0.5)
 
 
 def test_the_text_alone_leaves_another_image_of_the_block(queries: list[TrackQuery], gallery: list[Scene]) -> None:
     for query in queries:
         assert len(query.target_scene) > 0
         assert query.modification.can_make(query.target_scene)
-        assert [query.modification.can_make(gallery[i]) for why, i in query.distractors if why == "another source"] == [
+        assert [query.modification.can_make(gallery[i]) for why, i in query.distractors if why == "other source"] == [
             True
         ]
 

@@ -24,8 +24,8 @@ PENALTY = 10.0
 """Blocks, of two seeds with the same held-out combinations."""
 
 LEVELS = {
-    "relation": {"all": 32, "wrong referent": 56, "another source": 64, "another edit": 94},
-    "logic": {"all": 30, "flipped polarity": 57, "another source": 60, "another word": 78},
+    "relation": {"all": 32, "wrong referent": 56, "other source": 64, "other edit": 94},
+    "logic": {"all": 30, "flipped polarity": 57, "other source": 60, "other word": 78},
 }
 """The most that the model may reach, in percent: of blocks in which the target is first (chance is 20 for five images),
 and above the distractors of each kind. As measured, with about six points added: two standard errors of 600 blocks
