@@ -88,7 +88,7 @@ def walk(scenes: Sequence[int], wanted: Needs, *, count: int, without: int, rng:
     """
     found: list[int] = []
     place = int(rng.integers(len(scenes)))
-    step = _coprime(len(scenes), rng)
+    step = coprime(len(scenes), rng)
     for _ in range(min(len(scenes), _LONGEST_WALK)):
         if wanted.fit(scenes[place]) and place != without:
             found.append(place)
@@ -98,7 +98,8 @@ def walk(scenes: Sequence[int], wanted: Needs, *, count: int, without: int, rng:
     return []
 
 
-def _coprime(number: int, rng: np.random.Generator) -> int:
+def coprime(number: int, rng: np.random.Generator) -> int:
+    """Draw a step below the number that leads through all places, each once."""
     while True:
         step = int(rng.integers(1, number))
         if gcd(step, number) == 1:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from css_gen.scenes.held_out import HeldOut
+from css_gen.scenes.matching import coprime
 from css_gen.scenes.randomness import SplitId, Stream, stream
 from css_gen.scenes.sampling import reference
 from css_gen.scenes.scene import Scene
@@ -184,12 +185,18 @@ def _pool(track: str, references: int, seed: int, split: SplitId, held_out: Held
 
 @lru_cache(maxsize=16)
 def _drawn(track: str, block: int, references: int, seed: int, split: SplitId, held_out: HeldOut) -> _Drawn:
-    """Ask the block's source; where it allows nothing, the references after it in turn."""
+    """Ask the block's source; where it allows nothing, all other references in steps of a drawn length.
+
+    All of them are asked with the same random numbers. So a kind of program that a track draws before it looks at the
+    source is asked for as often as it is drawn, however few sources allow it; and these are asked equally often.
+    """
     pool = _pool(track, references, seed, split, held_out)
-    rng = stream(seed, split, Stream.MODIFICATION, block)
     visit, first = divmod(block, references)
+    (walk,) = stream(seed, split, Stream.MODIFICATION, block).spawn(1)
+    length = coprime(references, walk)
     for step in range(references):
-        source = (first + step) % references
+        source = (first + step * length) % references
+        rng = stream(seed, split, Stream.MODIFICATION, block)
         if draw := registry.get(track).draw(pool, source, visit, rng=rng):
             return _Drawn(source, draw)
     raise ValueError(f"none of the {references} references of this split allows a query of the track {track}; use more")
