@@ -74,7 +74,7 @@ def near_misses(
     combinations: Sequence[Combination],
     *,
     count: int,
-    allowed: Callable[[Modification, Scene], bool],
+    preferred: Callable[[Modification, Scene], bool] | None = None,
     rng: np.random.Generator,
 ) -> tuple[Distractor, ...] | None:
     """Return wrong answers that differ from the right one as little as possible; None if there are too few.
@@ -85,21 +85,23 @@ def near_misses(
 
     Args:
         target: where the modification leaves something open, near misses share it with this target.
-        allowed: whether such a near miss, an edit and its scene, may be used.
+        preferred: whether a near miss, an edit and its scene, goes before those that are not; None for all alike.
     """
     taken = {source.key, *modification.targets(source)}
     found: list[Distractor] = []
+    others: list[Distractor] = []
     for why, edit in _other_edits(modification, source, target, combinations, rng):
         if not edit.needs(combinations).fit(object_set(source)):
             continue
         scene = edit.apply(source, rng=rng)  # there is one: what is added is named in full
-        if scene.key in taken or not _shows(scene, source, combinations) or not allowed(edit, scene):
+        if scene.key in taken or not _shows(scene, source, combinations):
             continue
         taken.add(scene.key)
-        found.append(Distractor(why, scene))
+        (found if preferred is None or preferred(edit, scene) else others).append(Distractor(why, scene))
         if len(found) == count:
             return tuple(found)
-    return None
+    enough = (*found, *others)[:count]
+    return enough if len(enough) == count else None
 
 
 def _shows(scene: Scene, source: Scene, combinations: Sequence[Combination]) -> bool:
