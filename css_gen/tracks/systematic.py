@@ -50,6 +50,7 @@ DISTRACTORS = 2
 
 _OF_SMALL_SOURCES = (SEEN, BY_SHAPE, BY_CELL, BY_COMBINATION)
 _DRAWS = 32
+_MOST_TRIES = 10_000
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,9 @@ def reference(index: int, seed: int, split: SplitId, held_out: HeldOut) -> Scene
     """Draw a reference as css does, but so that it shows the novelty of its queries and no other.
 
     The number of objects is uniform from three to six, or from seven to nine.
+
+    Raises:
+        ValueError: the held-out combinations allow no such scene.
     """
     rng = stream(seed, split, Stream.REFERENCE, index)
     novelty = novelty_of_source(index, split)
@@ -120,7 +124,7 @@ def reference(index: int, seed: int, split: SplitId, held_out: HeldOut) -> Scene
         (MOST_TRAIN_OBJECTS + 1, MOST_OBJECTS) if novelty == BY_COUNT else (FEWEST_OBJECTS, MOST_TRAIN_OBJECTS)
     )
     count = int(rng.integers(fewest, most, endpoint=True))
-    while True:
+    for _ in range(_MOST_TRIES):
         objects = []
         for place in rng.permutation(len(Cell))[:count]:
             cell = [*Cell][place]
@@ -129,6 +133,7 @@ def reference(index: int, seed: int, split: SplitId, held_out: HeldOut) -> Scene
             objects.append(SceneObject(cell, one_of([*Size], rng), colour, shape))
         if _allows_every_kind(objects, novelty, held_out):
             return Scene(tuple(objects))
+    raise ValueError(f"the held-out combinations of shape and colour allow no scene for queries novel by {novelty}")
 
 
 def _allows_every_kind(objects: Sequence[SceneObject], novelty: str, held_out: HeldOut) -> bool:
