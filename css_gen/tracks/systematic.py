@@ -112,7 +112,7 @@ def novelty_of_source(index: int, split: SplitId) -> str:
 def reference(index: int, seed: int, split: SplitId, held_out: HeldOut) -> Scene:
     """Draw a reference as css does, but so that it shows the novelty of its queries and no other.
 
-    The number of objects is uniform from three to six, or from seven to nine.
+    The numbers of objects take turns: three to six, or seven to nine.
 
     Raises:
         ValueError: the held-out combinations allow no such scene.
@@ -120,10 +120,7 @@ def reference(index: int, seed: int, split: SplitId, held_out: HeldOut) -> Scene
     rng = stream(seed, split, Stream.REFERENCE, index)
     novelty = novelty_of_source(index, split)
     combinations = _shown(held_out, split, novelty)
-    fewest, most = (
-        (MOST_TRAIN_OBJECTS + 1, MOST_OBJECTS) if novelty == BY_COUNT else (FEWEST_OBJECTS, MOST_TRAIN_OBJECTS)
-    )
-    count = int(rng.integers(fewest, most, endpoint=True))
+    count = _objects(index, split)
     for _ in range(_MOST_TRIES):
         objects = []
         for place in rng.permutation(len(Cell))[:count]:
@@ -134,6 +131,14 @@ def reference(index: int, seed: int, split: SplitId, held_out: HeldOut) -> Scene
         if _allows_every_kind(objects, novelty, held_out):
             return Scene(tuple(objects))
     raise ValueError(f"the held-out combinations of shape and colour allow no scene for queries novel by {novelty}")
+
+
+def _objects(index: int, split: SplitId) -> int:
+    """Return how many objects a reference has."""
+    if novelty_of_source(index, split) == BY_COUNT:
+        return MOST_TRAIN_OBJECTS + 1 + index // 2 % (MOST_OBJECTS - MOST_TRAIN_OBJECTS)
+    turn = index if split is SplitId.TRAIN else index // (2 * len(_OF_SMALL_SOURCES))
+    return FEWEST_OBJECTS + turn % (MOST_TRAIN_OBJECTS - FEWEST_OBJECTS + 1)
 
 
 def _allows_every_kind(objects: Sequence[SceneObject], novelty: str, held_out: HeldOut) -> bool:
@@ -184,7 +189,7 @@ def _shown(held_out: HeldOut, split: SplitId, novelty: str) -> tuple[Combination
 
 
 def _kind(objects: int, rng: np.random.Generator) -> str:
-    """Draw a kind so that all sources together add, remove and make equally often, though some have no room."""
+    """Draw a kind so that all sources together add, remove and make equally often, though the fullest do not add."""
     most, with_room = (MOST_TRAIN_OBJECTS, 3 / 4) if objects <= MOST_TRAIN_OBJECTS else (MOST_OBJECTS, 2 / 3)
     add = 1 / 3 / with_room if objects < most else 0.0
     rest = (1 - add) / 2
