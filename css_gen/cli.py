@@ -42,6 +42,20 @@ class Words(click.ParamType[Any]):
         return tuple(word for word in self.words if word in chosen)
 
 
+class TrackName(click.ParamType[Any]):
+    """The name of a track, or css. The names are looked up when they are shown, since that imports the tracks."""
+
+    name = "track"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        from css_gen import tracks
+
+        return f"[{'|'.join(('css', *tracks.names()))}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        return str(value)
+
+
 @click.group(
     cls=Commands,
     program="css-gen",
@@ -65,7 +79,9 @@ def main(debug: bool) -> None:
 
 @main.command()
 @click.option("--n", "images", type=int, required=True, help="Images in both splits together; the original has 38024.")
-@click.option("--out", type=FOLDER, default=Path("data/css"), show_default=True, help="Folder to write to.")
+@click.option("--out", type=FOLDER, default=None, help="Folder to write to.  [default: data/css, data/css-TRACK]")
+@click.option("--track", type=TrackName(), default="css", show_default=True,
+              help="What the queries ask: css, or a hard track.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Each seed gives a different dataset.")
 @click.option("--size", type=int, default=224, show_default=True, help="Width and height of each image in pixels.")
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Number of processes.  [default: all cores]")
@@ -95,7 +111,7 @@ def main(debug: bool) -> None:
 @click.option("--force", is_flag=True, help="Delete the dataset in the folder and start over.")
 @click.option("--yes", is_flag=True, help="Render even if the disk looks too small.")
 def render(
-    images: int, out: Path, seed: int, size: int, jobs: int | None, test_fraction: float, names: str,
+    images: int, out: Path | None, track: str, seed: int, size: int, jobs: int | None, test_fraction: float, names: str,
     materials: tuple[str, ...], no_jitter: tuple[str, ...], view: str, extras: tuple[str, ...], force: bool, yes: bool,
 ) -> None:  # fmt: skip
     """Render a dataset. After an interruption, the same command resumes."""
@@ -111,11 +127,12 @@ def render(
         jitter = Jitter(**{name: name not in no_jitter for name in SWITCHES}, materials=materials)
         configuration = Configuration(
             images=images, seed=seed, size=size, test_fraction=test_fraction, names=names, view=view, jitter=jitter,
-            extras=extras,
+            extras=extras, track=track,
         )  # fmt: skip
         require_large_enough(configuration)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    out = out or Path("data") / configuration.dataset_name
     if not force and (manifest := writing.finished(out, configuration)):
         click.echo(f"{out} is complete: {images} images, fingerprint {manifest.fingerprint[:16]}; nothing to do")
         return

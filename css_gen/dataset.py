@@ -16,12 +16,12 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from css_gen.errors import DatasetError
-from css_gen.scenes.modification import Modification, from_json
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.scene import Scene
 from css_gen.storage.manifest import Manifest, SplitCounts, read_manifest
 from css_gen.storage.plan import queries_name
-from css_gen.storage.reader import decode_png, open_parquet, reading
+from css_gen.storage.reader import decode_png, modification_reader, open_parquet, reading
+from css_gen.tracks import Program
 
 __all__ = ["Dataset", "DatasetError", "QueryRow", "Split", "decode_png", "open"]
 
@@ -36,7 +36,11 @@ class QueryRow:
     Attributes:
         modification_id: equal for queries that share a modification.
         kind: the modification's kind, as `modification.kind`.
+        modification: a `css_gen.scenes.modification.Modification`, and a `css_gen.tracks.Program` where the dataset is
+            of a track.
         novel: whether the modification adds, removes or changes an object of a combination that train never shows.
+        distractors: on a track, the wrong answers that are in the test split's gallery for this query, each as
+            (what is wrong with it, image id).
     """
 
     query_id: int
@@ -44,13 +48,17 @@ class QueryRow:
     target_id: int
     modification_id: int
     text: str
-    modification: Modification
+    modification: Any
     kind: str
     novel: bool
+    distractors: tuple[tuple[str, int], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the row as JSON values; the modification is a string of JSON, as in the file."""
-        return {**vars(self), "modification": self.modification.to_json()}
+        values = {**vars(self), "modification": self.modification.to_json()}
+        if not isinstance(self.modification, Program):
+            del values["distractors"]
+        return values
 
 
 class Dataset:
@@ -69,6 +77,11 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 of the decoded content: equal for equal datasets, whichever machine rendered them."""
         return self.manifest.fingerprint
+
+    @property
+    def track(self) -> str:
+        """What the queries ask: "css", or the name of a track of `css_gen.tracks`."""
+        return self.manifest.configuration.track
 
     @property
     def split_names(self) -> tuple[str, ...]:
@@ -124,10 +137,14 @@ class Split:
     def iter_queries(self) -> Iterator[QueryRow]:
         """Yield the queries one by one, in constant memory."""
         name = queries_name(SplitId[self.name.upper()])
+        from_json = modification_reader(self.manifest.configuration.track)
         with reading(self.root, name):
             for batch in self._open(name).iter_batches():
                 for row in batch.to_pylist():
-                    yield QueryRow(**{**row, "modification": from_json(row["modification"])})
+                    ids, why = row.pop("distractor_ids", ()), row.pop("distractor_why", ())
+                    distractors = tuple(zip(why, ids, strict=True))
+                    modification = from_json(row["modification"])
+                    yield QueryRow(**row | {"modification": modification, "distractors": distractors})
 
     def scene(self, image_id: int) -> Scene:
         """Return the scene of an image.

@@ -9,10 +9,9 @@ from css_gen.progress import Reporter, Silent
 from css_gen.render import counts_of, warm_up, write_unit
 from css_gen.scenes.held_out import HeldOut
 from css_gen.scenes.randomness import SplitId
-from css_gen.scenes.sampling import SplitPlan
 from css_gen.storage.configuration import Configuration
 from css_gen.storage.manifest import FileEntry, Manifest
-from css_gen.storage.plan import QueryFile, Unit, held_out, shards, split_name, split_plan
+from css_gen.storage.plan import Plan, QueryFile, Unit, held_out, shards, split_name, split_plan
 
 _IMAGES_OF_A_PROCESS = 500
 """Starting another process takes as long as rendering about as many images."""
@@ -59,7 +58,7 @@ def render_fresh_test(
 
 
 @lru_cache(maxsize=1)
-def _plan(configuration: Configuration, combinations: HeldOut) -> SplitPlan:
+def _plan(configuration: Configuration, combinations: HeldOut) -> Plan:
     return split_plan(configuration, SplitId.TEST, combinations)
 
 

@@ -9,13 +9,13 @@ from css_gen.pool import Step, run_tasks
 from css_gen.progress import Reporter, Silent
 from css_gen.rendering.kernels import cache
 from css_gen.scenes.randomness import SplitId
-from css_gen.scenes.sampling import SplitPlan, reference
+from css_gen.scenes.sampling import reference
 from css_gen.storage import folder
 from css_gen.storage.atomic import written_atomically
 from css_gen.storage.card import CARD_NAME, write_card
 from css_gen.storage.configuration import Configuration
 from css_gen.storage.manifest import MANIFEST_NAME, FileEntry, Manifest, SplitCounts, generator_version, read_manifest
-from css_gen.storage.plan import Shard, Unit, held_out, query_count, split_name, split_plan, units
+from css_gen.storage.plan import Plan, Shard, Unit, held_out, split_name, split_plan, units
 from css_gen.storage.shard_writer import render_pixels, write_images, write_queries
 
 _SECONDS_BEFORE_A_COMPILER_SHOWS = 1.5
@@ -131,9 +131,9 @@ def split_counts(configuration: Configuration) -> dict[str, SplitCounts]:
     return {split_name(split): counts_of(split_plan(configuration, split)) for split in SplitId}
 
 
-def counts_of(plan: SplitPlan) -> SplitCounts:
+def counts_of(plan: Plan) -> SplitCounts:
     """Return the sizes of a planned split."""
-    return SplitCounts(plan.images, plan.references, query_count(plan))
+    return SplitCounts(plan.images, plan.references, plan.query_count)
 
 
 def warm_up(configuration: Configuration, reporter: Reporter) -> None:
@@ -152,7 +152,7 @@ def warm_up(configuration: Configuration, reporter: Reporter) -> None:
 
 
 @lru_cache(maxsize=2)
-def _plan(configuration: Configuration, split: SplitId) -> SplitPlan:
+def _plan(configuration: Configuration, split: SplitId) -> Plan:
     return split_plan(configuration, split)
 
 
@@ -166,7 +166,7 @@ def _make_file(root: Path, configuration: Configuration, unit: Unit, step: Step)
     return entry
 
 
-def write_unit(root: Path, configuration: Configuration, plan: SplitPlan, unit: Unit, step: Step) -> FileEntry:
+def write_unit(root: Path, configuration: Configuration, plan: Plan, unit: Unit, step: Step) -> FileEntry:
     """Write one file of a split, whose folder is there, and return its entry in the manifest."""
     path = root / unit.name
     with written_atomically(path) as file:

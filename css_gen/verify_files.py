@@ -14,17 +14,17 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from css_gen.pool import Step
-from css_gen.scenes.modification import from_json, parse
 from css_gen.scenes.randomness import SplitId
-from css_gen.scenes.sampling import REFERENCES_PER_MODIFICATION, SplitPlan
 from css_gen.scenes.scene import Scene
 from css_gen.storage import folder
 from css_gen.storage.configuration import Configuration
 from css_gen.storage.content import ContentHash
 from css_gen.storage.manifest import FileEntry
-from css_gen.storage.plan import Shard, Unit, query_count, shards, split_plan
-from css_gen.storage.reader import decode_png, open_parquet
-from css_gen.storage.schema import QUERY_SCHEMA, image_columns, image_schema, read_footer
+from css_gen.storage.plan import Plan, Shard, Unit, shards, split_plan
+from css_gen.storage.reader import decode_png, modification_reader, open_parquet, text_parser
+from css_gen.storage.schema import image_columns, image_schema, query_schema, read_footer
+from css_gen.tracks import registry
+from css_gen.tracks.plan import TrackPlan
 
 _DAMAGE = (pa.ArrowException, OSError, ValueError, SyntaxError, KeyError, TypeError, AttributeError)
 _ROWS_AT_ONCE = 50
@@ -75,7 +75,7 @@ def check_file(root: Path, configuration: Configuration, unit: Unit, step: Step)
         footer = read_footer(file.metadata)
         if footer.configuration != configuration:
             raise ValueError("it was made for another configuration")
-        expected_rows = images if isinstance(unit, Shard) else query_count(plan)
+        expected_rows = images if isinstance(unit, Shard) else plan.query_count
         if file.metadata.num_rows != expected_rows:
             raise ValueError(f"it has {file.metadata.num_rows} rows where {expected_rows} belong")
         if isinstance(unit, Shard):
@@ -98,7 +98,7 @@ def check_file(root: Path, configuration: Configuration, unit: Unit, step: Step)
 
 
 def _image_faults(
-    file: pq.ParquetFile, configuration: Configuration, plan: SplitPlan, shard: Shard, content: ContentHash
+    file: pq.ParquetFile, configuration: Configuration, plan: Plan, shard: Shard, content: ContentHash
 ) -> Iterator[list[str]]:
     """Yield the faults of each row of an image shard, and add the row to the hash."""
     columns = image_columns(configuration)
@@ -114,7 +114,7 @@ def _image_faults(
             image_id += 1
 
 
-def _scene_faults(row: dict[str, Any], image_id: int, plan: SplitPlan) -> Iterator[str]:
+def _scene_faults(row: dict[str, Any], image_id: int, plan: Plan) -> Iterator[str]:
     if row["image_id"] != image_id:
         yield f"image_id is {row['image_id']} where {image_id} belongs"
     if row["is_reference"] != (image_id < plan.references):
@@ -152,15 +152,16 @@ def _query_faults(
     file: pq.ParquetFile,
     scene: Callable[[int], Scene | None],
     configuration: Configuration,
-    plan: SplitPlan,
+    plan: Plan,
     content: ContentHash,
 ) -> Iterator[list[str]]:
     """Yield the faults of each row of a queries file, and add the row to the hash."""
-    _require_schema(file, QUERY_SCHEMA)
+    schema = query_schema(configuration)
+    _require_schema(file, schema)
     query_id = 0
     for batch in file.iter_batches():
         for row in batch.to_pylist():
-            content.add_row([row[name] for name in QUERY_SCHEMA.names])
+            content.add_row([row[name] for name in schema.names])
             yield list(_faults_of_query(row, query_id, scene, configuration, plan))
             query_id += 1
 
@@ -170,21 +171,22 @@ def _faults_of_query(
     query_id: int,
     scene: Callable[[int], Scene | None],
     configuration: Configuration,
-    plan: SplitPlan,
+    plan: Plan,
 ) -> Iterator[str]:
     if row["query_id"] != query_id:
         yield f"query_id is {row['query_id']} where {query_id} belongs"
     source_id, target_id = row["source_id"], row["target_id"]
     if not 0 <= source_id < plan.references:
         yield f"source_id {source_id} is not one of the {plan.references} references"
-    if target_id != plan.references + query_id:
-        yield f"target_id is {target_id} where {plan.references + query_id} belongs"
-    modification_id = query_id // REFERENCES_PER_MODIFICATION
+    expected_target, modification_id = plan.place_of(query_id)
+    if target_id != expected_target:
+        yield f"target_id is {target_id} where {expected_target} belongs"
     if row["modification_id"] != modification_id:
         yield f"modification_id is {row['modification_id']} where {modification_id} belongs"
     try:
-        modification = from_json(row["modification"])
-        if parse(row["text"]) != modification or modification.text_with(configuration.names) != row["text"]:
+        modification = modification_reader(configuration.track)(row["modification"])
+        read = text_parser(configuration.track)(row["text"])
+        if read != modification or modification.text_with(configuration.names) != row["text"]:
             yield f'text "{row["text"]}" does not say what its modification does'
     except _DAMAGE as error:
         yield f"its modification cannot be read: {_reason(error)}"
@@ -200,6 +202,32 @@ def _faults_of_query(
     novel = any((item.shape, item.colour) in plan.held_out.test_only for item in changed)
     if row["novel"] != novel:
         yield f"novel is {row['novel']} where {novel} belongs"
+    if isinstance(plan, TrackPlan):
+        yield from _distractor_faults(row, target_id, modification, source, scene, plan)
+
+
+def _distractor_faults(
+    row: dict[str, Any],
+    target_id: int,
+    program: Any,
+    source: Scene,
+    scene: Callable[[int], Scene | None],
+    plan: TrackPlan,
+) -> Iterator[str]:
+    ids, reasons = row["distractor_ids"], row["distractor_why"]
+    expected = list(range(target_id + 1, target_id + plan.block))
+    if ids != expected:
+        yield f"distractor_ids are {ids} where {expected} belong"
+    if len(reasons) != len(ids):
+        yield f"distractor_why has {len(reasons)} entries where distractor_ids has {len(ids)}"
+    known = registry.get(plan.track).contrasts
+    for why in reasons:
+        if why not in known:
+            yield f"distractor_why has {why!r}, which is not one of {', '.join(known)}"
+    for image_id in ids:
+        shown = scene(image_id)
+        if shown is not None and program.is_target(source, shown):
+            yield f'distractor {image_id} satisfies "{row["text"]}" on source {row["source_id"]}'
 
 
 def _scene_reader(root: Path, configuration: Configuration, split: SplitId) -> Callable[[int], Scene | None]:

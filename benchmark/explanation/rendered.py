@@ -17,10 +17,9 @@ from benchmark.records.rankings import StoredRanking
 from benchmark.records.store import StoredRecord
 from css_gen.dataset import QueryRow
 from css_gen.scenes.randomness import SplitId
-from css_gen.scenes.sampling import REFERENCES_PER_MODIFICATION, SplitPlan
 from css_gen.scenes.scene import Scene
 from css_gen.storage.configuration import Configuration
-from css_gen.storage.plan import held_out, split_name, split_plan
+from css_gen.storage.plan import Plan, held_out, split_name, split_plan
 from css_gen.storage.shard_writer import render_pixels
 
 _SCORED = SplitId.TEST
@@ -35,7 +34,7 @@ class Rendered:
     configuration: Configuration
 
     @cached_property
-    def plans(self) -> dict[SplitId, SplitPlan]:
+    def plans(self) -> dict[SplitId, Plan]:
         """Of every split. Raises ValueError if a split has too few images."""
         return {split: split_plan(self.configuration, split) for split in SplitId}
 
@@ -89,7 +88,7 @@ class Rendered:
         """Whether the run was scored on these queries and this gallery."""
         plan = self.plans[_SCORED]
         # Sizes first, so that a record cannot make this draw more scenes than it has queries.
-        if (run.record.dataset.gallery, len(run.outcomes)) != (plan.images, plan.images - plan.references):
+        if (run.record.dataset.gallery, len(run.outcomes)) != (plan.images, plan.query_count):
             return False
         return np.array_equal(run.outcomes.sources, [query.source_id for query in self.queries])
 
@@ -119,21 +118,22 @@ def view_of_sources(protocol: str) -> str:
     return f"image_{(task and task.source_view) or '3d'}"
 
 
-def _scenes(plan: SplitPlan) -> list[Scene]:
+def _scenes(plan: Plan) -> list[Scene]:
     return [plan.scene(image) for image in range(plan.images)]
 
 
-def _queries(plan: SplitPlan, names: str) -> list[QueryRow]:
+def _queries(plan: Plan, names: str) -> list[QueryRow]:
     return [
         QueryRow(
             query_id=query.index,
             source_id=query.source,
             target_id=query.target,
-            modification_id=query.index // REFERENCES_PER_MODIFICATION,
+            modification_id=query.modification_id,
             text=query.modification.text_with(names),
             modification=query.modification,
             kind=query.modification.kind,
             novel=query.novel,
+            distractors=query.distractors,
         )
-        for query in plan.queries(0, plan.images - plan.references)
+        for query in plan.queries(0, plan.query_count)
     ]

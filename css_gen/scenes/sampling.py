@@ -87,6 +87,16 @@ class Query:
     target_scene: Scene
     novel: bool
 
+    @property
+    def modification_id(self) -> int:
+        """Equal for the three queries that share a modification."""
+        return self.index // REFERENCES_PER_MODIFICATION
+
+    @property
+    def distractors(self) -> tuple[tuple[str, int], ...]:
+        """None: only tracks put wrong answers into the gallery."""
+        return ()
+
 
 def modification_queries(
     index: int, *, seed: int, split: SplitId, references: int, held_out: HeldOut
@@ -138,6 +148,11 @@ class SplitPlan:
         return split_size(self.images).modifications
 
     @property
+    def query_count(self) -> int:
+        """How many queries the split has: one for each image that is not a reference."""
+        return self.images - self.references
+
+    @property
     def reference_scenes(self) -> Sequence[Scene]:
         """All references, drawn when first asked for and then kept for the life of the process."""
         return _pool(self.references, self.seed, self.split, self.held_out).scenes
@@ -154,14 +169,18 @@ class SplitPlan:
             return self.reference_scenes[image_index]
         return self._query(image_index - self.references).target_scene
 
+    def place_of(self, query: int) -> tuple[int, int]:
+        """Return the target and the modification_id of a query without drawing it."""
+        return self.references + query, query // REFERENCES_PER_MODIFICATION
+
     def queries(self, start: int, stop: int) -> list[Query]:
         """Return queries number `start` to `stop`, the stop excluded.
 
         Raises:
             IndexError: there are no such queries.
         """
-        if not 0 <= start <= stop <= self.images - self.references:
-            raise IndexError(f"queries {start} to {stop} of a split of {self.images - self.references}")
+        if not 0 <= start <= stop <= self.query_count:
+            raise IndexError(f"queries {start} to {stop} of a split of {self.query_count}")
         return [self._query(index) for index in range(start, stop)]
 
     def _query(self, index: int) -> Query:

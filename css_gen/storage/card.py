@@ -4,7 +4,7 @@ from pathlib import Path
 
 from css_gen.storage.atomic import write_atomically
 from css_gen.storage.manifest import Manifest
-from css_gen.storage.schema import DEPTH_STEPS, QUERY_SCHEMA, image_columns, image_schema
+from css_gen.storage.schema import DEPTH_STEPS, image_columns, image_schema, query_schema
 
 CARD_NAME = "README.md"
 
@@ -51,7 +51,7 @@ dataset_info:
 {_features(kinds)}
 - config_name: queries
   features:
-{_features({field.name: str(field.type) for field in QUERY_SCHEMA})}
+{_features({field.name: str(field.type) for field in query_schema(configuration)})}
 ---
 
 # CSS (Color-Shape-Size)

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from css_gen import tracks
 from css_gen.rendering.nuisance import Jitter
 from css_gen.scenes.randomness import SplitId
 
+CSS = "css"
 NAMES = ("2d", "3d")
 VIEWS = ("grid", "clevr")
 EXTRAS = ("masks", "depth")
@@ -35,6 +37,7 @@ class Configuration:
         view: the camera, "grid" (the grid fills the frame) or "clevr" (CLEVR's own, uncropped).
         jitter: which nuisances vary.
         extras: more columns of the 3D image, of "masks" and "depth".
+        track: what the queries ask: "css", or the name of a track of `css_gen.tracks`.
 
     Raises:
         ValueError: a value is out of its range; the message names the option of the command line.
@@ -48,8 +51,11 @@ class Configuration:
     view: str = "grid"
     jitter: Jitter = field(default_factory=Jitter)
     extras: tuple[str, ...] = ()
+    track: str = CSS
 
     def __post_init__(self) -> None:
+        choices = (CSS, *tracks.names())
+        _require(self.track in choices, "track", f"one of {', '.join(choices)}", self.track)
         _require(0 < self.images <= MOST_IMAGES, "n", f"from 1 to {MOST_IMAGES:,} images", self.images)
         _require(self.seed >= 0, "seed", "0 or more", self.seed)
         _require(
@@ -65,9 +71,18 @@ class Configuration:
         """Return how many images a split holds."""
         return split_images(self.images, self.test_fraction, split)
 
+    @property
+    def dataset_name(self) -> str:
+        """What the dataset is called: "css", or "css-NAME" for a track."""
+        return CSS if self.track == CSS else f"{CSS}-{self.track}"
+
     def to_json(self) -> dict[str, Any]:
-        """Return the options under their names on the command line, as numbers, strings, booleans and lists."""
-        return {
+        """Return the options under their names on the command line, as numbers, strings, booleans and lists.
+
+        The track is left out where it is css, so that css is what it was before there were tracks.
+        """
+        track = {} if self.track == CSS else {"track": self.track}
+        return track | {
             "n": self.images,
             "seed": self.seed,
             "size": self.size,
@@ -88,8 +103,10 @@ class Configuration:
         """
         kinds = {"n": int, "seed": int, "size": int, "test-fraction": float, "names": str, "view": str}
         kinds |= dict.fromkeys(("jitter", "materials", "with"), list)
-        if not isinstance(values, dict) or values.keys() != kinds.keys():
-            raise ValueError(f"expected a configuration with exactly {', '.join(kinds)}")
+        if not isinstance(values, dict) or values.keys() - {"track"} != kinds.keys():
+            raise ValueError(f"expected a configuration with exactly {', '.join(kinds)}, and track except for css")
+        values = {"track": CSS} | values
+        kinds["track"] = str
         for name, kind in kinds.items():
             _require(type(values[name]) is kind, name, f"a JSON {kind.__name__}", values[name])
         _require(set(values["jitter"]) <= set(SWITCHES), "jitter", f"some of {', '.join(SWITCHES)}", values["jitter"])
@@ -104,11 +121,12 @@ class Configuration:
                 **{name: name in values["jitter"] for name in SWITCHES}, materials=tuple(values["materials"])
             ),
             extras=tuple(values["with"]),
+            track=values["track"],
         )
 
     def differences(self, there: Self) -> list[str]:
         """List how another configuration differs, each as "size is 64 there and 224 here"."""
-        here, other = self.to_json(), there.to_json()
+        here, other = ({"track": each.track} | each.to_json() for each in (self, there))
         return [
             f"{name} is {_shown(other[name])} there and {_shown(here[name])} here"
             for name in here

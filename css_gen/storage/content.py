@@ -19,8 +19,8 @@ class ContentHash:
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
 
-    def add_row(self, values: Sequence[int | str | bool]) -> None:
-        """Add the numbers, strings and booleans of a row, as one line of JSON."""
+    def add_row(self, values: Sequence[object]) -> None:
+        """Add the numbers, strings, booleans and lists of a row, as one line of JSON."""
         self._hash.update(json.dumps(list(values)).encode() + b"\n")
 
     def add_pixels(self, pixels: NDArray[np.generic]) -> None:

@@ -6,7 +6,8 @@ from typing import TypeAlias
 
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.sampling import HeldOut, SplitPlan
-from css_gen.storage.configuration import Configuration
+from css_gen.storage.configuration import CSS, Configuration
+from css_gen.tracks.plan import TrackPlan
 
 _SHARD_IMAGES = 500
 _SHARD_PIXELS = _SHARD_IMAGES * 224 * 224
@@ -42,6 +43,8 @@ class QueryFile:
 
 
 Unit: TypeAlias = Shard | QueryFile
+Plan: TypeAlias = SplitPlan | TrackPlan
+"""Of css, or of a track."""
 
 
 def split_name(split: SplitId) -> str:
@@ -79,7 +82,7 @@ def units(configuration: Configuration) -> Iterator[Unit]:
         yield from shards(configuration, split)
 
 
-def split_plan(configuration: Configuration, split: SplitId, combinations: HeldOut | None = None) -> SplitPlan:
+def split_plan(configuration: Configuration, split: SplitId, combinations: HeldOut | None = None) -> Plan:
     """Return the scenes and queries of a split.
 
     Args:
@@ -88,19 +91,12 @@ def split_plan(configuration: Configuration, split: SplitId, combinations: HeldO
     Raises:
         ValueError: the split has too few images.
     """
-    return SplitPlan(
-        configuration.split_images(split),
-        seed=configuration.seed,
-        split=split,
-        held_out=combinations or held_out(configuration),
-    )
+    images, shown = configuration.split_images(split), combinations or held_out(configuration)
+    if configuration.track == CSS:
+        return SplitPlan(images, seed=configuration.seed, split=split, held_out=shown)
+    return TrackPlan(configuration.track, images, seed=configuration.seed, split=split, held_out=shown)
 
 
 def held_out(configuration: Configuration) -> HeldOut:
     """Return the shape-colour combinations that one split alone shows."""
     return HeldOut.sample(seed=configuration.seed)
-
-
-def query_count(plan: SplitPlan) -> int:
-    """Return how many queries a split has: one for each image that is not a reference."""
-    return plan.images - plan.references

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 
+from css_gen import tracks
 from css_gen.errors import DatasetError
+from css_gen.scenes import modification
+from css_gen.scenes.modification import Modification
+from css_gen.storage.configuration import CSS
 
 
 def open_parquet(path: Path, *, verify_pages: bool = True) -> pq.ParquetFile:
@@ -42,6 +46,16 @@ def reading(root: Path, name: str) -> Iterator[None]:
         raise DatasetError(
             f"{root / name} cannot be read ({why}); `css-gen verify {root} --repair` renders it again"
         ) from None
+
+
+def modification_reader(track: str) -> Callable[[str], Modification | tracks.Program]:
+    """Return the function that reads the JSON of a modification of css, or of a program of a track."""
+    return modification.from_json if track == CSS else tracks.get(track).from_json
+
+
+def text_parser(track: str) -> Callable[[str], Modification | tracks.Program]:
+    """Return the function that reads the text of a modification of css, or of a program of a track."""
+    return modification.parse if track == CSS else tracks.get(track).parse
 
 
 def decode_png(png: bytes) -> NDArray[Any]:

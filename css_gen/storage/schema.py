@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from css_gen.storage.configuration import Configuration
+from css_gen.storage.configuration import CSS, Configuration
 from css_gen.storage.manifest import generator_version
 
 FOOTER_KEY = "css-gen"
@@ -27,7 +27,15 @@ _QUERY_FIELDS: list[tuple[str, Any]] = [
     ("kind", pa.string()),
     ("novel", pa.bool_()),
 ]
-QUERY_SCHEMA = pa.schema(_QUERY_FIELDS)
+_DISTRACTOR_FIELDS: list[tuple[str, Any]] = [
+    ("distractor_ids", pa.list_(pa.int64())),
+    ("distractor_why", pa.list_(pa.string())),
+]
+
+
+def query_schema(configuration: Configuration) -> pa.Schema:
+    """Return the schema of the queries; a track's have two columns more, one entry a distractor in both."""
+    return pa.schema(_QUERY_FIELDS if configuration.track == CSS else _QUERY_FIELDS + _DISTRACTOR_FIELDS)
 
 
 def image_columns(configuration: Configuration) -> tuple[str, ...]:

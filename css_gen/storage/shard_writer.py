@@ -14,16 +14,19 @@ from css_gen.rendering.nuisance import sample_nuisance
 from css_gen.rendering.render2d import render_2d
 from css_gen.rendering.render3d import render_3d
 from css_gen.scenes.randomness import SplitId, Stream, stream
-from css_gen.scenes.sampling import REFERENCES_PER_MODIFICATION, Query, SplitPlan
+from css_gen.scenes.sampling import Query
 from css_gen.scenes.scene import Scene
-from css_gen.storage.configuration import Configuration
+from css_gen.storage.configuration import CSS, Configuration
 from css_gen.storage.content import ContentHash
-from css_gen.storage.plan import Shard, query_count, split_name
+from css_gen.storage.plan import Plan, Shard, split_name
 from css_gen.storage.png import encode_png
-from css_gen.storage.schema import DEPTH_STEPS, QUERY_SCHEMA, footer, image_columns, image_schema
+from css_gen.storage.schema import DEPTH_STEPS, footer, image_columns, image_schema, query_schema
+from css_gen.tracks.plan import TrackQuery
 
 ROW_GROUP_IMAGES = 50
 ROW_GROUP_QUERIES = 10_000
+_REPEATED = ("text", "modification", "kind", "distractor_why.list.element")
+"""Columns whose values repeat, so that they are stored as a dictionary."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def render_pixels(configuration: Configuration, split: SplitId, image_id: int, s
 
 
 def write_images(
-    file: BinaryIO, configuration: Configuration, plan: SplitPlan, shard: Shard, on_image: Callable[[], None]
+    file: BinaryIO, configuration: Configuration, plan: Plan, shard: Shard, on_image: Callable[[], None]
 ) -> Written:
     """Render a shard's images and write them as Parquet.
 
@@ -79,40 +82,39 @@ def write_images(
     return written
 
 
-def write_queries(
-    file: BinaryIO, configuration: Configuration, plan: SplitPlan, on_step: Callable[[], None]
-) -> Written:
+def write_queries(file: BinaryIO, configuration: Configuration, plan: Plan, on_step: Callable[[], None]) -> Written:
     """Write a split's queries as Parquet, a row group at a time."""
-    queries = query_count(plan)
+    queries, schema = plan.query_count, query_schema(configuration)
     content = ContentHash()
-    with _writer(file, QUERY_SCHEMA, raw=[]) as writer:
+    with _writer(file, schema, raw=[]) as writer:
         for start in range(0, queries, ROW_GROUP_QUERIES):
             rows: list[list[Any]] = []
             for query in plan.queries(start, min(start + ROW_GROUP_QUERIES, queries)):
-                rows.append(query_values(query, configuration.names))
+                rows.append(query_values(query, configuration))
                 content.add_row(rows[-1])
                 on_step()
-            table = pa.Table.from_pylist(
-                [dict(zip(QUERY_SCHEMA.names, row, strict=True)) for row in rows], QUERY_SCHEMA
-            )
+            table = pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
             writer.write_table(table, row_group_size=ROW_GROUP_QUERIES)
         written = Written(queries, content.hexdigest())
         writer.add_key_value_metadata(footer(configuration, written.content))
     return written
 
 
-def query_values(query: Query, names: str) -> list[int | str | bool]:
-    """Return a query's row, in the order of QUERY_SCHEMA."""
-    return [
+def query_values(query: Query | TrackQuery, configuration: Configuration) -> list[Any]:
+    """Return a query's row, in the order of `query_schema`."""
+    values = [
         query.index,
         query.source,
         query.target,
-        query.index // REFERENCES_PER_MODIFICATION,
-        query.modification.text_with(names),
+        query.modification_id,
+        query.modification.text_with(configuration.names),
         query.modification.to_json(),
         query.modification.kind,
         query.novel,
     ]
+    if configuration.track == CSS:
+        return values
+    return [*values, [image for _, image in query.distractors], [why for why, _ in query.distractors]]
 
 
 @contextmanager
@@ -124,7 +126,7 @@ def _writer(file: BinaryIO, schema: pa.Schema, *, raw: Sequence[str]) -> Iterato
         "data_page_version": "1.0",
         "compression": {path: "NONE" if path in raw else "ZSTD" for path in columns},
         "compression_level": {path: 3 for path in columns if path not in raw},
-        "use_dictionary": [path for path in columns if path in ("text", "modification", "kind")],
+        "use_dictionary": [path for path in columns if path in _REPEATED],
         "write_statistics": [path for path in columns if path not in raw],
         "write_page_checksum": True,
     }
@@ -139,6 +141,8 @@ def _writer(file: BinaryIO, schema: pa.Schema, *, raw: Sequence[str]) -> Iterato
 
 
 def _leaves(field: Any) -> list[str]:
+    if pa.types.is_list(field.type):
+        return [f"{field.name}.list.element"]
     if not pa.types.is_struct(field.type):
         return [field.name]
     return [f"{field.name}.{inner.name}" for inner in field.type]

@@ -98,6 +98,7 @@ class TrackPlan:
 
     @property
     def query_count(self) -> int:
+        """How many queries the split has."""
         return self.programs * block_sizes(self.images, self.block).blocks
 
     @property
@@ -119,6 +120,11 @@ class TrackPlan:
         drawn = self._drawn(block).draw
         return drawn.distractors[place - 1].scene if place else drawn.target
 
+    def place_of(self, query: int) -> tuple[int, int]:
+        """Return the target and the modification_id of a query without drawing it."""
+        block = query // self.programs
+        return self.references + block * self.block, block
+
     def queries(self, start: int, stop: int) -> list[TrackQuery]:
         """Return queries number `start` to `stop`, the stop excluded.
 
@@ -132,7 +138,7 @@ class TrackPlan:
     def _query(self, index: int) -> TrackQuery:
         block, place = divmod(index, self.programs)
         source, draw = self._drawn(block)
-        scene, target = self.reference_scenes[source], self.references + block * self.block
+        scene, (target, _) = self.reference_scenes[source], self.place_of(index)
         changed = {*scene} ^ {*draw.target}
         distractors = draw.distractors if self.block > 1 else ()
         return TrackQuery(
