@@ -27,10 +27,8 @@ from css_gen.scenes.factors import COMBINATIONS
 from css_gen.scenes.modification import Modification
 from css_gen.scenes.reachable import count_reachable
 from css_gen.scenes.scene import Scene, SceneObject
+from css_gen.storage.configuration import CSS
 from css_gen.tracks import Track
-
-CSS = "css"
-"""What css-gen calls css itself among the tracks."""
 
 
 class Css:
@@ -174,8 +172,7 @@ def _relevant(split: css_gen.dataset.Split, scenes: Sequence[Scene], keys: Seque
 
 def _text_candidates(split: css_gen.dataset.Split, scenes: Sequence[Scene]) -> Rows:
     rows = split.queries
-    modifications = [row.modification for row in rows if isinstance(row.modification, Modification)]
-    return count_reachable(modifications, scenes, without=[row.source_id for row in rows])
+    return count_reachable([row.modification for row in rows], scenes, without=[row.source_id for row in rows])
 
 
 def _queries(
@@ -201,9 +198,8 @@ def _queries(
 
 
 def _slices_of_css(rows: Sequence[css_gen.dataset.QueryRow], scenes: Sequence[Scene]) -> dict[str, Words]:
-    modifications = [row.modification for row in rows if isinstance(row.modification, Modification)]
     return {
-        "selection": np.array([selection(modification) for modification in modifications]),
+        "selection": np.array([selection(row.modification) for row in rows]),
         "changed": np.array([changed(scenes[row.source_id], scenes[row.target_id]) for row in rows]),
         "kind": np.array([row.kind for row in rows]),
     }

@@ -1,18 +1,30 @@
 """The columns of every table: Markdown, CSV, terminal and pages show what is listed here, in this order.
 
-To add a column, add it to `columns`. `BOARD_CSV` and `SLICE_CSV` hold what only the CSV file says.
+To add a column, add it to `columns`. What only the CSV file says is in `csv_columns`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from benchmark.leaderboard.boards import Board, Row
-from benchmark.leaderboard.cells import NOTHING, clock, duration, interval, macro_recall, mean, millions, reached, timed
+from benchmark.leaderboard.boards import Row
+from benchmark.leaderboard.cells import (
+    NOTHING,
+    clock,
+    duration,
+    interval,
+    macro_recall,
+    mean,
+    millions,
+    number,
+    reached,
+    timed,
+)
 from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.fresh import MARK as MARK_FRESH
-from benchmark.leaderboard.levels import MARK, ORACLES, Doubt, Level
+from benchmark.leaderboard.levels import CHANCE, MARK, Doubt, Level
 from benchmark.leaderboard.scores import Score
+from benchmark.scoring.metrics import SPREAD, WORST, contrast_chance_name, contrast_name
 from benchmark.scoring.recall import KS, MAP_KS
 from benchmark.tasks import Task
 
@@ -94,6 +106,8 @@ def columns(task: Task | None) -> tuple[Column, ...]:
         Column(heading="Group", on=("ranking", "site"), text=lambda row: row.group or NOTHING, kind="text"),
         *(_recall(k, everywhere=k < KS[-1] or not is_exact) for k in KS[1:]),
         *(_of_exact_answers() if is_exact else ()),
+        *(_contrast(heading) for heading in (task.contrasts if task else ())),
+        *(_of_groups(task.queries_per_target) if task and task.queries_per_target > 1 else ()),
         *(_macro(task.averaged_over, k) for k in KS if task is not None and task.averaged_over),
         Column(
             heading="Seeds",
@@ -103,18 +117,10 @@ def columns(task: Task | None) -> tuple[Column, ...]:
             csv={"seeds": lambda row: " ".join(map(str, row.seeds))},
         ),
         Column(heading="n", on=("terminal",), text=lambda row: str(len(row.seeds))),
-        Column(
-            heading="Original" if is_rendered else "Published",
-            on=("ranking",),
-            text=lambda row: (
-                f"{row.published.recall[1]} {row.published.source}"
-                if row.published and 1 in row.published.recall
-                else NOTHING
-            ),
-            csv={
-                "published_recall_1": lambda row: row.published.recall.get(1) if row.published else None,
-                "published_source": lambda row: row.published.source if row.published else None,
-            },
+        *(
+            (_published("Original" if is_rendered else "Published"),)
+            if task is None or not is_rendered or task.published
+            else ()
         ),
         Column(
             heading="Year",
@@ -191,6 +197,22 @@ _FRESH = Column(
 )
 
 
+def _published(heading: str) -> Column:
+    return Column(
+        heading=heading,
+        on=("ranking",),
+        text=lambda row: (
+            f"{row.published.recall[1]} {row.published.source}"
+            if row.published and 1 in row.published.recall
+            else NOTHING
+        ),
+        csv={
+            "published_recall_1": lambda row: row.published.recall.get(1) if row.published else None,
+            "published_source": lambda row: row.published.source if row.published else None,
+        },
+    )
+
+
 def shown_on(place: Place, task: Task | None) -> tuple[Column, ...]:
     """The columns of one kind of table."""
     return tuple(column for column in columns(task) if place in column.on)
@@ -245,10 +267,32 @@ def _score(heading: str, name: str, hint: str, *, on: tuple[Place, ...]) -> Colu
     return Column(
         heading=heading,
         on=on,
-        text=lambda row: f"{row.scores[ALL].scores[name]:.1f}",
+        text=lambda row: number(row.scores[ALL].scores.get(name)),
         hint=hint,
-        sort=lambda row: row.scores[ALL].scores[name],
+        sort=lambda row: row.scores[ALL].scores.get(name, -1.0),
     )
+
+
+def _contrast(heading: str) -> Column:
+    """The share of queries for which a contrast holds, and its chance."""
+    chance = contrast_chance_name(heading)
+    shown = _score(
+        heading.capitalize(),
+        contrast_name(heading),
+        "the share of queries, in percent, whose target is ranked above all wrong answers of this kind",
+        on=("ranking", "terminal", "site"),
+    )
+    return replace(shown, level=lambda level, score: number(score.scores.get(chance)) if level == CHANCE else "")
+
+
+def _of_groups(size: int) -> tuple[Column, ...]:
+    """Of queries that share a target: whether all are answered, and whether some are and some are not."""
+    about = {
+        f"Worst of {size}": (WORST, f"R@1 where a target counts if all {size} texts for it are answered"),
+        "Spread": (SPREAD, f"the share of targets, in percent, for which some of {size} texts are answered, not all"),
+    }
+    on: tuple[Place, ...] = ("ranking", "terminal", "site")
+    return tuple(_score(heading, name, hint, on=on) for heading, (name, hint) in about.items())
 
 
 def _macro(attribute: str, k: int) -> Column:
@@ -260,37 +304,3 @@ def _macro(attribute: str, k: int) -> Column:
         sort=lambda row: macro_recall(row, attribute, k),
         csv={f"mean_recall_{k}": lambda row: macro_recall(row, attribute, k)},
     )
-
-
-def _of_slice(k: int) -> dict[str, Callable[[Score], Cell]]:
-    return {
-        f"recall_{k}": lambda score: score.mean.get(k),
-        f"recall_{k}_deviation": lambda score: score.deviation.get(k),
-        f"recall_{k}_low": lambda score: score.intervals[k].low if k in score.intervals else None,
-        f"recall_{k}_high": lambda score: score.intervals[k].high if k in score.intervals else None,
-        f"recall_{k}_chance": lambda score: score.chance.get(k),
-        **{f"recall_{k}_{oracle.score}": _named(f"{oracle.score}@{k}") for oracle in ORACLES},
-        f"drawn_recall_{k}": _named(f"drawn_recall@{k}"),
-    }
-
-
-def _named(score: str) -> Callable[[Score], Cell]:
-    return lambda found: found.scores.get(score)
-
-
-BOARD_CSV: Mapping[str, Callable[[Board], Cell]] = {
-    "protocol": lambda board: board.protocol,
-    "preset": lambda board: board.preset,
-    "recipe": lambda board: board.recipe,
-    "dataset": lambda board: board.dataset.fingerprint,
-    "gallery": lambda board: board.dataset.gallery,
-}
-"""What every line of the CSV file says of its board, by the names of columns."""
-
-SLICE_CSV: Mapping[str, Callable[[Score], Cell]] = {
-    "queries": lambda score: score.queries,
-    **{name: value for k in KS for name, value in _of_slice(k).items()},
-    **{f"map_{k}": _named(f"map@{k}") for k in MAP_KS},
-    "ceiling": _named("ceiling"),
-}
-"""What a line of the CSV file says of its slice, by the names of columns."""

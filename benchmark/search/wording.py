@@ -49,7 +49,8 @@ def understood(text: str, words: Collection[str] | None, *, names_shapes: bool) 
 
     Args:
         words: those that the model was trained on; None if it does not read word by word, and takes the text as it is.
-        names_shapes: whether texts name shapes of CSS; then cube is read as rectangle, or the other way round, as it needs.
+        names_shapes: whether texts name shapes of CSS; then cube is read as rectangle, or the other way round, as the
+            model needs.
 
     Raises:
         UsageError: there is no word in it.
@@ -60,9 +61,8 @@ def understood(text: str, words: Collection[str] | None, *, names_shapes: bool) 
     if words is None:
         return Wording(text)
     known = set(words)
-    names = {
-        given: other for given, other in OTHER_NAME.items() if names_shapes and other in known and given not in known
-    }
+    pairs = OTHER_NAME.items() if names_shapes else ()
+    names = {given: other for given, other in pairs if other in known and given not in known}
     near_to = sorted(known | names.keys())
     unknown = {
         word: difflib.get_close_matches(word, near_to, n=3, cutoff=0.5)
