@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from benchmark.leaderboard.boards import Board
 from benchmark.leaderboard.cells import interval, mean
-from benchmark.leaderboard.columns import has_exact_answers
 from benchmark.leaderboard.comparison import ALL
+from benchmark.leaderboard.score_columns import has_exact_answers
 from benchmark.leaderboard.scores import Score, scores_of
 from benchmark.records.rankings import RankingRecord, StoredRanking
 from benchmark.records.store import DatasetCard, Tier

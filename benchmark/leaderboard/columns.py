@@ -4,8 +4,6 @@ To add a column, add it to `columns`. What only the CSV file says is in `csv_col
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from benchmark.leaderboard.boards import Row
 from benchmark.leaderboard.cells import (
@@ -13,59 +11,25 @@ from benchmark.leaderboard.cells import (
     clock,
     duration,
     interval,
-    macro_recall,
-    mean,
     millions,
-    number,
-    reached,
     timed,
 )
 from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.fresh import MARK as MARK_FRESH
-from benchmark.leaderboard.levels import CHANCE, MARK, Doubt, Level
-from benchmark.leaderboard.scores import Score
-from benchmark.scoring.metrics import SPREAD, WORST, contrast_chance_name, contrast_name
-from benchmark.scoring.recall import KS, MAP_KS
+from benchmark.leaderboard.levels import MARK, Doubt
+from benchmark.leaderboard.score_columns import (
+    Cell,
+    Column,
+    Place,
+    contrast,
+    has_exact_answers,
+    macro,
+    of_exact_answers,
+    of_groups,
+    recall,
+)
+from benchmark.scoring.recall import KS
 from benchmark.tasks import Task
-
-Place = Literal["ranking", "cost", "terminal", "site"]
-Cell = str | int | float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """A column of a board.
-
-    Attributes:
-        heading: as it is shown.
-        on: the tables that show it: "ranking" and "cost" are those of the Markdown page.
-        text: the cell of a row.
-        short: the cell on a terminal, which has 80 columns; None where it is `text`.
-        level: the cell of a computed level, such as chance; see `levels`.
-        k: what K its Recall@K is of, if it is one.
-        left: whether cells are words, aligned to the left.
-        kind: how pages show it: "number", "text", "composer" for a link to its page, or "wide" for a drawn interval.
-        hint: what pages say when the heading is pointed at.
-        sort: what pages sort by; None where it is `text`.
-        csv: values by the names of columns in the CSV file.
-    """
-
-    heading: str
-    on: tuple[Place, ...] = ()
-    text: Callable[[Row], str] = lambda _: ""
-    short: Callable[[Row], str] | None = None
-    level: Callable[[Level, Score], str] = lambda *_: ""
-    k: int | None = None
-    left: bool = False
-    kind: Literal["number", "text", "composer", "wide"] = "number"
-    hint: str = ""
-    sort: Callable[[Row], Cell] | None = None
-    csv: Mapping[str, Callable[[Row], Cell]] = field(default_factory=dict)
-
-
-def has_exact_answers(task: Task | None) -> bool:
-    """`Task.has_exact_answers`; a task that is not installed here has none."""
-    return task is not None and task.has_exact_answers
 
 
 def columns(task: Task | None) -> tuple[Column, ...]:
@@ -93,7 +57,7 @@ def columns(task: Task | None) -> tuple[Column, ...]:
                 "paper": lambda row: row.composer.paper,
             },
         ),
-        _recall(1),
+        recall(1),
         *((_FRESH,) if is_rendered else ()),
         Column(
             heading="95% interval",
@@ -104,11 +68,11 @@ def columns(task: Task | None) -> tuple[Column, ...]:
             sort=lambda row: found.low if (found := row.scores[ALL].interval) else -1,
         ),
         Column(heading="Group", on=("ranking", "site"), text=lambda row: row.group or NOTHING, kind="text"),
-        *(_recall(k, everywhere=k < KS[-1] or not is_exact) for k in KS[1:]),
-        *(_of_exact_answers() if is_exact else ()),
-        *(_contrast(heading) for heading in (task.contrasts if task else ())),
-        *(_of_groups(task.queries_per_target) if task and task.queries_per_target > 1 else ()),
-        *(_macro(task.averaged_over, k) for k in KS if task is not None and task.averaged_over),
+        *(recall(k, on=places_of_recall(k, task)) for k in KS[1:]),
+        *(of_exact_answers() if is_exact else ()),
+        *(contrast(heading) for heading in (task.contrasts if task else ())),
+        *(of_groups(task.queries_per_target) if task and task.queries_per_target > 1 else ()),
+        *(macro(task.averaged_over, k) for k in KS if task is not None and task.averaged_over),
         Column(
             heading="Seeds",
             on=("ranking", "site"),
@@ -117,11 +81,7 @@ def columns(task: Task | None) -> tuple[Column, ...]:
             csv={"seeds": lambda row: " ".join(map(str, row.seeds))},
         ),
         Column(heading="n", on=("terminal",), text=lambda row: str(len(row.seeds))),
-        *(
-            (_published("Original" if is_rendered else "Published"),)
-            if task is None or not is_rendered or task.published
-            else ()
-        ),
+        *_published(task),
         Column(
             heading="Year",
             on=("cost", "site"),
@@ -197,9 +157,13 @@ _FRESH = Column(
 )
 
 
-def _published(heading: str) -> Column:
-    return Column(
-        heading=heading,
+def _published(task: Task | None) -> tuple[Column, ...]:
+    """What papers report; none for a rendered task that no paper has."""
+    is_rendered = task is not None and task.is_rendered
+    if task is not None and is_rendered and not task.published:
+        return ()
+    column = Column(
+        heading="Original" if is_rendered else "Published",
         on=("ranking",),
         text=lambda row: (
             f"{row.published.recall[1]} {row.published.source}"
@@ -211,6 +175,7 @@ def _published(heading: str) -> Column:
             "published_source": lambda row: row.published.source if row.published else None,
         },
     )
+    return (column,)
 
 
 def shown_on(place: Place, task: Task | None) -> tuple[Column, ...]:
@@ -226,81 +191,3 @@ def headings(shown: Sequence[Column], doubts: Mapping[int, Doubt]) -> list[str]:
 def csv_fields(task: Task | None) -> dict[str, Callable[[Row], Cell]]:
     """What every line of the CSV file says of its row, by the names of columns."""
     return {name: value for column in columns(task) for name, value in column.csv.items()}
-
-
-def _recall(k: int, *, everywhere: bool = True) -> Column:
-    """Recall@K: `everywhere`, or on the site alone."""
-    return Column(
-        heading=f"R@{k}",
-        on=("ranking", "terminal", "site") if everywhere else ("site",),
-        text=lambda row: mean(row.scores[ALL], k, with_deviation=k == 1),
-        short=lambda row: mean(row.scores[ALL], k, with_deviation=k == 1).replace(" ", ""),
-        level=lambda level, score: reached(level, score, k),
-        k=k,
-        sort=lambda row: row.scores[ALL].mean[k],
-    )
-
-
-def _of_exact_answers() -> tuple[Column, ...]:
-    """What is known where the scenes are: how well all relevant images are found, and the paper's Recall."""
-    return (
-        *(
-            _score(f"mAP@{k}", f"map@{k}", "over all relevant images", on=("ranking", "site") if k == 10 else ("site",))
-            for k in MAP_KS
-        ),
-        _score(
-            "Drawn",
-            "drawn_recall@1",
-            "R@1 as the paper has it: of all relevant scenes the one that was drawn counts",
-            on=("ranking", "site"),
-        ),
-        _score(
-            "Ceiling",
-            "ceiling",
-            "the most that Drawn can be: a model that knows all relevant scenes, but not which was drawn",
-            on=("ranking", "site"),
-        ),
-    )
-
-
-def _score(heading: str, name: str, hint: str, *, on: tuple[Place, ...]) -> Column:
-    return Column(
-        heading=heading,
-        on=on,
-        text=lambda row: number(row.scores[ALL].scores.get(name)),
-        hint=hint,
-        sort=lambda row: row.scores[ALL].scores.get(name, -1.0),
-    )
-
-
-def _contrast(heading: str) -> Column:
-    """The share of queries for which a contrast holds, and its chance."""
-    chance = contrast_chance_name(heading)
-    shown = _score(
-        heading.capitalize(),
-        contrast_name(heading),
-        "the share of queries, in percent, whose target is ranked above all wrong answers of this kind",
-        on=("ranking", "terminal", "site"),
-    )
-    return replace(shown, level=lambda level, score: number(score.scores.get(chance)) if level == CHANCE else "")
-
-
-def _of_groups(size: int) -> tuple[Column, ...]:
-    """Of queries that share a target: whether all are answered, and whether some are and some are not."""
-    about = {
-        f"Worst of {size}": (WORST, f"R@1 where a target counts if all {size} texts for it are answered"),
-        "Spread": (SPREAD, f"the share of targets, in percent, for which some of {size} texts are answered, not all"),
-    }
-    on: tuple[Place, ...] = ("ranking", "terminal", "site")
-    return tuple(_score(heading, name, hint, on=on) for heading, (name, hint) in about.items())
-
-
-def _macro(attribute: str, k: int) -> Column:
-    return Column(
-        heading=f"Mean R@{k}",
-        on=("ranking", "site"),
-        text=lambda row: NOTHING if (value := macro_recall(row, attribute, k)) is None else f"{value:.1f}",
-        k=k,
-        sort=lambda row: macro_recall(row, attribute, k),
-        csv={f"mean_recall_{k}": lambda row: macro_recall(row, attribute, k)},
-    )

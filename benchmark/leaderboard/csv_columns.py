@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 
 from benchmark.leaderboard.boards import Board
-from benchmark.leaderboard.columns import Cell
 from benchmark.leaderboard.levels import ORACLES
+from benchmark.leaderboard.score_columns import Cell
 from benchmark.leaderboard.scores import Score
 from benchmark.scoring.metrics import SPREAD, WORST, contrast_chance_name, contrast_name
 from benchmark.scoring.recall import KS, MAP_KS

@@ -14,18 +14,13 @@ from benchmark import tasks
 from benchmark.leaderboard.any_model import MODEL_CSV, ModelTable, model_columns, of_protocol
 from benchmark.leaderboard.boards import Board, Row
 from benchmark.leaderboard.cells import NOTHING, interval, mean, reached
-from benchmark.leaderboard.columns import (
-    Column,
-    csv_fields,
-    has_exact_answers,
-    headings,
-    shown_on,
-)
+from benchmark.leaderboard.columns import csv_fields, headings, shown_on
 from benchmark.leaderboard.csv_columns import BOARD_CSV, slice_csv
 from benchmark.leaderboard.fresh import NOTE
 from benchmark.leaderboard.levels import MARK, ORACLES, doubts_of, levels_of, note_on
 from benchmark.leaderboard.markdown import markdown_table as _table
 from benchmark.leaderboard.markdown import markdown_template
+from benchmark.leaderboard.score_columns import Column, has_exact_answers
 from benchmark.scoring.recall import KS
 from benchmark.tasks import SOURCES, Published
 from models.registry import get, names
