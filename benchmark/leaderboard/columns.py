@@ -26,6 +26,7 @@ from benchmark.leaderboard.score_columns import (
     macro,
     of_exact_answers,
     of_groups,
+    places_of_recall,
     recall,
 )
 from benchmark.scoring.recall import KS
