@@ -18,6 +18,7 @@ from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.fresh import MARK as MARK_FRESH
 from benchmark.leaderboard.levels import MARK, Doubt
 from benchmark.leaderboard.score_columns import (
+    EVERYWHERE,
     Cell,
     Column,
     Place,
@@ -62,7 +63,7 @@ def columns(task: Task | None) -> tuple[Column, ...]:
         *((_FRESH,) if is_rendered else ()),
         Column(
             heading="95% interval",
-            on=("ranking", "terminal", "site"),
+            on=("ranking", "site") if task and len(task.contrasts) > 1 else EVERYWHERE,
             text=lambda row: interval(row.scores[ALL]),
             kind="wide",
             hint="by its lower end",
@@ -186,7 +187,16 @@ def shown_on(place: Place, task: Task | None) -> tuple[Column, ...]:
 
 def headings(shown: Sequence[Column], doubts: Mapping[int, Doubt]) -> list[str]:
     """The headings of a board's table, marked where Recall@K says little about composing."""
-    return [f"{column.heading}{MARK}" if column.k in doubts else column.heading for column in shown]
+    return [_marked(column.heading, column, doubts) for column in shown]
+
+
+def short_headings(shown: Sequence[Column], doubts: Mapping[int, Doubt]) -> list[str]:
+    """The same for a terminal."""
+    return [_marked(column.short_heading or column.heading, column, doubts) for column in shown]
+
+
+def _marked(heading: str, column: Column, doubts: Mapping[int, Doubt]) -> str:
+    return f"{heading}{MARK}" if column.k in doubts else heading
 
 
 def csv_fields(task: Task | None) -> dict[str, Callable[[Row], Cell]]:

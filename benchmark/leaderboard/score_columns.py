@@ -25,6 +25,7 @@ class Column:
 
     Attributes:
         heading: as it is shown.
+        short_heading: on a terminal; "" where it is the same.
         on: the tables that show it: "ranking" and "cost" are those of the Markdown page.
         text: the cell of a row.
         short: the cell on a terminal, which has 80 columns; None where it is `text`.
@@ -38,6 +39,7 @@ class Column:
     """
 
     heading: str
+    short_heading: str = ""
     on: tuple[Place, ...] = ()
     text: Callable[[Row], str] = lambda _: ""
     short: Callable[[Row], str] | None = None
@@ -117,7 +119,11 @@ def contrast(heading: str) -> Column:
         "the share of queries, in percent, whose target is ranked above all wrong answers of this kind",
         on=EVERYWHERE,
     )
-    return replace(shown, level=lambda level, score: number(score.scores.get(chance)) if level == CHANCE else "")
+    return replace(
+        shown,
+        short_heading=shown.heading.replace(" ", "\n"),
+        level=lambda level, score: number(score.scores.get(chance)) if level == CHANCE else "",
+    )
 
 
 def of_groups(size: int) -> tuple[Column, ...]:

@@ -14,7 +14,7 @@ from benchmark import tasks
 from benchmark.leaderboard.any_model import MODEL_CSV, ModelTable, model_columns, of_protocol
 from benchmark.leaderboard.boards import Board, Row
 from benchmark.leaderboard.cells import NOTHING, interval, mean, reached
-from benchmark.leaderboard.columns import csv_fields, headings, shown_on
+from benchmark.leaderboard.columns import csv_fields, headings, short_headings, shown_on
 from benchmark.leaderboard.csv_columns import BOARD_CSV, slice_csv
 from benchmark.leaderboard.fresh import NOTE
 from benchmark.leaderboard.levels import MARK, ORACLES, doubts_of, levels_of, note_on
@@ -255,7 +255,7 @@ def _terminal_table(board: Board) -> Table:
     title = Text(f"{board.protocol}, preset {board.preset}", style="bold")
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     shown, doubts = shown_on("terminal", tasks.find(board.protocol)), doubts_of(board)
-    for column, heading in zip(shown, headings(shown, doubts), strict=True):
+    for column, heading in zip(shown, short_headings(shown, doubts), strict=True):
         style = "dim" if column.k in doubts else ""
         if column.left:
             table.add_column(heading, min_width=21)

@@ -18,8 +18,8 @@ def task_of(track: Track) -> Task:
     slices.setdefault("kind", Slice("kind of program", on_tables=False))
     return Task(
         name=name,
-        title=f"CSS, {track.title}: 3D query, 3D gallery",
-        about=track.about,
+        title=f"CSS, {track.title[:1].lower()}{track.title[1:]}: 3D query, 3D gallery",
+        about=f"CSS, {track.name}: {track.about[:1].lower()}{track.about[1:].rstrip('.')}",
         folder=name,
         features="map",
         has_exact_answers=True,
