@@ -63,7 +63,7 @@ def columns(task: Task | None) -> tuple[Column, ...]:
         *((_FRESH,) if is_rendered else ()),
         Column(
             heading="95% interval",
-            on=("ranking", "site") if task and len(task.contrasts) > 1 else EVERYWHERE,
+            on=("ranking", "site") if task and task.track else EVERYWHERE,
             text=lambda row: interval(row.scores[ALL]),
             kind="wide",
             hint="by its lower end",

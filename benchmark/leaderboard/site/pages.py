@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from benchmark import tasks as datasets
 from benchmark.errors import BenchmarkError
-from benchmark.explanation.answer_kinds import ERRORS, AnswerKind
 from benchmark.explanation.rendered import Rendered, find_rendered
 from benchmark.leaderboard.any_model import model_columns, model_tables, of_protocol
 from benchmark.leaderboard.boards import Board, build, comparable
@@ -172,8 +171,6 @@ def _environment() -> Environment:
     environment.globals |= {
         "ALL": ALL,
         "KS": KS,
-        "AnswerKind": AnswerKind,
-        "ERRORS": ERRORS,
         "MARK": MARK,
         "NOTE_ON_FRESH": NOTE,
         "doubts_of": doubts_of,
