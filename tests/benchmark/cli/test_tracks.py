@@ -1,0 +1,65 @@
+"""Commands on a track: run, list, explain, compare, verify, search, and scoring by a ranking."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmark.leaderboard.files import build, load_records
+from benchmark.leaderboard.levels import levels_of
+from tests.benchmark.cli.invoking import TirgBench
+from tests.benchmark.tiny import TINY
+from tests.benchmark.toy_track import rendered_toy
+
+CONTRASTS = ("cell accuracy", "edit accuracy", "other accuracy")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with rendered_toy(tmp_path_factory.mktemp("toy") / "css-toy") as folder:
+        yield folder
+
+
+def test_a_run_on_a_track_leaves_records_tables_and_explanations(root: Path, tirg_bench: TirgBench) -> None:
+    arguments = ["run", "--composer=tirg", "--composer=film", "--dataset=css-toy", f"--data=css-toy={root}", *TINY]
+    result = tirg_bench(*arguments)
+    assert result.exit_code == 0, result.output
+    stored, problems = load_records(Path("leaderboards/records"))
+    assert problems == []
+    assert all(run.record.fresh for run in stored)
+    (board,) = build(stored)
+    assert [level.title for level, _ in levels_of(board)][-1] == "any cell"
+    page = Path("leaderboards/css-toy.md").read_text()
+    header = next(line for line in page.splitlines() if line.startswith("|   #"))
+    headings = [cell.strip() for cell in header.split("|")]
+    place = headings.index("Cell accuracy")
+    assert headings[place : place + 5] == [*map(str.capitalize, CONTRASTS), "Worst of 2", "Spread"]
+    chance = next(line for line in page.splitlines() if line.startswith("|     | *chance*")).split("|")
+    outcomes = stored[0].outcomes
+    by_chance = [right / (right + 2) for right in outcomes.relevant.tolist()]
+    assert float(chance[place]) == pytest.approx(100 * sum(by_chance) / len(by_chance), abs=0.05)
+    assert "### R@1" in page
+    assert "by wording" in page
+    first = Path("leaderboards/css-toy.csv").read_text().splitlines()[0].split(",")
+    assert {"cell_accuracy", "cell_accuracy_chance", "recall_1_shortcut", "worst_of_2", "spread"} <= {*first}
+    assert "css-toy" in tirg_bench("list").stdout
+    explained = tirg_bench("explain", "--composer", "tirg", "--dataset", "css-toy")
+    assert explained.exit_code == 0, explained.output
+    assert "wrong cell" in explained.stdout
+    one = tirg_bench("explain", "--composer", "tirg", "--dataset", "css-toy", "--query", "3")
+    assert one.exit_code == 0, one.output
+    assert "drop " in one.stdout
+    compared = tirg_bench("compare", "tirg", "film", "--dataset", "css-toy")
+    assert compared.exit_code == 0, compared.output
+    verified = tirg_bench("verify", "--data", f"css-toy={root}")
+    assert verified.exit_code == 0, verified.output
+    asked = ["--composer=tirg", "--dataset=css-toy", f"--data=css-toy={root}", "--image=3", "--text=drop top-left"]
+    found = tirg_bench("search", *asked)
+    assert found.exit_code == 0, found.output
+    assert "relevant" in found.output
+    site = tirg_bench("leaderboard", "--html")
+    assert site.exit_code == 0, site.output
+    for name in ("board/css-toy.html", "composer/css-toy/tirg.html"):
+        text = Path("leaderboards/site", name).read_text()
+        assert "Wrong cell" in text
+        assert "any cell" in text or "composer" in name
