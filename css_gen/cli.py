@@ -191,7 +191,7 @@ def verify(folder: Path, repair: bool, jobs: int | None) -> None:
 @click.option("--split", type=click.Choice(["train", "test"]), default="test", show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the choice of queries.")
 def show(folder: Path, queries: int, out: Path, split: str, seed: int) -> None:
-    """Draw some queries as a picture: source, text and target, in 3D and 2D."""
+    """Draw some queries as a picture: source, text and target, in 3D and 2D; on a track with the wrong answers."""
     from css_gen import contact_sheet, dataset
     from css_gen.storage.atomic import write_atomically
 

@@ -1,4 +1,4 @@
-"""Draw queries as a picture: source, text and target, in 3D and 2D."""
+"""Draw queries as a picture: source, text and target, in 3D and 2D; on a track in 3D, with the distractors."""
 
 import io
 
@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from css_gen.dataset import QueryRow, Split
 from css_gen.errors import DatasetError
+from css_gen.storage.configuration import CSS
 
 _LARGEST_IMAGE = 256
 _SHRUNK_IMAGE = 224
@@ -16,6 +17,7 @@ _GROUND, _INK, _FAINT, _FRAME = "#ffffff", "#1f2328", "#6a737d", "#d0d7de"
 _TEXT_SIZE, _LABEL_SIZE = 26, 20
 _COLUMNS = ("source, 3D", "source, 2D", "target, 3D", "target, 2D")
 _TILES_BEFORE_A_SECOND_COLUMN = 3
+_REASON_BAND = 32
 
 
 def draw(split: Split, *, queries: int, seed: int) -> Image.Image:
@@ -32,6 +34,8 @@ def draw(split: Split, *, queries: int, seed: int) -> Image.Image:
     if not chosen:
         raise DatasetError(f"{split.root} has no queries in {split.name}")
     side = _shown_side(split.manifest.configuration.size)
+    if split.manifest.configuration.track != CSS:
+        return _draw_track(split, chosen, side)
     across = 1 if len(chosen) <= _TILES_BEFORE_A_SECOND_COLUMN else 2
     down = -(-len(chosen) // across)
     tile_width = 4 * side + 2 * _GAP + _ARROW
@@ -80,9 +84,36 @@ def _draw_tile(sheet: Image.Image, split: Split, query: QueryRow, x: int, y: int
     ]
     top = y + _TEXT_BAND
     for left, image in zip(lefts, images, strict=True):
-        sheet.paste(_shown(image, side), (left, top))
-        pen.rectangle((left - 1, top - 1, left + side, top + side), outline=_FRAME)
+        _paste(sheet, image, left, top, side)
     _draw_arrow(pen, lefts[1] + side, lefts[2], top + side // 2)
+
+
+def _draw_track(split: Split, queries: list[QueryRow], side: int) -> Image.Image:
+    """Draw one query a row: source, target, and its distractors with what is wrong with each below."""
+    most = max(len(query.distractors) for query in queries)
+    lefts = [_MARGIN, *(_MARGIN + side + _ARROW + place * (side + _GAP) for place in range(1 + most))]
+    tile_height = _TEXT_BAND + side + _REASON_BAND + _MARGIN // 2
+    height = _MARGIN // 2 + _HEADER + len(queries) * tile_height
+    sheet = Image.new("RGB", (lefts[-1] + side + _MARGIN, height), _GROUND)
+    pen = ImageDraw.Draw(sheet)
+    for left, label in zip(lefts, ("source", "target", *["wrong"] * most), strict=True):
+        _write(pen, (left + side // 2, _MARGIN // 2 + _HEADER // 2), label, _LABEL_SIZE, _FAINT, side)
+    for number, query in enumerate(queries):
+        y = _MARGIN // 2 + _HEADER + number * tile_height
+        text = f"{query.text}  (novel)" if query.novel else query.text
+        _write(pen, (sheet.width // 2, y + _TEXT_BAND // 2), text, _TEXT_SIZE, _INK, sheet.width - 2 * _MARGIN)
+        top = y + _TEXT_BAND
+        shown = [("", query.source_id), ("", query.target_id), *query.distractors]
+        for left, (why, image_id) in zip(lefts, shown, strict=False):
+            _paste(sheet, split.image_3d(image_id), left, top, side)
+            _write(pen, (left + side // 2, top + side + _REASON_BAND // 2), why, _LABEL_SIZE, _FAINT, side)
+        _draw_arrow(pen, lefts[0] + side, lefts[1], top + side // 2)
+    return sheet
+
+
+def _paste(sheet: Image.Image, image: NDArray[np.uint8], left: int, top: int, side: int) -> None:
+    sheet.paste(_shown(image, side), (left, top))
+    ImageDraw.Draw(sheet).rectangle((left - 1, top - 1, left + side, top + side), outline=_FRAME)
 
 
 def _lefts(x: int, side: int) -> tuple[int, int, int, int]:

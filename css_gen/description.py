@@ -1,6 +1,7 @@
 """Describe a dataset in tables, for `css-gen info`."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -8,8 +9,10 @@ from rich.table import Column, Table
 
 from css_gen import dataset
 from css_gen.scenes.ceiling import best_recall_at_1
-from css_gen.storage.configuration import LEADERBOARD_FINGERPRINT
+from css_gen.storage.configuration import CSS, LEADERBOARD_FINGERPRINT
 from css_gen.storage.estimate import human_bytes
+from css_gen.tracks import Track, registry
+from css_gen.tracks.certificate import Certificate, Question, certify
 
 
 def print_description(root: Path, console: Console | None = None) -> None:
@@ -22,9 +25,11 @@ def print_description(root: Path, console: Console | None = None) -> None:
     opened = dataset.open(root)
     manifest = opened.manifest
     size = sum(entry.bytes for entry in manifest.files.values())
-    about = Table("", Column(overflow="fold"), show_header=False, title=f"CSS dataset in {root}", title_justify="left")
+    title = f"CSS dataset in {root}" if opened.track == CSS else f"Dataset of the track {opened.track} in {root}"
+    about = Table("", Column(overflow="fold"), show_header=False, title=title, title_justify="left")
     about.add_row("fingerprint", manifest.fingerprint)
-    about.add_row("leaderboard", _leaderboard(manifest.fingerprint))
+    if opened.track == CSS:
+        about.add_row("leaderboard", _leaderboard(manifest.fingerprint))
     about.add_row("made by", f"css-gen {manifest.generator_version}")
     about.add_row("on disk", f"{human_bytes(size)} in {len(manifest.files)} files")
     for name, value in manifest.configuration.to_json().items():
@@ -44,7 +49,10 @@ def print_description(root: Path, console: Console | None = None) -> None:
     for kind in sorted(set().union(*counts.values())):
         table.add_row(f"  {kind}", *(f"{counts[name][kind]:,}" for name in splits))
     table.add_row("  novel", *(f"{novel[name]:,}" for name in splits))
-    table.add_row("best Recall@1", *(f"{_best_recall(split):.1f}" for split in splits.values()))
+    if opened.track == CSS:
+        table.add_row("best Recall@1", *(f"{_best_recall(split):.1f}" for split in splits.values()))
+    else:
+        _add_certificate(table, opened.track, splits)
     console.print(table)
 
     held_out = Table("split", "only shown here", title="Held-out combinations", title_justify="left")
@@ -63,3 +71,30 @@ def _best_recall(split: dataset.Split) -> float:
     sources = [split.scene(image) for image in range(split.counts.references)]
     queries = ((sources[query.source_id], query.modification) for query in split.iter_queries())
     return best_recall_at_1(queries, frozenset(split.keys))
+
+
+def _add_certificate(table: Table, name: str, splits: dict[str, dataset.Split]) -> None:
+    """Add the distractors by what is wrong with them, and the test split's certificate in percent of its queries."""
+    track = registry.get(name)
+    counts = [
+        Counter(why for query in split.iter_queries() for why, _ in query.distractors) for split in splits.values()
+    ]
+    for why in track.contrasts:
+        table.add_row(f"distractors: {why}", *(f"{count[why]:,}" for count in counts))
+    certificates = {name: _certificate(track, split) for name, split in splits.items() if name == "test"}
+    rows: dict[str, Callable[[Certificate], float]] = {
+        f"Recall@1, {track.shortcut.name}": lambda each: each.shortcut_recall,
+        "Recall@1, chance": lambda each: each.chance,
+        "% the text alone determines": lambda each: each.text_alone,
+        "% the source alone determines": lambda each: each.source_alone,
+    }
+    for label, figure in rows.items():
+        table.add_row(label, *(f"{figure(certificates[each]):.2f}" if each in certificates else "" for each in splits))
+
+
+def _certificate(track: Track, split: dataset.Split) -> Certificate:
+    questions = [
+        Question(query.modification, query.source_id, tuple(image for _, image in query.distractors))
+        for query in split.iter_queries()
+    ]
+    return certify(track, questions, [split.scene(image) for image in range(len(split))])

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from css_gen.dataset import Dataset, QueryRow, Split
+from css_gen.errors import DatasetError
 from css_gen.rendering.nuisance import sample_nuisance
 from css_gen.rendering.render2d import position_2d
 from css_gen.scenes.randomness import SplitId, Stream, stream
+from css_gen.storage.configuration import CSS
 
 TABLE_NAME = "css_toy_dataset_novel2_small.dup.npy"
 
@@ -27,7 +29,15 @@ def export_tirg(dataset: Dataset, out: Path, on_progress: Callable[[int], None])
     Args:
         out: an empty folder.
         on_progress: called with the number of images done.
+
+    Raises:
+        DatasetError: the dataset is of a track, whose texts are more than one modification of css.
     """
+    if dataset.track != CSS:
+        raise DatasetError(
+            f"{dataset.root} is of the track {dataset.track}, whose texts the layout tirg has no fields for; "
+            "export it with --format png or webdataset"
+        )
     done = 0
     (out / "images").mkdir()
     table = {}

@@ -17,14 +17,17 @@ from css_gen.scenes.scene import Scene, SceneObject
 from css_gen.scenes.selector import Selector
 
 _BIT = {SceneObject(*factors): 1 << place for place, factors in enumerate(product(Cell, Size, Colour, Shape))}
-EVERY_OBJECT = (1 << len(_BIT)) - 1
+OBJECTS = len(_BIT)
+"""How many objects there can be."""
+
+EVERY_OBJECT = (1 << OBJECTS) - 1
 """The set of all objects that there can be."""
 
 _HAVING: dict[str, int] = {
     value: sum(bit for item, bit in _BIT.items() if value in (item.cell, item.size, item.colour, item.shape))
     for value in (*Cell, *Size, *Colour, *Shape)
 }
-_EMPTY = {cell: 1 << (len(_BIT) + cell.index) for cell in Cell}
+_EMPTY = {cell: 1 << (OBJECTS + cell.index) for cell in Cell}
 _LONGEST_WALK = 5_000
 
 

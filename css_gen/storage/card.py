@@ -1,10 +1,13 @@
 """The dataset card: README.md in a dataset's folder, for `datasets.load_dataset` and for people."""
 
+import re
 from pathlib import Path
 
 from css_gen.storage.atomic import write_atomically
+from css_gen.storage.configuration import CSS, Configuration
 from css_gen.storage.manifest import Manifest
 from css_gen.storage.schema import DEPTH_STEPS, image_columns, image_schema, query_schema
+from css_gen.tracks import registry
 
 CARD_NAME = "README.md"
 
@@ -27,10 +30,11 @@ def _card(manifest: Manifest) -> str:
         "depth": "\n- `depth`: 16-bit PNG of the 3D image: distance along the viewing axis\n"
         f"  in {DEPTH_STEPS}ths of a world unit, 65535 for that and all that is farther",
     }
+    title, track, shared, distractors = _about_track(configuration)
     # `datasets` caches a folder by its last name and this header, so a new rendering has to change the header.
     identity = f"fingerprint {manifest.fingerprint}"
     return f"""---
-pretty_name: CSS (Color-Shape-Size)
+pretty_name: {title}
 license: apache-2.0
 tags:
 - composed-image-retrieval
@@ -54,8 +58,8 @@ dataset_info:
 {_features({field.name: str(field.type) for field in query_schema(configuration)})}
 ---
 
-# CSS (Color-Shape-Size)
-
+# {title}
+{track}
 Simple scenes on a 3x3 grid, each drawn as a ray-traced 3D image and as a flat 2D image of {size}x{size} pixels, and
 modification texts that lead from a source image to a target image. Rendered by `css-gen` {manifest.generator_version}
 after the dataset of Vo et al., *Composing Text and Image for Image Retrieval - An Empirical Odyssey* (CVPR 2019).
@@ -75,10 +79,10 @@ Images (`images`):
 Queries (`queries`):
 
 - `query_id`: the row's number; `source_id`, `target_id`: image ids of the same split
-- `modification_id`: equal for the three queries that share a modification
+- `modification_id`: equal for {shared}
 - `text`: the modification in words; `modification`: the same as JSON; `kind`: its kind
 - `novel`: whether the modification adds, removes or changes an object of a combination that train never shows
-
+{distractors}
 ```python
 import datasets
 
@@ -94,6 +98,22 @@ are the same everywhere.
 """
 
 
+def _about_track(configuration: Configuration) -> tuple[str, str, str, str]:
+    """Return what a track changes in the card: title, first sentence, what shares a modification_id, more columns."""
+    title = "CSS (Color-Shape-Size)"
+    if configuration.track == CSS:
+        return title, "", "the three queries that share a modification", ""
+    track = registry.get(configuration.track)
+    reasons = ", ".join(track.contrasts)
+    return (
+        f"{title}, track {track.name}: {track.title}",
+        f"\nA hard track of css: {track.about}.\n",
+        "the queries that share a target",
+        "- `distractor_ids`: wrong answers that are in the test split for this query; `distractor_why`: what is wrong\n"
+        f"  with each, of {reasons}\n",
+    )
+
+
 def _data_files(pattern: str) -> str:
     return f"""  data_files:
   - split: train
@@ -103,7 +123,12 @@ def _data_files(pattern: str) -> str:
 
 
 def _features(kinds: dict[str, str]) -> str:
-    return "\n".join(f"  - name: {name}\n    dtype: {kind}" for name, kind in kinds.items())
+    return "\n".join(f"  - name: {name}\n    {_dtype(kind)}" for name, kind in kinds.items())
+
+
+def _dtype(kind: str) -> str:
+    listed = re.fullmatch(r"list<item: (\w+)>", kind)
+    return f"sequence: {listed[1]}" if listed else f"dtype: {kind}"
 
 
 def _size_category(images: int) -> str:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.sampling import REFERENCES_PER_MODIFICATION, reference
-from css_gen.storage.configuration import Configuration, split_images
+from css_gen.scenes.scene import Scene
+from css_gen.storage.configuration import CSS, Configuration, split_images
 from css_gen.storage.folder import our_files
 from css_gen.storage.plan import held_out
 from css_gen.storage.png import encode_png
 from css_gen.storage.shard_writer import render_pixels
+from css_gen.tracks.plan import images_of_a_block, track_reference
 
 _SAMPLES = 12
 _BYTES_OF_A_ROW = 200
@@ -22,27 +24,40 @@ def require_large_enough(configuration: Configuration) -> None:
     Raises:
         ValueError: one has not; the message names the smallest --n that will do.
     """
-    least = 2 * REFERENCES_PER_MODIFICATION
-    if all(configuration.split_images(split) >= least for split in SplitId):
+    share, track, references = configuration.test_fraction, configuration.track, REFERENCES_PER_MODIFICATION
+    targets = {split: references if track == CSS else images_of_a_block(track, split) for split in SplitId}
+    least = {split: references + count for split, count in targets.items()}
+    if all(configuration.split_images(split) >= least[split] for split in SplitId):
         return
     # Half an image less than needed is rounded up to it; the loop sees to which side exactly.
-    smallest = int((least - 0.5) / min(configuration.test_fraction, 1 - configuration.test_fraction)) - 1
-    while any(split_images(smallest, configuration.test_fraction, split) < least for split in SplitId):
+    smallest = int(max((least[SplitId.TEST] - 0.5) / share, (least[SplitId.TRAIN] - 0.5) / (1 - share))) - 1
+    while any(split_images(smallest, share, split) < least[split] for split in SplitId):
         smallest += 1
+    needed = f"each split needs {references} references and as many targets"
+    if track != CSS:
+        needed = (
+            f"the test split of {track} needs {references} references and {targets[SplitId.TEST]} images of a query"
+        )
     raise ValueError(
-        f"--n must be at least {smallest} with --test-fraction {configuration.test_fraction:g}, got "
-        f"{configuration.images}: each split needs {REFERENCES_PER_MODIFICATION} references and as many targets"
+        f"--n must be at least {smallest} with --test-fraction {share:g}, got {configuration.images}: {needed}"
     )
 
 
 def estimated_bytes(configuration: Configuration) -> int:
     """Estimate the size of a dataset on disk to within a few percent, from some of its references."""
-    combinations = held_out(configuration)
     total = 0
     for index in range(_SAMPLES):
-        scene = reference(index, seed=configuration.seed, split=SplitId.TRAIN, held_out=combinations)
+        scene = _reference(configuration, index)
         total += sum(len(encode_png(pixels)) for pixels in render_pixels(configuration, SplitId.TRAIN, index, scene))
     return configuration.images * (total // _SAMPLES + _BYTES_OF_A_ROW)
+
+
+def _reference(configuration: Configuration, index: int) -> Scene:
+    seed, combinations = configuration.seed, held_out(configuration)
+    if configuration.track == CSS:
+        return reference(index, seed=seed, split=SplitId.TRAIN, held_out=combinations)
+    split = list(SplitId)[index % len(SplitId)]  # a track's splits may differ
+    return track_reference(configuration.track, index, seed=seed, split=split, held_out=combinations)
 
 
 def refuse_too_large(root: Path, needed: int) -> str | None:

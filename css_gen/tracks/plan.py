@@ -60,8 +60,20 @@ def block_sizes(images: int, block: int) -> BlockSizes:
     nearest = remainder + block * round((images / _IMAGES_A_REFERENCE - remainder) / block)
     references = max(nearest, remainder + block * -(-max(0, 3 - remainder) // block))
     if references + block > images:
-        raise ValueError(f"a split of this track needs at least {2 * block + 2} images, got {images}")
+        raise ValueError(f"a split of this track needs at least {3 + block} images, got {images}")
     return BlockSizes(references, (images - references) // block)
+
+
+def images_of_a_block(track: str, split: SplitId) -> int:
+    """Return how many images a target and its distractors are."""
+    return 1 if split is SplitId.TRAIN else 1 + registry.get(track).distractors
+
+
+def track_reference(track: str, index: int, *, seed: int, split: SplitId, held_out: HeldOut) -> Scene:
+    """Return reference number `index` of a split: the track's own, or css's."""
+    if draw := registry.get(track).reference:
+        return draw(index, seed, split, held_out)
+    return reference(index, seed=seed, split=split, held_out=held_out)
 
 
 @dataclass(frozen=True)
@@ -85,7 +97,7 @@ class TrackPlan:
     @property
     def block(self) -> int:
         """Images of a block."""
-        return 1 if self.split is SplitId.TRAIN else 1 + registry.get(self.track).distractors
+        return images_of_a_block(self.track, self.split)
 
     @property
     def programs(self) -> int:
@@ -164,10 +176,8 @@ class _Drawn(NamedTuple):
 
 @lru_cache(maxsize=2)
 def _pool(track: str, references: int, seed: int, split: SplitId, held_out: HeldOut) -> Pool:
-    draw = registry.get(track).reference
     scenes = tuple(
-        draw(index, seed, split, held_out) if draw else reference(index, seed=seed, split=split, held_out=held_out)
-        for index in range(references)
+        track_reference(track, index, seed=seed, split=split, held_out=held_out) for index in range(references)
     )
     return Pool(split, scenes, held_out.allowed(split), held_out)
 

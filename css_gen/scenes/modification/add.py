@@ -44,9 +44,9 @@ class Add(Modification):
         shape, colour = one_of(pairs, rng)
         return Scene((*scene.objects, SceneObject(one_of(cells, rng), one_of(sizes, rng), colour, shape)))
 
-    def targets(self, scene: Scene) -> frozenset[str]:
-        return frozenset(
-            Scene((*scene.objects, SceneObject(cell, size, colour, shape))).key
+    def results(self, scene: Scene) -> tuple[Scene, ...]:
+        return tuple(
+            Scene((*scene.objects, SceneObject(cell, size, colour, shape)))
             for cell, size, (shape, colour) in product(*self._open(scene, COMBINATIONS))
         )
 

@@ -72,8 +72,12 @@ class Modification(ABC):
         """
 
     @abstractmethod
+    def results(self, scene: Scene) -> tuple[Scene, ...]:
+        """Return all relevant scenes; none where the modification does not apply."""
+
     def targets(self, scene: Scene) -> frozenset[str]:
-        """Return the keys of all relevant scenes; none where the modification does not apply."""
+        """Return the keys of all relevant scenes."""
+        return frozenset(result.key for result in self.results(scene))
 
     @abstractmethod
     def is_target(self, scene: Scene, target: Scene) -> bool:

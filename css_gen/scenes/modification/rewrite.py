@@ -28,8 +28,8 @@ class Rewrite(Modification):
             raise ValueError(f"'{self.text}' does not apply: nothing matches in '{scene.key}'")
         return self._rewrite(scene)
 
-    def targets(self, scene: Scene) -> frozenset[str]:
-        return frozenset({self._rewrite(scene).key} if self._applies(scene) else ())
+    def results(self, scene: Scene) -> tuple[Scene, ...]:
+        return (self._rewrite(scene),) if self._applies(scene) else ()
 
     def is_target(self, scene: Scene, target: Scene) -> bool:
         return self._applies(scene) and self._rewrite(scene) == target

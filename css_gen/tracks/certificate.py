@@ -1,0 +1,102 @@
+"""Certify by enumeration that neither modality alone determines the answers of a split, and score the shortcut."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+
+import numpy as np
+
+from css_gen.scenes.matching import OBJECTS, members, object_set
+from css_gen.scenes.scene import Scene
+from css_gen.tracks.base import Program, Track
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query as the certificate sees it; images are numbers of the gallery.
+
+    Attributes:
+        distractors: the wrong answers that were put into the gallery for it.
+    """
+
+    program: Program
+    source: int
+    distractors: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Figures of a split, in percent of its queries.
+
+    Attributes:
+        text_alone: queries that the text alone determines: it can make no scene of the gallery, of any source at all,
+            but the answers.
+        source_alone: queries that the source alone determines: no other query on this scene, and no distractor, has
+            another answer.
+        shortcut_recall: Recall@1 that is expected of the track's shortcut if it ranks the images that it takes for
+            right first, in random order; 0 where there are none.
+        chance: Recall@1 that is expected of a random ranking.
+    """
+
+    text_alone: float
+    source_alone: float
+    shortcut_recall: float
+    chance: float
+
+
+def certify(track: Track, questions: Sequence[Question], gallery: Sequence[Scene]) -> Certificate:
+    """Examine all queries of a split. The source image is left out of the gallery of its own query.
+
+    Args:
+        gallery: the scene of every image.
+
+    Raises:
+        ValueError: there are no queries.
+    """
+    if not questions:
+        raise ValueError("there are no queries")
+    different = _Different(gallery)
+    answers = [each.program.targets(gallery[each.source]) & different.images.keys() for each in questions]
+    by_source: dict[str, set[str]] = defaultdict(set)
+    for each, right in zip(questions, answers, strict=True):
+        by_source[gallery[each.source].key].update(right)
+    rows = []
+    for each, right in zip(questions, answers, strict=True):
+        source = gallery[each.source]
+        wrong = {gallery[image].key for image in each.distractors} | by_source[source.key]
+        by_text = not any(map(each.program.can_make, different.wrong(each, right)))
+        taken = track.shortcut.targets(each.program, source) & different.images.keys()
+        hits, candidates = (different.count(keys, without=source) for keys in (taken & right, taken))
+        chance = different.count(right, without=source) / (len(gallery) - 1)
+        rows.append((by_text, wrong <= right, hits / candidates if candidates else 0, chance))
+    return Certificate(*(100 * sum(column) / len(rows) for column in zip(*rows, strict=True)))
+
+
+class _Different:
+    """The different scenes of a gallery, and how many images show each."""
+
+    def __init__(self, gallery: Sequence[Scene]) -> None:
+        self.gallery = gallery
+        self.images = Counter(scene.key for scene in gallery)
+        self._scenes = list({scene.key: scene for scene in gallery}.values())
+        self._row = {scene.key: row for row, scene in enumerate(self._scenes)}
+        self._objects = np.zeros((len(self._scenes), OBJECTS), np.float32)
+        for row, scene in enumerate(self._scenes):
+            self._objects[row, list(members(object_set(scene)))] = 1
+
+    def count(self, keys: Set[str], *, without: Scene) -> int:
+        """Return how many images show one of these scenes, one image of the scene `without` left out."""
+        return sum(self.images[key] for key in keys) - (without.key in keys)
+
+    def wrong(self, question: Question, right: frozenset[str]) -> Iterator[Scene]:
+        """Yield all wrong scenes: the distractors, then the others, those that share most objects with an answer first.
+
+        So one that the text can make, if there is any, is among the first.
+        """
+        yield from (self.gallery[image] for image in question.distractors)
+        source = self.gallery[question.source].key
+        passed_over = right | ({source} if self.images[source] == 1 else set())
+        wanted = self._objects[self._row[min(right)]] if right else np.zeros(OBJECTS, np.float32)
+        for row in np.argsort(-(self._objects @ wanted), kind="stable"):
+            if self._scenes[row].key not in passed_over:
+                yield self._scenes[row]
