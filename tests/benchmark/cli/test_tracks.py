@@ -1,12 +1,18 @@
 """Commands on a track: run, list, explain, compare, verify, search, and scoring by a ranking."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark.leaderboard.files import build, load_records
 from benchmark.leaderboard.levels import levels_of
+from benchmark.records.outcomes_file import encode
+from benchmark.records.store import save_record
+from benchmark.scoring.metrics import metrics_of
 from tests.benchmark.cli.invoking import TirgBench
 from tests.benchmark.tiny import TINY
 from tests.benchmark.toy_track import rendered_toy
@@ -63,3 +69,23 @@ def test_a_run_on_a_track_leaves_records_tables_and_explanations(root: Path, tir
         text = Path("leaderboards/site", name).read_text()
         assert "Wrong cell" in text
         assert "any cell" in text or "composer" in name
+
+
+def test_verify_refuses_contrasts_that_the_checkpoint_does_not_give(root: Path, tirg_bench: TirgBench) -> None:
+    arguments = ["run", "--composer=film", "--dataset=css-toy", f"--data=css-toy={root}", "--no-fresh", *TINY]
+    result = tirg_bench(*arguments)
+    assert result.exit_code == 0, result.output
+    (stored,), _ = load_records(Path("leaderboards/records"))
+    outcomes = stored.outcomes
+    name = CONTRASTS[0]
+    can_hold = outcomes.ranks <= outcomes.candidates - outcomes.relevant + 1 - outcomes.distractors[name]
+    better = np.where((outcomes.contrasts[name] == 0) & can_hold, 1, outcomes.contrasts[name])
+    assert (better != outcomes.contrasts[name]).mean() > 0.1
+    forged = replace(outcomes, contrasts={**outcomes.contrasts, name: better})
+    ranks = stored.record.ranks.model_copy(update={"sha256": sha256(encode(forged)).hexdigest()})
+    record = stored.record.model_copy(update={"metrics": metrics_of(forged), "ranks": ranks})
+    save_record(record, forged, Path("leaderboards/records"), replace=True)
+    assert tirg_bench("leaderboard").exit_code == 0, "the files agree with each other"
+    verified = tirg_bench("verify", "--data", f"css-toy={root}")
+    assert verified.exit_code == 1, verified.output
+    assert "the contrast cell accuracy holds for" in verified.output
