@@ -6,13 +6,14 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from benchmark.leaderboard.files import build, load_records
+from benchmark.leaderboard.files import build, load_rankings, load_records
 from benchmark.leaderboard.levels import levels_of
 from benchmark.records.outcomes_file import encode
 from benchmark.records.store import save_record
-from benchmark.scoring.metrics import metrics_of
+from benchmark.scoring.metrics import contrast_chance_name, contrast_name, metrics_of
 from tests.benchmark.cli.invoking import TirgBench
 from tests.benchmark.tiny import TINY
 from tests.benchmark.toy_track import rendered_toy
@@ -89,3 +90,22 @@ def test_verify_refuses_contrasts_that_the_checkpoint_does_not_give(root: Path, 
     verified = tirg_bench("verify", "--data", f"css-toy={root}")
     assert verified.exit_code == 1, verified.output
     assert "the contrast cell accuracy holds for" in verified.output
+
+
+def test_a_model_that_is_known_by_its_ranking_has_contrasts(root: Path, tirg_bench: TirgBench) -> None:
+    given = f"--data=css-toy={root}"
+    assert tirg_bench("queries", "css-toy", "--out", "queries.parquet", given).exit_code == 0
+    rng = np.random.default_rng(0)
+    for name, rows in (("q", pq.read_metadata("queries.parquet").num_rows), ("g", 120)):
+        np.save(f"{name}.npy", rng.normal(size=(rows, 16)))
+    about = ["--name=random", "--author=Me", "--url=https://example.org"]
+    result = tirg_bench("score", "--task=css-toy", "--queries=q.npy", "--gallery=g.npy", *about, given)
+    assert result.exit_code == 0, result.output
+    ((ranking,), problems) = load_rankings(Path("leaderboards/records"))
+    assert problems == []
+    scores = ranking.record.metrics.scores
+    share, chance = (scores[name(CONTRASTS[0])] for name in (contrast_name, contrast_chance_name))
+    assert share == pytest.approx(chance, abs=20)
+    table = [line.split("|") for line in Path("leaderboards/css-toy.md").read_text().splitlines() if "|" in line]
+    place = [cell.strip() for cell in table[0]].index("Cell accuracy")
+    assert float(table[2][place]) == pytest.approx(share, abs=0.05)
