@@ -121,7 +121,7 @@ def contrast(heading: str) -> Column:
     )
     return replace(
         shown,
-        short_heading=shown.heading.replace(" ", "\n"),
+        short_heading=shown.heading.replace(" accuracy", "\nacc."),
         level=lambda level, score: number(score.scores.get(chance)) if level == CHANCE else "",
     )
 
