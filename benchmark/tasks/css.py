@@ -12,7 +12,7 @@ from css_gen.pool import available_cores
 from css_gen.progress import Reporter
 from css_gen.scenes.modification import parse
 from css_gen.scenes.sampling import KINDS_ASKED
-from css_gen.storage.configuration import Configuration
+from css_gen.storage.configuration import CSS, Configuration
 
 IMAGES = 20_000
 """How many images to render where there is no dataset: as in README."""
@@ -43,7 +43,8 @@ def render_missing(root: Path, reporter: Reporter, *, configuration: Configurati
     Raises:
         BenchmarkError: the folder holds something else, or cannot be written.
     """
-    reporter.message(f"{root} holds no CSS dataset yet: rendering {configuration.images} images (once)")
+    what = "CSS dataset" if configuration.track == CSS else f"dataset of the track {configuration.track}"
+    reporter.message(f"{root} holds no {what} yet: rendering {configuration.images} images (once)")
     try:
         writing.render(root, configuration, jobs=available_cores(), reporter=reporter)
     except (DatasetError, ValueError) as error:

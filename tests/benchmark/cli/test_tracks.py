@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,11 +10,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from benchmark import tasks
 from benchmark.leaderboard.files import build, load_rankings, load_records
 from benchmark.leaderboard.levels import levels_of
 from benchmark.records.outcomes_file import encode
 from benchmark.records.store import save_record
 from benchmark.scoring.metrics import contrast_chance_name, contrast_name, metrics_of
+from benchmark.tasks import registry
+from benchmark.tasks.css import render_missing
+from css_gen.storage.configuration import Configuration
 from tests.benchmark.cli.invoking import TirgBench
 from tests.benchmark.tiny import TINY
 from tests.benchmark.toy_track import rendered_toy
@@ -109,3 +114,14 @@ def test_a_model_that_is_known_by_its_ranking_has_contrasts(root: Path, tirg_ben
     table = [line.split("|") for line in Path("leaderboards/css-toy.md").read_text().splitlines() if "|" in line]
     place = [cell.strip() for cell in table[0]].index("Cell accuracy")
     assert float(table[2][place]) == pytest.approx(share, abs=0.05)
+
+
+@pytest.mark.usefixtures("root")
+def test_an_absent_track_is_rendered_if_it_is_named(tirg_bench: TirgBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = partial(render_missing, configuration=Configuration(images=60, size=16, track="toy"))
+    monkeypatch.setitem(registry._tasks, "css-toy", replace(tasks.get("css-toy"), make=small))
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0}, raising=False)
+    result = tirg_bench("run", "--composer=image_only", "--dataset=css-toy", "--no-fresh", *TINY)
+    assert result.exit_code == 0, result.output
+    assert "holds no dataset of the track toy yet: rendering 60 images" in result.stderr
+    assert Path("data/css-toy/manifest.json").exists()
