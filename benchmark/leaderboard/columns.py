@@ -70,10 +70,10 @@ def columns(task: Task | None) -> tuple[Column, ...]:
             sort=lambda row: found.low if (found := row.scores[ALL].interval) else -1,
         ),
         Column(heading="Group", on=("ranking", "site"), text=lambda row: row.group or NOTHING, kind="text"),
-        *(recall(k, on=places_of_recall(k, task)) for k in KS[1:]),
-        *(of_exact_answers() if is_exact else ()),
         *(contrast(heading) for heading in (task.contrasts if task else ())),
         *(of_groups(task.queries_per_target) if task and task.queries_per_target > 1 else ()),
+        *(recall(k, on=places_of_recall(k, task)) for k in KS[1:]),
+        *(of_exact_answers() if is_exact else ()),
         *(macro(task.averaged_over, k) for k in KS if task is not None and task.averaged_over),
         Column(
             heading="Seeds",

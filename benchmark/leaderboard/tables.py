@@ -37,6 +37,7 @@ def markdown_page(protocol: str, boards: Sequence[Board], models: Sequence[Model
         markdown_template("leaderboard.md.jinja")
         .render(
             title=task.title if task else _plain(protocol),
+            summary=task.summary if task else "",
             rendered=task is not None and task.is_rendered,
             exact_answers=has_exact_answers(task),
             of_owners=task is not None and not task.is_rendered,

@@ -79,6 +79,7 @@ class Task:
         name: on the command line, in records and in file names.
         title: heading of its tables.
         about: one line for `tirg-bench list`.
+        summary: a sentence for its page, where the title does not say it all.
         folder: of its data in `data/`, and the NAME of `--data NAME=PATH`; tasks may share one.
         spellings: further names that are accepted for the task. Case, "-" and "_" never matter.
         features: whether composers get the map (B, C, H, W) or the pooled vector (B, C).
@@ -114,6 +115,7 @@ class Task:
     open: Opener
     features: Literal["map", "pooled"]
     images: Literal["rendered", "owned"]
+    summary: str = ""
     spellings: tuple[str, ...] = ()
     source_view: Literal["3d", "2d"] | None = None
     has_exact_answers: bool = False

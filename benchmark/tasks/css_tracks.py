@@ -13,13 +13,14 @@ from css_gen.tracks import Track
 
 def task_of(track: Track) -> Task:
     """Return the task of a track: from a 3D image to a 3D image, on the feature map."""
-    name = f"css-{track.name}"
+    name, title = f"css-{track.name}", f"CSS, {track.title[:1].lower()}{track.title[1:]}"
     slices = {attribute: Slice(attribute, values) for attribute, values in track.slices.items()}
     slices.setdefault("kind", Slice("kind of program", on_tables=False))
     return Task(
         name=name,
-        title=f"CSS, {track.title[:1].lower()}{track.title[1:]}: 3D query, 3D gallery",
-        about=f"CSS, {track.name}: {track.about[:1].lower()}{track.about[1:].rstrip('.')}",
+        title=f"{title}: 3D query, 3D gallery",
+        about=title,
+        summary=f"{track.about[:1].upper()}{track.about[1:].rstrip('.')}.",
         folder=name,
         features="map",
         has_exact_answers=True,

@@ -42,6 +42,7 @@ def test_a_run_on_a_track_leaves_records_tables_and_explanations(root: Path, tir
     (board,) = build(stored)
     assert [level.title for level, _ in levels_of(board)][-1] == "any cell"
     page = Path("leaderboards/css-toy.md").read_text()
+    assert page.startswith("# CSS, things lost: 3D query, 3D gallery\n\nRemove the object of a cell.\n\n")
     header = next(line for line in page.splitlines() if line.startswith("|   #"))
     headings = [cell.strip() for cell in header.split("|")]
     place = headings.index("Cell accuracy")
