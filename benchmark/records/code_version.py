@@ -2,10 +2,10 @@
 
 Every run of a task depends on the shared sources: encoders and network, datasets, training, scoring, the course of a
 run (`single_run`: which part is trained on, which is scored), css_gen's scenes (which define relevance) and its reader
-of rendered data, the recipe's schema and hash, and the file of the task itself; a run on a track also on css_gen's plan
-of tracks and on that track's own files. The composer's own file has a hash of its own. Other tasks and tracks, other
-composers and their variants (`models/ablations`), presets (their recipes are hashed), records, tables and commands do
-not count.
+of rendered data, the recipe's schema and hash, and the file of the task itself. The composer's own file has a hash of
+its own. Other tasks, other composers and their variants (`models/ablations`), presets (their recipes are hashed),
+records, tables and commands do not count. A run on a track depends on css_gen's plan of tracks and on that track's own
+files, too; no other run does.
 """
 
 import ast
