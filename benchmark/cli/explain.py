@@ -103,7 +103,7 @@ def explain(composer: str, dataset: str, preset: str | None, seed: int | None, n
     title = f"{found.named}{of_seeds}, dataset {first.record.dataset.fingerprint[:8]}"
     console = Console(highlight=False)
     if number is None:
-        tallies = tally(rendered.queries, answers)
+        tallies = tally(rendered.queries, answers, kinds=rendered.kinds)
         console.print(_table(title, tallies))
         click.echo(_NOTE)
         console.print(_meanings(tallies))
@@ -220,8 +220,8 @@ def _meanings(tallies: "Sequence[Tally]") -> "Table":
 
 
 def _said(number: int, rendered: "Rendered", run: "Scored") -> str:
-    from benchmark.explanation.answer_kinds import kind_of_answer
     from benchmark.explanation.differences import in_words
+    from benchmark.explanation.track_kinds import kind_of_image
     from benchmark.records.rankings import StoredRanking
 
     query, names = rendered.queries[number], rendered.configuration.names
@@ -240,7 +240,7 @@ def _said(number: int, rendered: "Rendered", run: "Scored") -> str:
     if further:
         lines["also relevant"] = f"\n{'':14}".join(further[:_MOST_SCENES]) + more
     if first >= 0:
-        kind = kind_of_answer(source, query.modification, target, rendered.scenes[first])
+        kind = kind_of_image(query, rendered.scenes, first)
         lines |= {"first image": image(first), "kind": f"{kind}. {kind.meaning}"}
     drawn = f"; drawn target: {run.outcomes.drawn_ranks[number]:,}" if further else ""
     # Beyond the shortest list, the rank of a model's ranking is the last one that it can have.

@@ -83,7 +83,7 @@ def list_() -> None:
     for title, (columns, *rows) in contents.items():
         table = Table(title=title, title_justify="left", box=None)
         for place, column in enumerate(columns):
-            is_whole = column == "Key" or (title == "Datasets" and place == len(columns) - 1)
+            is_whole = column == "Key" or (title == "Datasets" and place != 1)
             table.add_column(column, no_wrap=is_whole, overflow="fold")
         for row in rows:
             table.add_row(*row)
@@ -137,7 +137,7 @@ def _where(dataset: str) -> str:
     place = datasets.locate(dataset, {})
     if place.exists():
         return str(place)
-    return f"{place} (absent: {'`run` makes it' if datasets.get(dataset).make else 'download it, see README'})"
+    return f"{place} ({'absent: `run` makes it' if datasets.get(dataset).make else 'absent: see README'})"
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ def run(
 
     Runs with a valid record are skipped. An interrupted run resumes from its last checkpoint and produces the same
     record. A failing composer does not stop the rest; it is listed below the table and the command exits with code 1.
-    If the CSS dataset is not there, it is rendered first.
+    If the CSS dataset is not there, it is rendered first. A hard track, such as css-relation, is rendered if --dataset
+    names it; --all takes those that are there.
 
     Records are never replaced silently: composer, task, recipe, seed and the dataset's fingerprint are in a record's
     path. --replace makes damaged and outdated records again.

@@ -17,14 +17,18 @@ from benchmark.datasets.combinations import Combinations
 from benchmark.datasets.folder_images import BrokenImage
 from benchmark.datasets.image_cache import ImageSource, cached
 from benchmark.datasets.relevance import Relevance
-from benchmark.datasets.splits import Mask, Pixels, Queries, Split
+from benchmark.datasets.rendered_track import contrasts_of, shortcut_of, slices_of
+from benchmark.datasets.splits import Mask, Pixels, Queries, Rows, Split, Words
 from benchmark.errors import BenchmarkError
+from css_gen import tracks
 from css_gen.errors import DatasetError
 from css_gen.progress import Reporter
 from css_gen.scenes.factors import COMBINATIONS
 from css_gen.scenes.modification import Modification
 from css_gen.scenes.reachable import count_reachable
 from css_gen.scenes.scene import Scene, SceneObject
+from css_gen.storage.configuration import CSS
+from css_gen.tracks import Track
 
 
 class Css:
@@ -35,10 +39,12 @@ class Css:
         source_view: "3d", or "2d" for 2D-to-3D retrieval.
         image_size: width and height that images are reduced to.
         spatial: whether composers get the map (B, C, H, W) or the pooled vector (B, C).
+        track: of css-gen's, "css" for css itself.
         reporter: told about the decoding, which happens once per image size.
 
     Raises:
-        BenchmarkError: the folder is missing, damaged or of another version. Also raised on first use of a split.
+        BenchmarkError: the folder is missing, damaged, of another version or of another track. Also raised on first use
+            of a split.
     """
 
     skipped: Mapping[str, str] = MappingProxyType({})
@@ -52,6 +58,7 @@ class Css:
         image_size: int,
         reporter: Reporter,
         spatial: bool = True,
+        track: str = CSS,
     ) -> None:
         self.name, self.spatial = name, spatial
         self._source_view, self._image_size, self._reporter = source_view, image_size, reporter
@@ -59,6 +66,12 @@ class Css:
             self._dataset = css_gen.dataset.open(root)
         except DatasetError as error:
             raise BenchmarkError(str(error)) from None
+        if self._dataset.track != track:
+            raise BenchmarkError(
+                f"{root}: holds the track {self._dataset.track}, and {name} is on {track}; give the folder of that, or "
+                f"render it: css-gen render --track {track}"
+            )
+        self._track = None if track == CSS else tracks.get(track)
 
     @property
     def fingerprint(self) -> str:
@@ -82,10 +95,10 @@ class Css:
             keys, labels = np.unique(np.array(split.keys), return_inverse=True)
             scenes = [split.scene(image) for image in range(len(split))]
             relevant = _relevant(split, scenes, keys.tolist())
-            queries = _queries(split, scenes, relevant)
-            text_candidates = count_reachable(
-                [row.modification for row in split.queries], scenes, without=queries.source_images.tolist()
-            )
+            queries = _queries(split, scenes, relevant, self._track)
+            text_candidates = None if self._track else _text_candidates(split, scenes)
+            contrasts = contrasts_of(self._track, split.queries) if self._track else {}
+            shortcut = shortcut_of(self._track, split.queries, scenes) if self._track else None
         except (DatasetError, OSError, ValueError, KeyError) as error:
             raise BenchmarkError(
                 f"{self._dataset.root}: the {name} split cannot be read ({error}); "
@@ -103,6 +116,8 @@ class Css:
             relevant=relevant,
             text_candidates=text_candidates,
             combinations=_combinations(scenes, queries),
+            contrasts=contrasts,
+            shortcut=shortcut,
         )
 
     def _pixels(self, split: css_gen.dataset.Split, view: str, count: int) -> Pixels:
@@ -155,8 +170,16 @@ def _relevant(split: css_gen.dataset.Split, scenes: Sequence[Scene], keys: Seque
     )
 
 
-def _queries(split: css_gen.dataset.Split, scenes: Sequence[Scene], relevant: Relevance) -> Queries:
+def _text_candidates(split: css_gen.dataset.Split, scenes: Sequence[Scene]) -> Rows:
     rows = split.queries
+    return count_reachable([row.modification for row in rows], scenes, without=[row.source_id for row in rows])
+
+
+def _queries(
+    split: css_gen.dataset.Split, scenes: Sequence[Scene], relevant: Relevance, track: Track | None
+) -> Queries:
+    rows = split.queries
+    programs = slices_of(track, rows, scenes) if track else _slices_of_css(rows, scenes)
     sources = np.array([row.source_id for row in rows], dtype=np.int64)
     return Queries(
         ids=tuple(str(row.query_id) for row in rows),
@@ -165,14 +188,21 @@ def _queries(split: css_gen.dataset.Split, scenes: Sequence[Scene], relevant: Re
         source_images=sources,
         texts=tuple(row.text for row in rows),
         attributes={
-            "selection": np.array([selection(row.modification) for row in rows]),
-            "changed": np.array([changed(scenes[row.source_id], scenes[row.target_id]) for row in rows]),
-            "kind": np.array([row.kind for row in rows]),
+            **programs,
             "answers": np.where(relevant.counts > 1, "2+", "1"),
             "combination": np.array(["novel" if row.novel else "seen" for row in rows]),
             "objects": np.array([str(len(scenes[row.source_id])) for row in rows]),
         },
+        groups=np.array([row.modification_id for row in rows], dtype=np.int64) if track else None,
     )
+
+
+def _slices_of_css(rows: Sequence[css_gen.dataset.QueryRow], scenes: Sequence[Scene]) -> dict[str, Words]:
+    return {
+        "selection": np.array([selection(row.modification) for row in rows]),
+        "changed": np.array([changed(scenes[row.source_id], scenes[row.target_id]) for row in rows]),
+        "kind": np.array([row.kind for row in rows]),
+    }
 
 
 def _combinations(scenes: Sequence[Scene], queries: Queries) -> Combinations:

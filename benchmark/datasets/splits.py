@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,8 @@ class Queries:
             ranking; -1 for none.
         texts: (Q,) the modification texts.
         attributes: columns of Q words that results are sliced by, such as "kind"; see `Task.slices`.
+        groups: (Q,) equal for queries that share their target and the meaning of their texts, such as paraphrases. None
+            where that is not known.
     """
 
     ids: tuple[str, ...]
@@ -41,6 +43,7 @@ class Queries:
     source_images: Rows
     texts: tuple[str, ...]
     attributes: Mapping[str, Words]
+    groups: Rows | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -54,6 +57,7 @@ class Queries:
             source_images=self.source_images[rows],
             texts=tuple(self.texts[row] for row in rows),
             attributes={name: column[rows] for name, column in self.attributes.items()},
+            groups=None if self.groups is None else self.groups[rows],
         )
 
 
@@ -67,6 +71,18 @@ class DrawnPairs(Protocol):
     def draw(self, source: int, allowed: Mask, *, rng: np.random.Generator) -> tuple[str, int]:
         """A text and a target for an image of `sources(allowed)`."""
         ...
+
+
+class Shortcut(NamedTuple):
+    """What a solver takes for right that lacks the part which a track tests, for each query (Q,).
+
+    Attributes:
+        candidates: how many images of the gallery but the query's own source image.
+        hits: how many of them are relevant.
+    """
+
+    candidates: Rows
+    hits: Rows
 
 
 @dataclass(frozen=True)
@@ -88,6 +104,9 @@ class Split:
         text_candidates: (Q,) how many images of the gallery, without the query's own source image, the query's text can
             make of some source, whatever that is. None where it is not known.
         combinations: of shape and colour, which a validation part may hold out. None where they are not known.
+        contrasts: by the heading of tables, wrong images that the gallery holds for each query: (Q, M) rows of
+            `gallery`, -1 where a query has fewer.
+        shortcut: how far the solver gets that a track is built against. None where there is none.
     """
 
     sources: Pixels
@@ -102,6 +121,8 @@ class Split:
     relevant: Relevance | None = None
     text_candidates: Rows | None = None
     combinations: Combinations | None = None
+    contrasts: Mapping[str, Rows] = field(default_factory=dict)
+    shortcut: Shortcut | None = None
 
     def asking(self, rows: Rows) -> "Split":
         """The same images with only these queries, in this order."""
@@ -114,6 +135,8 @@ class Split:
             relevant=relevant,
             text_candidates=text_candidates,
             combinations=combinations,
+            contrasts={name: images[rows] for name, images in self.contrasts.items()},
+            shortcut=None if self.shortcut is None else Shortcut(*(column[rows] for column in self.shortcut)),
         )
 
     @cached_property
@@ -190,9 +213,11 @@ def hold_out(split: Split, share: float, *, combinations: int = 0) -> tuple[Spli
 
 
 def with_own_images(split: Split) -> Split:
-    """The split with only its queries' own images and targets in the gallery: quick to score, and easier."""
+    """The split with only its queries' own images, targets and distractors in the gallery: quick to score, but easy."""
     queries = split.queries
-    gallery = np.unique(np.concatenate([queries.targets, queries.source_images[queries.source_images >= 0]]))
+    named = [queries.targets, queries.source_images, *(images.ravel() for images in split.contrasts.values())]
+    gallery = np.unique(np.concatenate(named))
+    gallery = gallery[gallery >= 0]
     place = np.full(len(split.gallery) + 1, -1, dtype=np.int64)
     place[gallery] = np.arange(len(gallery))
     return replace(
@@ -205,4 +230,6 @@ def with_own_images(split: Split) -> Split:
         files=tuple(split.files[row] for row in gallery) if split.files else (),
         text_candidates=None,
         combinations=None,
+        contrasts={name: place[images] for name, images in split.contrasts.items()},
+        shortcut=None,
     )

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import tasks
+from benchmark.explanation.track_kinds import Kind, kinds_of
 from benchmark.records.rankings import StoredRanking
 from benchmark.records.store import StoredRecord
+from css_gen import tracks
 from css_gen.dataset import QueryRow
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.scene import Scene
-from css_gen.storage.configuration import Configuration
+from css_gen.storage.configuration import CSS, Configuration
 from css_gen.storage.plan import Plan, held_out, split_name, split_plan
 from css_gen.storage.shard_writer import render_pixels
 
@@ -47,6 +49,12 @@ class Rendered:
     def queries(self) -> list[QueryRow]:
         """Of the scored split, in the order of their ids."""
         return _queries(self.plans[_SCORED], self.configuration.names)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """All kinds of answers to its queries."""
+        name = self.configuration.track
+        return kinds_of(None if name == CSS else tracks.get(name))
 
     @property
     def held_out(self) -> dict[str, Any]:

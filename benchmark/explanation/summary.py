@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import NamedTuple
 
-from benchmark.explanation.answer_kinds import AnswerKind, kind_of_answer
+from benchmark.explanation.answer_kinds import AnswerKind
+from benchmark.explanation.track_kinds import Kind, kind_of_image
 from benchmark.scoring.recall import Outcomes
 from css_gen.dataset import QueryRow
 from css_gen.scenes.modification import Modification
 from css_gen.scenes.scene import Scene
+from css_gen.tracks import Program
 
 _MOST_WORDS = 3
 _FEWEST_ANSWERS, _FEWEST_MODIFICATIONS, _FEWEST_DEVIATIONS = 10, 5, 3.0
@@ -45,16 +47,14 @@ class Tally:
             often than in other queries. Runs answer the same queries, so more runs are not more evidence.
     """
 
-    kind: AnswerKind
+    kind: Kind
     answers: int
     share: float
     by_modification: Mapping[str, float]
     words: tuple[Word, ...]
 
 
-def kinds_of_answers(
-    scenes: Sequence[Scene], queries: Sequence[QueryRow], outcomes: Outcomes
-) -> tuple[AnswerKind, ...]:
+def kinds_of_answers(scenes: Sequence[Scene], queries: Sequence[QueryRow], outcomes: Outcomes) -> tuple[Kind, ...]:
     """Return the kind of each query's first image. Where a query has no candidates, it is another scene.
 
     Args:
@@ -67,33 +67,33 @@ def kinds_of_answers(
     found = []
     firsts, ranks, drawn_ranks = outcomes.top1.tolist(), outcomes.ranks.tolist(), outcomes.drawn_ranks.tolist()
     for query, first, rank, drawn_rank in zip(queries, firsts, ranks, drawn_ranks, strict=True):
-        kind = AnswerKind.SCENE
-        if first >= 0:
-            source, target = scenes[query.source_id], scenes[query.target_id]
-            kind = kind_of_answer(source, query.modification, target, scenes[first])
+        kind = kind_of_image(query, scenes, first)
         if kind.is_relevant != (rank == 1) or (kind is AnswerKind.DRAWN) != (drawn_rank == 1):
             raise ValueError(f"query {query.query_id}: its rank contradicts the scene of its first image")
         found.append(kind)
     return tuple(found)
 
 
-def tally(queries: Sequence[QueryRow], runs: Iterable[Sequence[AnswerKind]]) -> tuple[Tally, ...]:
+def tally(
+    queries: Sequence[QueryRow], runs: Iterable[Sequence[Kind]], *, kinds: Sequence[Kind] = tuple(AnswerKind)
+) -> tuple[Tally, ...]:
     """Return one tally for each kind, in their order; their shares add up to 100.
 
     Args:
         queries: of the split.
         runs: the kinds of answers of each run, as `kinds_of_answers` returns them.
+        kinds: all that the queries may have.
 
     Raises:
         ValueError: there are no answers.
     """
-    answered = [pair for kinds in runs for pair in zip(queries, kinds, strict=True)]
+    answered = [pair for of_run in runs for pair in zip(queries, of_run, strict=True)]
     if not answered:
         raise ValueError("there are no answers to count")
     words = {query.query_id: tuple(words_of(query.text, query.modification)) for query in queries}
     of_word = Counter(word for query, _ in answered for word in words[query.query_id])
     of_modification = Counter(query.kind for query, _ in answered)
-    of_kind: dict[AnswerKind, list[QueryRow]] = defaultdict(list)
+    of_kind: dict[Kind, list[QueryRow]] = defaultdict(list)
     for query, kind in answered:
         of_kind[kind].append(query)
     return tuple(
@@ -107,17 +107,22 @@ def tally(queries: Sequence[QueryRow], runs: Iterable[Sequence[AnswerKind]]) -> 
             },
             words=_outstanding(of_kind[kind], words, of_word, len(answered), runs=len(answered) // len(queries)),
         )
-        for kind in AnswerKind
+        for kind in kinds
     )
 
 
-def words_of(text: str, modification: Modification) -> Iterator[str]:
+def words_of(text: str, modification: Modification | Program) -> Iterator[str]:
     """Yield each word of a text once, but for its verb and "to", then what its selector leaves open.
+
+    Of the text of a track, yield every word once.
 
     >>> from css_gen.scenes.modification import parse
     >>> list(words_of("add red circle to top-left", parse("add red circle to top-left")))
     ['red', 'circle', 'top-left', '(no size)']
     """
+    if isinstance(modification, Program):
+        yield from dict.fromkeys(text.replace(",", " ").split())
+        return
     _, *words = text.split()
     yield from dict.fromkeys(word for word in words if word != "to")
     yield from (word for name, word in _OPEN.items() if getattr(modification.selector, name) is None)

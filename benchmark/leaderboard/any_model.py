@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from benchmark.leaderboard.boards import Board
-from benchmark.leaderboard.cells import interval, mean
-from benchmark.leaderboard.columns import has_exact_answers
+from benchmark.leaderboard.cells import interval, mean, number
 from benchmark.leaderboard.comparison import ALL
+from benchmark.leaderboard.score_columns import has_exact_answers
 from benchmark.leaderboard.scores import Score, scores_of
 from benchmark.records.rankings import RankingRecord, StoredRanking
 from benchmark.records.store import DatasetCard, Tier
+from benchmark.scoring.metrics import WORST, contrast_name
 from benchmark.scoring.recall import KS
 from benchmark.tasks import Task
 
@@ -90,6 +91,8 @@ def model_columns(task: Task | None) -> tuple[ModelColumn, ...]:
             if has_exact_answers(task)
             else (_recall(KS[-1]),)
         ),
+        *(_score(heading.capitalize(), contrast_name(heading)) for heading in (task.contrasts if task else ())),
+        *((_score(f"Worst of {task.queries_per_target}", WORST),) if task and task.queries_per_target > 1 else ()),
         ModelColumn("Author", lambda row: row.record.author, left=True),
         ModelColumn("Scored from", lambda row: row.record.given, left=True, wide=True),
         ModelColumn("Checked", lambda _: str(Tier.SELF_REPORTED), left=True, wide=True),
@@ -124,4 +127,4 @@ def _recall(k: int) -> ModelColumn:
 
 
 def _score(heading: str, name: str, *, wide: bool = False) -> ModelColumn:
-    return ModelColumn(heading, lambda row: f"{row.scores[ALL].scores[name]:.1f}", wide=wide)
+    return ModelColumn(heading, lambda row: number(row.scores[ALL].scores.get(name)), wide=wide)

@@ -9,6 +9,7 @@ from benchmark.leaderboard.boards import Board
 from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.scores import Score
 from benchmark.scoring.recall import KS
+from benchmark.tasks import Task
 
 MARK = "†"
 """Follows the heading of a column that says little about composing."""
@@ -53,6 +54,20 @@ ORACLES = (
 )
 """Searchers that miss one modality, as `scoring.levels` describes them."""
 
+_SHORTCUT = "shortcut"
+
+
+def shortcut(task: Task) -> Level | None:
+    """Return the level of the shortcut that a track is built against; None where the task is of no track."""
+    if not task.shortcut:
+        return None
+    return Level(
+        _SHORTCUT,
+        task.shortcut,
+        "the part that the track tests",
+        "lacks the part that this track tests: it ranks in random order the images that it takes for right.",
+    )
+
 
 class Doubt(NamedTuple):
     """An oracle above half of the best composer, and the Recall@K of both in percent."""
@@ -65,7 +80,10 @@ class Doubt(NamedTuple):
 def levels_of(board: Board, part: str = ALL) -> tuple[tuple[Level, Score], ...]:
     """Return the levels that are known on a slice, in the order of the tables, each with a score that holds it."""
     scores = [row.scores[part] for row in board.rows]
-    first = ((level, next((s for s in scores if level.at(s, KS[0]) is not None), None)) for level in (CHANCE, *ORACLES))
+    task = tasks.find(board.protocol)
+    of_track = shortcut(task) if task else None
+    levels = (CHANCE, *ORACLES, *([of_track] if of_track else []))
+    first = ((level, next((s for s in scores if level.at(s, KS[0]) is not None), None)) for level in levels)
     return tuple((level, score) for level, score in first if score)
 
 

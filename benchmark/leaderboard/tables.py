@@ -14,19 +14,13 @@ from benchmark import tasks
 from benchmark.leaderboard.any_model import MODEL_CSV, ModelTable, model_columns, of_protocol
 from benchmark.leaderboard.boards import Board, Row
 from benchmark.leaderboard.cells import NOTHING, interval, mean, reached
-from benchmark.leaderboard.columns import (
-    BOARD_CSV,
-    SLICE_CSV,
-    Column,
-    csv_fields,
-    has_exact_answers,
-    headings,
-    shown_on,
-)
+from benchmark.leaderboard.columns import csv_fields, headings, short_headings, shown_on
+from benchmark.leaderboard.csv_columns import BOARD_CSV, slice_csv
 from benchmark.leaderboard.fresh import NOTE
 from benchmark.leaderboard.levels import MARK, ORACLES, doubts_of, levels_of, note_on
 from benchmark.leaderboard.markdown import markdown_table as _table
 from benchmark.leaderboard.markdown import markdown_template
+from benchmark.leaderboard.score_columns import Column, has_exact_answers
 from benchmark.scoring.recall import KS
 from benchmark.tasks import SOURCES, Published
 from models.registry import get, names
@@ -43,12 +37,15 @@ def markdown_page(protocol: str, boards: Sequence[Board], models: Sequence[Model
         markdown_template("leaderboard.md.jinja")
         .render(
             title=task.title if task else _plain(protocol),
+            summary=task.summary if task else "",
             rendered=task is not None and task.is_rendered,
             exact_answers=has_exact_answers(task),
             of_owners=task is not None and not task.is_rendered,
             published=_published_table(task.published if task else (), of_ours=True),
             later=_published_table(task.later if task else (), of_ours=False),
             averaged_over=task.averaged_over if task else None,
+            contrasts=[heading.capitalize() for heading in task.contrasts] if task else [],
+            queries_per_target=task.queries_per_target if task else 1,
             sections=[
                 {
                     "board": board,
@@ -193,20 +190,21 @@ def _slice_table(board: Board, attribute: str, k: int) -> str:
 
 def csv_table(protocol: str, boards: Sequence[Board], models: Sequence[ModelTable] = ()) -> str:
     """A line for every row and slice, numbers to the last digit; empty where there is no number. Models come last."""
-    fields = csv_fields(tasks.find(protocol))
+    task = tasks.find(protocol)
+    fields, of_slices = csv_fields(task), slice_csv(task)
     sink = io.StringIO()
     writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow([*BOARD_CSV, *fields, "slice", *SLICE_CSV])
+    writer.writerow([*BOARD_CSV, *fields, "slice", *of_slices])
     for board in boards:
         of_board = [value(board) for value in BOARD_CSV.values()]
         for row in board.rows:
             about = [value(row) for value in fields.values()]
             for name, score in row.scores.items():
-                writer.writerow([*of_board, *about, name, *(value(score) for value in SLICE_CSV.values())])
+                writer.writerow([*of_board, *about, name, *(value(score) for value in of_slices.values())])
     for model in (row for table in models for row in table.rows):
         said = [MODEL_CSV[name](model) if name in MODEL_CSV else None for name in (*BOARD_CSV, *fields)]
         for name, score in model.scores.items():
-            writer.writerow([*said, name, *(value(score) for value in SLICE_CSV.values())])
+            writer.writerow([*said, name, *(value(score) for value in of_slices.values())])
     return sink.getvalue()
 
 
@@ -258,7 +256,7 @@ def _terminal_table(board: Board) -> Table:
     title = Text(f"{board.protocol}, preset {board.preset}", style="bold")
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     shown, doubts = shown_on("terminal", tasks.find(board.protocol)), doubts_of(board)
-    for column, heading in zip(shown, headings(shown, doubts), strict=True):
+    for column, heading in zip(shown, short_headings(shown, doubts), strict=True):
         style = "dim" if column.k in doubts else ""
         if column.left:
             table.add_column(heading, min_width=21)

@@ -4,7 +4,8 @@ Every run of a task depends on the shared sources: encoders and network, dataset
 run (`single_run`: which part is trained on, which is scored), css_gen's scenes (which define relevance) and its reader
 of rendered data, the recipe's schema and hash, and the file of the task itself. The composer's own file has a hash of
 its own. Other tasks, other composers and their variants (`models/ablations`), presets (their recipes are hashed),
-records, tables and commands do not count.
+records, tables and commands do not count. A run on a track depends on css_gen's plan of tracks and on that track's own
+files, too; no other run does.
 """
 
 import ast
@@ -18,6 +19,7 @@ from types import ModuleType
 import css_gen
 import models
 from benchmark import tasks as datasets
+from css_gen import tracks
 from models.base import Composer
 
 LOCAL_MODULE = "local_composer_"
@@ -27,7 +29,7 @@ _BENCHMARK = Path(__file__).parents[1]
 _FOLDERS = ("datasets", "training", "scoring")
 _FILES = ("device.py", "recipe/hashing.py", "recipe/schema.py", "runs/single_run.py")
 _GENERATOR_FILES = ("dataset.py", "storage/reader.py")
-_TASKS = "benchmark.tasks"
+_TASKS, _TRACKS = "benchmark.tasks", "css_gen.tracks"
 
 
 @cache
@@ -50,6 +52,7 @@ def shared_sources(task: str) -> set[Path]:
     composers = [_folder(models) / name for name in ("composers", "ablations")]
     files += [file for file in _folder(models).rglob("*.py") if not any(map(file.is_relative_to, composers))]
     files += _task_files(task)
+    files += _track_files(datasets.get(task).track)
     return set(files)
 
 
@@ -70,22 +73,35 @@ def is_local(composer: type[Composer]) -> bool:
     return composer.__module__.startswith(LOCAL_MODULE)
 
 
-def _task_files(task: str) -> Iterator[Path]:
+def _task_files(task: str) -> set[Path]:
     """The file that opens a task's data, and what it imports of the tasks' package."""
     opener = datasets.get(task).open
-    waiting = [Path(inspect.getfile(opener if inspect.isroutine(opener) or inspect.isclass(opener) else type(opener)))]
-    seen: set[Path] = set()
+    file = inspect.getfile(opener if inspect.isroutine(opener) or inspect.isclass(opener) else type(opener))
+    return _with_imports(Path(file), _TASKS, _BENCHMARK / "tasks")
+
+
+def _track_files(track: str) -> set[Path]:
+    """The files that draw a track's queries and define its relevance; none for the name of no track."""
+    if not track:
+        return set()
+    folder = _folder(tracks)
+    own = _with_imports(Path(inspect.getfile(tracks.get(track).draw)), _TRACKS, folder)
+    return own | {folder / name for name in ("__init__.py", "base.py", "plan.py", "registry.py")}
+
+
+def _with_imports(file: Path, package: str, folder: Path) -> set[Path]:
+    """A file, and all that it imports of a package, directly or not."""
+    waiting, seen = [file], set[Path]()
     while waiting:
         file = waiting.pop()
         if file not in seen:
             seen.add(file)
-            waiting += _imported_tasks(file)
-    yield from seen
+            waiting += _imported(file, package, folder)
+    return seen
 
 
-def _imported_tasks(file: Path) -> Iterator[Path]:
-    """Files of the tasks' package, but its own `__init__`, that a file imports."""
-    folder = _BENCHMARK / "tasks"
+def _imported(file: Path, package: str, folder: Path) -> Iterator[Path]:
+    """Files of a package, but its own `__init__`, that a file imports."""
     for node in ast.walk(ast.parse(file.read_bytes())):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -93,7 +109,10 @@ def _imported_tasks(file: Path) -> Iterator[Path]:
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         for name in names:
-            if name.startswith(f"{_TASKS}.") and (found := folder / f"{name.removeprefix(f'{_TASKS}.')}.py").is_file():
+            if (
+                name.startswith(f"{package}.")
+                and (found := folder / f"{name.removeprefix(f'{package}.')}.py").is_file()
+            ):
                 yield found
 
 

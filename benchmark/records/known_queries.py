@@ -79,6 +79,7 @@ def queries_of(outcomes: Outcomes, dataset: DatasetCard) -> KnownQueries:
     columns = {name: _of_numbers(getattr(outcomes, name)) for name in _NUMBERS}
     columns |= {name: _of_words(column) for name, column in outcomes.attributes.items()}
     columns |= {name: _of_numbers(column) for name, column in outcomes.optional.items()}
+    columns |= {f"distractors: {name}": _of_numbers(column) for name, column in outcomes.distractors.items()}
     if dataset.rendering is not None:
         columns[_RENDERING] = _digest(canonical(dataset.rendering))
     return KnownQueries(queries=len(outcomes), gallery=dataset.gallery, columns=columns)

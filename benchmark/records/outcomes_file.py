@@ -2,8 +2,10 @@
 
 Row i is query i of the dataset. Columns: rank, relevant, relevant_labels, candidates, top1, source, as in
 `recall.Outcomes`; drawn_rank, null where it is the rank; further_hits, a list of the places, from 1, of the other
-relevant images among the first `DEPTH`; source_oracle_rank and text_candidates, where they are known; one of ranks for
-every part of the meaning, such as "rank of the noun", and one of words for every attribute.
+relevant images among the first `DEPTH`; source_oracle_rank, text_candidates, group, shortcut_candidates and
+shortcut_hits, where they are known; one of ranks for every part of the meaning, such as "rank of the noun"; two for
+every contrast, such as "contrast: order accuracy" and "distractors: order accuracy"; and one of words for every
+attribute.
 """
 
 from typing import Any
@@ -14,7 +16,6 @@ import pyarrow.parquet as pq
 
 from benchmark.scoring.recall import DEPTH, Mask, Outcomes, Words
 
-_PART = "rank of the "
 _DRAWN, _HITS = "drawn_rank", "further_hits"
 _COLUMNS = {
     "rank": "ranks",
@@ -24,7 +25,15 @@ _COLUMNS = {
     "top1": "top1",
     "source": "sources",
 }
-_OPTIONAL = {"source_oracle_rank": "source_oracle_ranks", "text_candidates": "text_candidates"}
+_OPTIONAL = {
+    "source_oracle_rank": "source_oracle_ranks",
+    "text_candidates": "text_candidates",
+    "group": "groups",
+    "shortcut_candidates": "shortcut_candidates",
+    "shortcut_hits": "shortcut_hits",
+}
+_TABLES = {"rank of the ": "part_ranks", "contrast: ": "contrasts", "distractors: ": "distractors"}
+"""Columns of `Outcomes` with names of their own, by what the names of the file's columns start with."""
 
 
 def encode(outcomes: Outcomes) -> bytes:
@@ -33,7 +42,8 @@ def encode(outcomes: Outcomes) -> bytes:
     Raises:
         ValueError: an attribute has the name of another column.
     """
-    if taken := sorted(outcomes.attributes.keys() & {*_COLUMNS, _DRAWN, _HITS, *_OPTIONAL}):
+    own = {*_COLUMNS, _DRAWN, _HITS, *_OPTIONAL}
+    if taken := sorted(name for name in outcomes.attributes if name in own or name.startswith(tuple(_TABLES))):
         raise ValueError(f"an attribute cannot be called {taken[0]!r}: the table has such a column")
     columns: dict[str, Any] = {}
     for name, field in _COLUMNS.items():
@@ -46,8 +56,9 @@ def encode(outcomes: Outcomes) -> bytes:
     ends = [0, *further.sum(1).cumsum().tolist()]
     places = pa.array(1 + further.nonzero()[1], pa.int32())
     columns[_HITS] = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), places)
-    for name, ranks in outcomes.part_ranks.items():
-        columns[_PART + name] = pa.array(ranks, pa.int32())
+    for prefix, field in _TABLES.items():
+        for name, column in getattr(outcomes, field).items():
+            columns[prefix + name] = pa.array(column, pa.int32())
     for name, words in outcomes.attributes.items():
         columns[name] = pa.array(words.tolist(), pa.string())
     sink = pa.BufferOutputStream()
@@ -74,14 +85,20 @@ def decode(content: bytes, queries: int) -> Outcomes:
         drawn_ranks = table.column(_DRAWN).fill_null(0).to_numpy()
         further = _mask(table.column(_HITS), queries)
         names = [name for name in table.column_names if name not in (*_COLUMNS, _DRAWN, _HITS, *_OPTIONAL)]
-        parts = {name.removeprefix(_PART): table.column(name).to_numpy() for name in names if name.startswith(_PART)}
+        tables: dict[str, Any] = {
+            field: {
+                name.removeprefix(prefix): table.column(name).to_numpy() for name in names if name.startswith(prefix)
+            }
+            for prefix, field in _TABLES.items()
+        }
     except (pa.ArrowException, KeyError, OSError) as error:
         raise ValueError(f"it is damaged: {error}") from None
-    if any(column.dtype.kind != "i" for column in (*numbers.values(), *parts.values())):
+    of_tables = [column for columns in tables.values() for column in columns.values()]
+    if any(column.dtype.kind != "i" for column in (*numbers.values(), *of_tables)):
         raise ValueError("its numbers are not whole")
     attributes: dict[str, Words] = {}
     for name in names:
-        if not name.startswith(_PART):
+        if not name.startswith(tuple(_TABLES)):
             words = [word for word in table.column(name).to_pylist() if isinstance(word, str)]
             if len(words) != queries:
                 raise ValueError(f"its column {name} is not made of words")
@@ -92,7 +109,7 @@ def decode(content: bytes, queries: int) -> Outcomes:
         drawn_ranks=np.where(drawn_ranks == 0, ranks, drawn_ranks),
         hits=further | (ranks[:, None] == 1 + np.arange(DEPTH)),
         attributes=attributes,
-        part_ranks=parts,
+        **tables,
     )
 
 

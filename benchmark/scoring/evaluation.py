@@ -55,15 +55,23 @@ def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
     if split.galleries is not None:
         galleries = torch.from_numpy(split.galleries[queries.targets]), torch.from_numpy(split.galleries)
 
-    def ranked(labels: Rows, top_k: int, relevant: Relevance | None = None) -> Ranking:
+    def ranked(labels: Rows, top_k: int, relevant: Relevance | None = None, contrasts: Iterable[Rows] = ()) -> Ranking:
         excluded, wanted, there = (
             torch.from_numpy(rows) for rows in (queries.source_images, labels[queries.targets], labels)
         )
         return rank_targets(
-            query, gallery, excluded, wanted, there, top_k=top_k, relevant=relevant, galleries=galleries
+            query,
+            gallery,
+            excluded,
+            wanted,
+            there,
+            top_k=top_k,
+            relevant=relevant,
+            galleries=galleries,
+            contrasts=[torch.from_numpy(images) for images in contrasts],
         )
 
-    ranking = ranked(split.labels, DEPTH, split.relevant)
+    ranking = ranked(split.labels, DEPTH, split.relevant, split.contrasts.values())
     part_ranks = {name: ranked(labels, 0).ranks.numpy() for name, labels in split.parts.items()}
     outcomes = Outcomes(
         ranks=ranking.ranks.numpy(),
@@ -78,6 +86,11 @@ def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
         part_ranks=part_ranks,
         source_oracle_ranks=source_oracle_ranks(split),
         text_candidates=split.text_candidates,
+        groups=queries.groups,
+        shortcut_candidates=split.shortcut.candidates if split.shortcut else None,
+        shortcut_hits=split.shortcut.hits if split.shortcut else None,
+        contrasts=dict(zip(split.contrasts, ranking.contrasts.numpy().T, strict=True)),
+        distractors=dict(zip(split.contrasts, ranking.distractors.numpy().T, strict=True)),
     )
     return Evaluation(outcomes, ranking.top[:, :_SHOWN].numpy())
 

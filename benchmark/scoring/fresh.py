@@ -90,13 +90,16 @@ def fresh_score(outcomes: Outcomes, *, seed: int, fingerprint: str) -> FreshScor
 def sampled_recall(runs: list[Outcomes]) -> Sampled:
     """Return Recall@1, the mean over runs on one rendered test set, with the error that drawing the set gives it.
 
-    Queries 0 to 2 share a modification, 3 to 5 the next, and so on, as css-gen numbers them.
+    Queries of one of `Outcomes.groups` share a modification. Without groups queries 0 to 2 do, 3 to 5 the next, and so
+    on, as css-gen numbers those of css.
     """
     hits = np.mean([run.ranks <= 1 for run in runs], axis=0)
     sources = np.unique(runs[0].sources, return_inverse=True)[1]
     queries = np.arange(len(hits))
+    groups = queries // REFERENCES_PER_MODIFICATION if runs[0].groups is None else runs[0].groups
+    modifications = np.unique(groups, return_inverse=True)[1]
     over_sources, over_modifications, over_queries = (
-        _variance_of_mean(hits, clusters) for clusters in (sources, queries // REFERENCES_PER_MODIFICATION, queries)
+        _variance_of_mean(hits, clusters) for clusters in (sources, modifications, queries)
     )
     # This estimate can be too small, even negative; the variance is at least the larger of its first two parts.
     variance = max(over_sources + over_modifications - over_queries, over_sources, over_modifications)

@@ -2,7 +2,7 @@
 
 A list may be shorter than the gallery. What is listed has its exact rank. A relevant image that is not listed is given
 the last rank that it can have, so ranks beyond the list are upper bounds, and Recall@K and mAP@K are exact for every K
-up to the length of the shortest list.
+up to the length of the shortest list. A contrast holds if a relevant image is listed before all distractors.
 """
 
 from collections.abc import Iterable
@@ -54,6 +54,7 @@ def score_lists(batches: Iterable[Lists], split: Split) -> Evaluation:
     ranks = _last_rank(known.candidates, known.relevant)
     of_label = {name: _last_rank(known.candidates, _agreeing(split, of)) for name, of in _labels(split).items()}
     hits = np.zeros_like(known.hits)
+    contrasts = {name: np.where(count > 0, 0, -1) for name, count in known.distractors.items()}
     lists = np.zeros(len(known), dtype=np.int64)
     for queries, images in batches:
         if ((images >= 0).sum(1) < np.minimum(DEPTH, known.candidates[queries])).any():
@@ -61,6 +62,9 @@ def score_lists(batches: Iterable[Lists], split: Split) -> Evaluation:
         np.add.at(lists, queries, 1)
         is_right = _is_relevant(relevant, queries, split.labels[images]) & (images >= 0)
         ranks[queries] = _first(is_right, ranks[queries])
+        for name, holds in contrasts.items():
+            is_above = _is_above(is_right, images, split.contrasts[name][queries])
+            holds[queries] = np.where(holds[queries] < 0, -1, is_above)
         for name, labels in _labels(split).items():
             agrees = (labels[images] == labels[targets[queries], None]) & (images >= 0)
             of_label[name][queries] = _first(agrees, of_label[name][queries])
@@ -70,7 +74,15 @@ def score_lists(batches: Iterable[Lists], split: Split) -> Evaluation:
     if (lists != 1).any():
         raise ValueError(f"query {int(np.flatnonzero(lists != 1)[0])} has {lists[lists != 1][0]} lists, expected one")
     drawn_ranks = of_label.pop(_DRAWN)
-    outcomes = replace(known, ranks=ranks, drawn_ranks=drawn_ranks, hits=hits, top1=top[:, 0], part_ranks=of_label)
+    outcomes = replace(
+        known,
+        ranks=ranks,
+        drawn_ranks=drawn_ranks,
+        hits=hits,
+        top1=top[:, 0],
+        part_ranks=of_label,
+        contrasts=contrasts,
+    )
     return Evaluation(outcomes, top)
 
 
@@ -105,6 +117,15 @@ def _last_rank(candidates: Rows, agreeing: Rows) -> Rows:
 def _first(is_found: Mask, otherwise: Rows) -> Rows:
     """(B,) the place, from 1, of the first image of each list (B, L) that is found."""
     return np.where(is_found.any(1), 1 + is_found.argmax(1), otherwise) if is_found.shape[1] else otherwise
+
+
+def _is_above(is_right: Mask, images: Rows, distractors: Rows) -> Mask:
+    """(B,) whether a relevant image is listed (B, L) before all distractors (B, M); those not listed come after it."""
+    is_wrong = np.zeros_like(is_right)
+    for column in distractors.T:
+        is_wrong |= (images == column[:, None]) & (images >= 0)
+    beyond = np.full(len(images), images.shape[1] + 1)
+    return _first(is_right, beyond) < _first(is_wrong, beyond)
 
 
 def _is_relevant(relevant: Relevance, queries: Rows, labels: Rows) -> Mask:

@@ -4,8 +4,10 @@ To add a metric, write a function here with `@metric`; to show it, list a column
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from math import fsum
 from typing import Annotated, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from benchmark.scoring.recall import (
@@ -23,6 +25,9 @@ from css_gen.scenes.ceiling import expected_recall_at_1
 
 Scores = dict[str, float]
 """By name, such as "recall@10"."""
+
+WORST, SPREAD = "worst_of_group@1", "spread_of_group@1"
+"""Names of scores on groups of queries that share a target."""
 
 _metrics: list[Callable[[Outcomes], Scores]] = []
 
@@ -68,6 +73,52 @@ def _oracles(outcomes: Outcomes) -> Scores:
     if (candidates := outcomes.text_candidates) is not None:
         found |= {f"text_oracle@{k}": value for k, value in chance_recall(outcomes.relevant, candidates).items()}
     return found
+
+
+def contrast_name(heading: str) -> str:
+    """Return the name of the score of a contrast."""
+    return f"contrast: {heading}"
+
+
+def contrast_chance_name(heading: str) -> str:
+    """Return the name of the chance of a contrast."""
+    return f"chance of contrast: {heading}"
+
+
+@metric
+def _contrasts(outcomes: Outcomes) -> Scores:
+    """By contrast the share of queries, in percent, whose best relevant image is above all its distractors, and that of
+    a random order; of the queries that have such distractors, and missing where none has."""
+    found: Scores = {}
+    for name, holds in outcomes.contrasts.items():
+        asked = holds >= 0
+        if asked.any():
+            relevant, wrong = outcomes.relevant[asked], outcomes.distractors[name][asked]
+            found[contrast_name(name)] = 100 * float(holds[asked].mean())
+            found[contrast_chance_name(name)] = 100 * fsum(relevant / (relevant + wrong)) / len(wrong)
+    return found
+
+
+@metric
+def _shortcut(outcomes: Outcomes) -> Scores:
+    """Recall of a random order of what the shortcut takes for right, in percent, where a track has one."""
+    if outcomes.shortcut_candidates is None or outcomes.shortcut_hits is None:
+        return {}
+    found = chance_recall(outcomes.shortcut_hits, outcomes.shortcut_candidates)
+    return {f"shortcut@{k}": value for k, value in found.items()}
+
+
+@metric
+def _groups(outcomes: Outcomes) -> Scores:
+    """Of the groups of queries that share a target, where there are groups of several: the share in percent in which
+    all queries have a relevant image first, and the share in which some have and some have not."""
+    if outcomes.groups is None:
+        return {}
+    _, group, size = np.unique(outcomes.groups, return_inverse=True, return_counts=True)
+    if size.max() == 1:
+        return {}
+    right = np.bincount(group, weights=outcomes.ranks <= 1)
+    return {WORST: 100 * float((right == size).mean()), SPREAD: 100 * float(((right > 0) & (right < size)).mean())}
 
 
 _REQUIRED = frozenset(

@@ -11,7 +11,7 @@ chance. (Counting ties for the query would give it 100, against it 0.) The image
 order, because the last bits of a matrix product can depend on the column.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from benchmark.datasets.relevance import Relevance
 from benchmark.scoring.answers import Answers, Found, first_of_label, require_targets
+from benchmark.scoring.contrasts import best_of, contrast
 from benchmark.scoring.recall import NO_RANK
 
 _SHUFFLE_SEED = 20190615
@@ -38,6 +39,7 @@ class Ranking(NamedTuple):
         candidates: (Q,), the size of the query's gallery without its own source image.
         top: (Q, top_k), gallery indices, best first; -1 where the gallery has fewer.
         hits: (Q, top_k), bool, which of `top` are relevant.
+        contrasts, distractors: (Q, contrasts), as `contrasts.contrast` returns them.
     """
 
     ranks: Tensor
@@ -47,6 +49,8 @@ class Ranking(NamedTuple):
     candidates: Tensor
     top: Tensor
     hits: Tensor
+    contrasts: Tensor
+    distractors: Tensor
 
 
 @torch.no_grad()
@@ -60,6 +64,7 @@ def rank_targets(
     top_k: int,
     relevant: Relevance | None = None,
     galleries: tuple[Tensor, Tensor] | None = None,
+    contrasts: Sequence[Tensor] = (),
     batch_size: int | None = None,
 ) -> Ranking:
     """Rank the gallery for every query by dot product, in float32 even under autocast or TF32.
@@ -77,6 +82,7 @@ def rank_targets(
         relevant: the labels that answer each query, its target's among them; None where the target's does alone.
         galleries: where a query is ranked among a part of the images alone: the number of each query's part (Q,) and of
             each image's (G,), integers.
+        contrasts: wrong images to compare the best relevant one with: (Q, M) integers each, -1 where a query has fewer.
         batch_size: queries compared at once; by default as many as keep a batch near 32 MiB on a CPU, 512 MiB on a GPU.
 
     Raises:
@@ -86,6 +92,7 @@ def rank_targets(
     _check(
         query_embeddings, gallery_embeddings, source_index, query_labels, gallery_labels, top_k, galleries, batch_size
     )
+    _check_contrasts(contrasts, len(query_embeddings), len(gallery_embeddings))
     answers = Relevance.of_targets(query_labels.cpu().numpy()) if relevant is None else relevant
     require_targets(answers, query_labels)
     device = query_embeddings.device
@@ -96,8 +103,13 @@ def rank_targets(
     place_of_image = torch.empty_like(shuffle)
     place_of_image[shuffle] = torch.arange(images, device=device)
 
-    source = source_index.to(device)
-    source_place = torch.where(source >= 0, place_of_image[source.clamp_min(0)], -1)
+    def placed(rows: Tensor) -> Tensor:
+        """The places of images; -1 stays."""
+        rows = rows.to(device)
+        return torch.where(rows >= 0, place_of_image[rows.clamp_min(0)], -1)
+
+    source_place = placed(source_index)
+    distractor_places = [placed(images_of_contrast) for images_of_contrast in contrasts]
     drawn = query_labels.to(device)
     query_part = image_part = None
     if galleries is not None:
@@ -109,6 +121,7 @@ def rank_targets(
     counts = {name: torch.zeros(queries, dtype=torch.int64) for name in Ranking._fields[:5]}
     top = torch.full((queries, top_k), -1, dtype=torch.int64)
     hits = torch.zeros((queries, top_k), dtype=torch.bool)
+    holds, distractors = (torch.zeros((queries, len(contrasts)), dtype=torch.int64) for _ in range(2))
     if batch_size is None:
         batch_size = max(1, _SIMILARITIES_AT_ONCE.get(device.type, 2**23) // images)
     for start in range(0, queries, batch_size):
@@ -138,6 +151,10 @@ def rank_targets(
         }
         for name, values in counted.items():
             counts[name][rows] = values.cpu()
+        for column, places in enumerate(distractor_places):
+            best = best_of(similarity, found.query, found.place, first_place[rows])
+            is_above, count = contrast(similarity, best, places[rows], first_place[rows])
+            holds[rows, column], distractors[rows, column] = is_above.cpu(), count.cpu()
         if kept:
             best_places = _top(similarity, kept, first_place[rows])
             gone = similarity.gather(1, best_places) == -torch.inf
@@ -145,7 +162,7 @@ def rank_targets(
             is_right = torch.zeros_like(similarity, dtype=torch.bool)
             is_right[found.query, found.place] = True
             hits[rows, :kept] = is_right.gather(1, best_places).cpu()
-    return Ranking(**counts, top=top, hits=hits)
+    return Ranking(**counts, top=top, hits=hits, contrasts=holds, distractors=distractors)
 
 
 def _drawn_ranks(similarity: Tensor, found: Found, of_drawn: Tensor, first_place: Tensor, ranks: Tensor) -> Tensor:
@@ -165,12 +182,8 @@ def _drawn_ranks(similarity: Tensor, found: Found, of_drawn: Tensor, first_place
 def _ranks(similarity: Tensor, query: Tensor, place: Tensor, first_place: Tensor) -> Tensor:
     """Ranks (R,) of each row's best image among those that are relevant: row `query[i]` has one at `place[i]`."""
     images = similarity.shape[1]
-    of_relevant = similarity[query, place]
-    best = similarity.new_full((len(similarity),), -torch.inf).scatter_reduce(0, query, of_relevant, "amax")
+    best, earliest = best_of(similarity, query, place, first_place)
     ranks = 1 + _count(torch.gt, similarity, best)
-    is_best = of_relevant == best[query]
-    turns = (place[is_best] - first_place[query[is_best]]) % images
-    earliest = torch.full_like(first_place, images).scatter_reduce(0, query[is_best], turns, "amin")
     tied = _count(torch.eq, similarity, best)
     for row in _pieces(((tied > 1) & (earliest < images)).nonzero().squeeze(1)):
         turn_of_image = (torch.arange(images, device=similarity.device) - first_place[row, None]) % images
@@ -219,6 +232,14 @@ def _exact_float32(device: torch.device) -> Iterator[None]:
     finally:
         for backend, precision in zip(backends, before, strict=True):
             backend.fp32_precision = precision
+
+
+def _check_contrasts(contrasts: Sequence[Tensor], queries: int, images: int) -> None:
+    for rows in contrasts:
+        if rows.ndim != 2 or len(rows) != queries or rows.dtype != torch.int64:
+            raise ValueError(f"a contrast must be ({queries}, M) integers, got {rows.dtype} {tuple(rows.shape)}")
+        if rows.numel() and (int(rows.min()) < -1 or int(rows.max()) >= images):
+            raise ValueError(f"the images of a contrast must be from -1 to {images - 1}, the last of the gallery")
 
 
 def _check(

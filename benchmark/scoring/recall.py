@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from math import comb, fsum
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,8 @@ NO_RANK = 2**31 - 1
 """The rank of a query without a relevant image: beyond any K, so never a hit."""
 
 _NUMBERS = ("ranks", "drawn_ranks", "relevant", "relevant_labels", "candidates", "top1", "sources")
-_OPTIONAL = ("source_oracle_ranks", "text_candidates")
+_OPTIONAL = ("source_oracle_ranks", "text_candidates", "groups", "shortcut_candidates", "shortcut_hits")
+_BY_NAME = ("part_ranks", "contrasts", "distractors")
 
 Integers = npt.NDArray[np.int64]
 Words = npt.NDArray[np.str_]
@@ -48,6 +49,13 @@ class Outcomes:
         source_oracle_ranks: (Q,), the rank of the first relevant image in the order of `levels.source_oracle_ranks`.
         text_candidates: (Q,), how many of the candidates the text can make of some source, whatever that is. Both are
             None where they are not known, and in older records.
+        groups: (Q,), integers; queries of equal number share their target and the meaning of their texts. None where
+            the dataset does not say so.
+        shortcut_candidates, shortcut_hits: (Q,), how many candidates the shortcut takes for right that a track is built
+            against, and how many of these are relevant. None for tasks without a shortcut.
+        contrasts: (Q,) by the heading of a contrast: 1 where the best relevant image is ranked above all distractors of
+            the contrast, 0 where it is not, -1 where the query has no such distractor.
+        distractors: (Q,) by the heading of a contrast, how many candidates are its distractors.
 
     Raises:
         ValueError: lengths differ, a rank is neither `NO_RANK` nor from 1 to the number of candidates, or numbers
@@ -66,6 +74,11 @@ class Outcomes:
     part_ranks: Mapping[str, Integers] = field(default_factory=dict)
     source_oracle_ranks: Integers | None = None
     text_candidates: Integers | None = None
+    groups: Integers | None = None
+    shortcut_candidates: Integers | None = None
+    shortcut_hits: Integers | None = None
+    contrasts: Mapping[str, Integers] = field(default_factory=dict)
+    distractors: Mapping[str, Integers] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in _NUMBERS:
@@ -73,13 +86,21 @@ class Outcomes:
         object.__setattr__(self, "hits", np.asarray(self.hits, dtype=np.bool_))
         words = {name: np.asarray(column, dtype=np.str_) for name, column in self.attributes.items()}
         object.__setattr__(self, "attributes", MappingProxyType(words))
-        parts = {name: np.asarray(column, dtype=np.int64) for name, column in self.part_ranks.items()}
-        object.__setattr__(self, "part_ranks", MappingProxyType(parts))
+        tables: dict[str, dict[str, Integers]] = {}
+        for table in _BY_NAME:
+            columns = {name: np.asarray(column, dtype=np.int64) for name, column in getattr(self, table).items()}
+            tables[table] = columns
+            object.__setattr__(self, table, MappingProxyType(columns))
+        parts = tables["part_ranks"]
         optional = {name: np.asarray(column, dtype=np.int64) for name, column in self.optional.items()}
         for name, column in optional.items():
             object.__setattr__(self, name, column)
         numbers = {name: getattr(self, name) for name in _NUMBERS} | optional
-        for name, column in [*numbers.items(), *words.items(), *parts.items()]:
+        for name, column in [
+            *numbers.items(),
+            *words.items(),
+            *(pair for each in tables.values() for pair in each.items()),
+        ]:
             if column.shape != (len(self),):
                 raise ValueError(f"{name} has shape {column.shape}, expected one value for each of {len(self)} queries")
         within = (self.ranks >= 1) & (self.ranks <= self.candidates - self.relevant + 1) & (self.relevant >= 1)
@@ -113,9 +134,31 @@ class Outcomes:
             possible["source oracle's rank"] = (ranks >= np.where(self.relevant > 0, 1, NO_RANK)) & (ranks <= last)
         if (images := self.text_candidates) is not None:
             possible["text's candidates"] = (images >= self.relevant) & (images <= self.candidates)
+        if (self.shortcut_candidates is None) != (self.shortcut_hits is None):
+            raise ValueError("shortcut_candidates and shortcut_hits are known only together")
+        if self.shortcut_candidates is not None and self.shortcut_hits is not None:
+            others = self.shortcut_candidates - self.shortcut_hits
+            fits = (self.shortcut_hits >= 0) & (self.shortcut_hits <= self.relevant) & (others >= 0)
+            possible["shortcut's candidates"] = fits & (others <= self.candidates - self.relevant)
+        possible |= self._possible_contrasts()
         for name, fits in possible.items():
             if not fits.all():
                 raise ValueError(f"query {int(np.flatnonzero(~fits)[0])}: its {name} contradict its other numbers")
+
+    def _possible_contrasts(self) -> dict[str, Mask]:
+        """Where each contrast agrees with the ranks, (Q,) by its name. Raises ValueError if names are missing."""
+        if self.contrasts.keys() != self.distractors.keys():
+            raise ValueError("contrasts and distractors do not have the same names")
+        possible = {}
+        for name, holds in self.contrasts.items():
+            count = self.distractors[name]
+            last = self.candidates - self.relevant + 1
+            possible[name] = (
+                ((holds == 1) & (self.ranks <= last - count) & (count > 0))
+                | ((holds == 0) & (self.ranks > 1) & (count > 0) & (count <= last - 1))
+                | ((holds == -1) & (count == 0))
+            )
+        return possible
 
     def __len__(self) -> int:
         return len(self.ranks)
@@ -127,11 +170,10 @@ class Outcomes:
 
     def rows(self, chosen: Mask | Integers) -> "Outcomes":
         """Of these queries alone."""
-        return Outcomes(
-            **{name: getattr(self, name)[chosen] for name in (*_NUMBERS, "hits", *self.optional)},
-            attributes={name: column[chosen] for name, column in self.attributes.items()},
-            part_ranks={name: column[chosen] for name, column in self.part_ranks.items()},
-        )
+        values: dict[str, Any] = {name: getattr(self, name)[chosen] for name in (*_NUMBERS, "hits", *self.optional)}
+        for table in ("attributes", *_BY_NAME):
+            values[table] = {name: column[chosen] for name, column in getattr(self, table).items()}
+        return Outcomes(**values)
 
 
 def recall_at_k(ranks: npt.ArrayLike, ks: Sequence[int] = KS) -> dict[int, float]:

@@ -1,7 +1,7 @@
 """Judge ranked images by what their scenes show, and tell them in words."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from benchmark.search.embedding import Embedded, ranked
 from benchmark.search.gallery import Gallery
 from benchmark.search.query_image import QueryImage
 from benchmark.search.wording import OTHER_NAME, SOLID_NAMES
-from css_gen.scenes.modification import parse
+from benchmark.tasks.base import SceneProgram
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ def judged(
     gallery: Gallery,
     image: QueryImage,
     text: str,
+    parse: Callable[[str], SceneProgram] | None,
     *,
     k: int,
     words: Collection[str] | None,
@@ -70,9 +71,10 @@ def judged(
     """Give the best answers, told in words and judged where scenes are known and the text can be parsed.
 
     Args:
+        parse: `Task.parse` of the model's task.
         words: those that the model knows; scenes are told with cube, sphere and cylinder if it knows these.
     """
-    relevant = relevant_keys(image, text)
+    relevant = relevant_keys(image, text, parse)
     keys = gallery.keys
     solid = any(name in (words or ()) for name in SOLID_NAMES)
     candidates = np.delete(embedded.rows, embedded.own)
@@ -92,9 +94,9 @@ def judged(
     return Found(answers, len(candidates), count, scene, relevant != frozenset(), notes, image)
 
 
-def relevant_keys(image: QueryImage, text: str) -> frozenset[str] | None:
-    """The scenes that the text makes of the image's; None if that is unknown or the text is not a modification."""
-    if image.scene is None:
+def relevant_keys(image: QueryImage, text: str, parse: Callable[[str], SceneProgram] | None) -> frozenset[str] | None:
+    """The scenes that the text makes of the image's; None if that is unknown or the text is no program on scenes."""
+    if image.scene is None or parse is None:
         return None
     try:
         return parse(text).targets(image.scene)

@@ -81,7 +81,8 @@ class Model:
         if k < 1:
             raise UsageError(f"k: expected 1 or more, got {k}")
         task = tasks.find(self.identity.task)
-        wording = understood(text, self.words, css_texts=task is not None and task.css_texts)
+        parse = task.parse if task else None
+        wording = understood(text, self.words, names_shapes=parse is not None)
         searched = self._gallery(gallery)
         start = self._query(image, searched)
         if self._encoded is None or self._encoded[0] is not searched:
@@ -91,7 +92,7 @@ class Model:
         own = images.places_of(start, own_row=start.row if isinstance(searched, DatasetGallery) else None)
         query = encode_query(self.network, start, wording.text, accelerator=self._accelerator)
         embedded = Embedded(query, images.images, images.rows, own)
-        return judged(embedded, searched, start, wording.text, k=k, words=self.words, notes=wording.notes)
+        return judged(embedded, searched, start, wording.text, parse, k=k, words=self.words, notes=wording.notes)
 
     def test_images(self, task: str | None = None, data: str | Path | None = None) -> DatasetGallery:
         """Open the test images of a task as a gallery.

@@ -44,12 +44,13 @@ class Wording:
         return tuple(notes)
 
 
-def understood(text: str, words: Collection[str] | None, *, css_texts: bool) -> Wording:
+def understood(text: str, words: Collection[str] | None, *, names_shapes: bool) -> Wording:
     """Read a text in the words that a model knows.
 
     Args:
         words: those that the model was trained on; None if it does not read word by word, and takes the text as it is.
-        css_texts: whether its texts name shapes; then cube is read as rectangle, or the other way round, as it needs.
+        names_shapes: whether texts name shapes of CSS; then cube is read as rectangle, or the other way round, as the
+            model needs.
 
     Raises:
         UsageError: there is no word in it.
@@ -60,7 +61,8 @@ def understood(text: str, words: Collection[str] | None, *, css_texts: bool) -> 
     if words is None:
         return Wording(text)
     known = set(words)
-    names = {given: other for given, other in OTHER_NAME.items() if css_texts and other in known and given not in known}
+    pairs = OTHER_NAME.items() if names_shapes else ()
+    names = {given: other for given, other in pairs if other in known and given not in known}
     near_to = sorted(known | names.keys())
     unknown = {
         word: difflib.get_close_matches(word, near_to, n=3, cutoff=0.5)

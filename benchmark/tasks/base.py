@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from benchmark.datasets.contents import Contents
 from benchmark.datasets.splits import Dataset
 from css_gen.progress import Reporter
+from css_gen.scenes.scene import Scene
 
 Source = Literal["V", "T", "M"]
 
@@ -26,6 +27,14 @@ SOURCES: Mapping[Source, str] = MappingProxyType(
 class Opener(Protocol):
     def __call__(self, root: Path, /, *, image_size: int, reporter: Reporter, skip_broken: bool) -> Dataset:
         """Open a dataset. Raises BenchmarkError if the folder does not hold it, or holds something broken."""
+        ...
+
+
+class SceneProgram(Protocol):
+    """A text that was read as a program on scenes."""
+
+    def targets(self, source: Scene) -> frozenset[str]:
+        """Return the keys of all relevant scenes; none where the text does not apply."""
         ...
 
 
@@ -70,14 +79,21 @@ class Task:
         name: on the command line, in records and in file names.
         title: heading of its tables.
         about: one line for `tirg-bench list`.
+        summary: a sentence for its page, where the title does not say it all.
         folder: of its data in `data/`, and the NAME of `--data NAME=PATH`; tasks may share one.
         spellings: further names that are accepted for the task. Case, "-" and "_" never matter.
         features: whether composers get the map (B, C, H, W) or the pooled vector (B, C).
         images: "rendered" if css-gen renders them, so that published numbers are from other images; "owned" if they are
             the very images of the papers, which only their owners distribute.
         source_view: of rendered images: which view queries start from, "3d" or "2d". None for others.
-        css_texts: whether its texts are modifications of CSS scenes: they name shapes, can be parsed, and so every
-            relevant scene is known.
+        has_exact_answers: whether all relevant images of a query are known, so that tables show Drawn, its ceiling, mAP
+            and oracles.
+        parse: reads a text as a program on CSS scenes, in flat or solid names of shapes; raises ValueError where it is
+            none. None where texts are free.
+        track: of css-gen's, whose data this is; "" for css and for data of others. `run --all` does not render it.
+        contrasts: the headings of its contrasts, in the order of the tables.
+        shortcut: the solver that a track is built against, in a few words; "" without one.
+        queries_per_target: how many test queries share a target and say the same in other words.
         open: gives the dataset from its folder.
         make: makes the data in a folder, or resumes making it; None for data that cannot be made.
         check: reads what a folder holds, for `tirg-bench data check`; None where there is another command.
@@ -99,9 +115,15 @@ class Task:
     open: Opener
     features: Literal["map", "pooled"]
     images: Literal["rendered", "owned"]
+    summary: str = ""
     spellings: tuple[str, ...] = ()
     source_view: Literal["3d", "2d"] | None = None
-    css_texts: bool = False
+    has_exact_answers: bool = False
+    parse: Callable[[str], SceneProgram] | None = None
+    track: str = ""
+    contrasts: tuple[str, ...] = ()
+    shortcut: str = ""
+    queries_per_target: int = 1
     make: Callable[[Path, Reporter], None] | None = None
     check: Callable[[Path], Contents] | None = None
     check_command: str = ""
@@ -121,11 +143,6 @@ class Task:
     def is_rendered(self) -> bool:
         """Whether css-gen renders its images, so that scenes are known."""
         return self.images == "rendered"
-
-    @property
-    def has_exact_answers(self) -> bool:
-        """Whether all relevant scenes of a query are known, so that tables show Drawn, its ceiling, mAP and oracles."""
-        return self.css_texts
 
     @property
     def slice_order(self) -> dict[str, tuple[str, ...]]:

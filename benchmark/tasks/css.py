@@ -10,10 +10,11 @@ from css_gen import render as writing
 from css_gen.errors import DatasetError
 from css_gen.pool import available_cores
 from css_gen.progress import Reporter
+from css_gen.scenes.modification import parse
 from css_gen.scenes.sampling import KINDS_ASKED
-from css_gen.storage.configuration import Configuration
+from css_gen.storage.configuration import CSS, Configuration
 
-_IMAGES = 20_000
+IMAGES = 20_000
 """How many images to render where there is no dataset: as in README."""
 
 SLICES = {
@@ -33,9 +34,19 @@ def render_css(root: Path, reporter: Reporter) -> None:
     Raises:
         BenchmarkError: the folder holds something else, or cannot be written.
     """
-    reporter.message(f"{root} holds no CSS dataset yet: rendering {_IMAGES} images (once)")
+    render_missing(root, reporter, configuration=Configuration(images=IMAGES))
+
+
+def render_missing(root: Path, reporter: Reporter, *, configuration: Configuration) -> None:
+    """Render a dataset, or what is missing of it.
+
+    Raises:
+        BenchmarkError: the folder holds something else, or cannot be written.
+    """
+    what = "CSS dataset" if configuration.track == CSS else f"dataset of the track {configuration.track}"
+    reporter.message(f"{root} holds no {what} yet: rendering {configuration.images} images (once)")
     try:
-        writing.render(root, Configuration(images=_IMAGES), jobs=available_cores(), reporter=reporter)
+        writing.render(root, configuration, jobs=available_cores(), reporter=reporter)
     except (DatasetError, ValueError) as error:
         raise BenchmarkError(str(error)) from None
     except OSError as error:
@@ -87,7 +98,8 @@ register(
         about="CSS, from a 3D image to a 3D image",
         folder="css",
         features="map",
-        css_texts=True,
+        has_exact_answers=True,
+        parse=parse,
         images="rendered",
         source_view="3d",
         open=_opener("css", "3d"),
@@ -106,7 +118,8 @@ register(
         about="CSS, from a 3D image to a 3D image, on pooled image features",
         folder="css",
         features="pooled",
-        css_texts=True,
+        has_exact_answers=True,
+        parse=parse,
         images="rendered",
         source_view="3d",
         open=_opener("css-pooled", "3d", spatial=False),
@@ -125,7 +138,8 @@ register(
         about="CSS, from a flat drawing to a 3D image",
         folder="css",
         features="map",
-        css_texts=True,
+        has_exact_answers=True,
+        parse=parse,
         images="rendered",
         source_view="2d",
         open=_opener("css-2d3d", "2d"),

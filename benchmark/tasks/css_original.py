@@ -7,6 +7,7 @@ from benchmark.datasets.css_original import CssOriginal, image_paths, read_table
 from benchmark.tasks.base import Task
 from benchmark.tasks.css import LATER_3D, PUBLISHED_3D, SLICES
 from benchmark.tasks.registry import register
+from css_gen.scenes.modification import parse
 
 
 def contents(root: Path) -> Contents:
@@ -33,7 +34,8 @@ register(
         about="CSS as google/tirg released it, 3D to 3D",
         folder="css-original",
         features="map",
-        css_texts=True,
+        has_exact_answers=True,
+        parse=parse,
         images="owned",
         open=CssOriginal,
         check=contents,

@@ -27,9 +27,12 @@ def locate(name: str, places: Mapping[str, Path]) -> Path:
 
 
 def present_or_made(places: Mapping[str, Path]) -> tuple[str, ...]:
-    """The tasks whose folder exists or was given, and those whose data can be made."""
+    """The tasks whose folder exists or was given, and those whose data can be made, but for tracks: these are many, and
+    rendered when they are named."""
     return tuple(
-        name for name in names() if get(name).make or get(name).folder in places or locate(name, places).exists()
+        name
+        for name in names()
+        if (get(name).make and not get(name).track) or get(name).folder in places or locate(name, places).exists()
     )
 
 

@@ -73,6 +73,7 @@ def rescore(stored: StoredRecord, resources: Resources) -> tuple[float, FreshSco
     _require_flips(path, found.outcomes.drawn_ranks, stored.outcomes.drawn_ranks)
     said, computed = ({k: metrics.scores[f"map@{k}"] for k in MAP_KS} for metrics in (record.metrics, again))
     _require_recall(path, "mAP", said, computed)
+    _require_contrasts(path, found.outcomes, stored.outcomes)
     return again.recall[1], _score_fresh(stored, dataset, checkpoint.run.recipe, resources, on)
 
 
@@ -143,11 +144,28 @@ def _require_flips(path: Path, found: Integers, stored: Integers) -> None:
             raise BenchmarkError(f"{path}: {flipped:.1f}% of its queries are hits at {k} only here or only there")
 
 
+def _require_contrasts(path: Path, found: Outcomes, stored: Outcomes) -> None:
+    """Raises BenchmarkError unless contrasts hold for nearly as many queries, and for nearly the same."""
+    for name, holds in found.contrasts.items():
+        said = stored.contrasts[name]
+        apart = 100 * abs(float((holds == 1).mean() - (said == 1).mean()))
+        if apart > TOLERANCE or 100 * (holds != said).mean() > FLIPS:
+            raise BenchmarkError(
+                f"{path}: the contrast {name} holds for {(said == 1).sum()} of its queries, with its checkpoint for "
+                f"{(holds == 1).sum()}, or for others"
+            )
+
+
 def _require_same_data(path: Path, found: Outcomes, stored: Outcomes) -> None:
     """Raises BenchmarkError unless the numbers that depend on the dataset alone agree: those of chance and oracles."""
     for name in ("relevant", "relevant_labels", "candidates", *stored.optional):
         if not np.array_equal(getattr(found, name), getattr(stored, name)):
             raise BenchmarkError(f"{path}: its {name} are not those of the dataset")
+    if found.distractors.keys() != stored.distractors.keys():
+        raise BenchmarkError(f"{path}: its contrasts are not those of the dataset")
+    for name, count in stored.distractors.items():
+        if not np.array_equal(found.distractors[name], count):
+            raise BenchmarkError(f"{path}: its distractors of {name} are not those of the dataset")
 
 
 def _of_ours(checkpoint: Checkpoint, split: Split, runtime: Runtime) -> Evaluation:

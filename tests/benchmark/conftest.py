@@ -19,7 +19,10 @@ from benchmark.runs.single_run import Bench
 from benchmark.submissions import sandbox
 from benchmark.tasks.css import Css
 from benchmark.training.progress import SilentRuns
+from css_gen import tracks
 from css_gen.export.tirg import export_tirg
+from css_gen.render import render
+from css_gen.storage.configuration import Configuration
 from tests.benchmark.folders import make_fashion200k, make_fashion_iq, make_mit_states
 from tests.benchmark.submissions.preloaded import Preloaded
 
@@ -75,7 +78,13 @@ def places(css_root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         "fashion-iq": make_fashion_iq(root / "fashion-iq", train=9, val=7, queries=8, seed=0),
         "mitstates": make_mit_states(root / "mitstates", images=2, colours=3, seed=0),
         "css-original": original,
+        **{f"css-{name}": _track(name, root / f"css-{name}") for name in tracks.names()},
     }
+
+
+def _track(name: str, root: Path) -> Path:
+    render(root, Configuration(images=150, size=16, seed=3, track=name), jobs=1)
+    return root
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from benchmark.explanation.answer_kinds import AnswerKind
 from benchmark.explanation.rendered import Rendered
 from benchmark.explanation.summary import Tally, kinds_of_answers, tally
+from benchmark.explanation.track_kinds import Kind
 from benchmark.leaderboard.boards import Board, Row
 from benchmark.leaderboard.site.gallery import Shelf, Shown, examples_of_kinds, shelves
 from benchmark.leaderboard.site.plots import Plot, curves
@@ -37,7 +37,7 @@ class Section:
     plots: tuple[Plot, ...]
     missing: str
     tallies: tuple[Tally, ...]
-    examples: Mapping[AnswerKind, tuple[Shown, ...]]
+    examples: Mapping[Kind, tuple[Shown, ...]]
     shelves: tuple[Shelf, ...]
     shelves_seed: int | None
 
@@ -59,7 +59,7 @@ def section(
     """
     there = rendered if isinstance(rendered, Rendered) else None
     missing = "" if isinstance(rendered, Rendered) else rendered
-    kinds: list[tuple[AnswerKind, ...]] = []
+    kinds: list[tuple[Kind, ...]] = []
     if there:
         try:
             kinds = [kinds_of_answers(there.scenes, there.queries, run.outcomes) for run in runs]
@@ -73,7 +73,7 @@ def section(
         recipe=_recipe(runs[0].record.configuration),
         plots=curves([(run.record.seed, run.record.curve) for run in runs], name=f"plot{place}-"),
         missing=missing,
-        tallies=tally(there.queries, kinds) if there else (),
+        tallies=tally(there.queries, kinds, kinds=there.kinds) if there else (),
         examples=examples_of_kinds(kinds[0], runs[0], there, thumbnails) if there else {},
         shelves=shelves(with_examples, there, thumbnails) if with_examples and there else (),
         shelves_seed=with_examples.record.seed if with_examples else None,

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark.explanation.answer_kinds import AnswerKind, kind_of_answer
+from benchmark.explanation.answer_kinds import AnswerKind
 from benchmark.explanation.rendered import Rendered, view_of_sources
+from benchmark.explanation.track_kinds import Kind, kind_of_image
 from benchmark.leaderboard.site.thumbnails import Thumbnails
 from benchmark.records.store import StoredRecord
 from css_gen.contact_sheet import choose
@@ -49,7 +50,7 @@ class Shown:
     target: Picture
     top: tuple[Picture, ...]
     rank: int | None
-    kind: AnswerKind | None
+    kind: Kind | None
 
 
 @dataclass(frozen=True)
@@ -68,14 +69,14 @@ def shelves(run: StoredRecord, rendered: Rendered, thumbnails: Thumbnails) -> tu
 
 
 def examples_of_kinds(
-    kinds: Sequence[AnswerKind], run: StoredRecord, rendered: Rendered, thumbnails: Thumbnails
-) -> dict[AnswerKind, tuple[Shown, ...]]:
+    kinds: Sequence[Kind], run: StoredRecord, rendered: Rendered, thumbnails: Thumbnails
+) -> dict[Kind, tuple[Shown, ...]]:
     """Return up to three queries of each kind of answer, evenly spread, with the first image alone.
 
     Args:
         kinds: of the run's answers. Queries that were answered with the drawn target are left out.
     """
-    rows: dict[AnswerKind, list[int]] = {kind: [] for kind in AnswerKind if kind is not AnswerKind.DRAWN}
+    rows: dict[Kind, list[int]] = {kind: [] for kind in rendered.kinds if kind is not AnswerKind.DRAWN}
     for row, kind in enumerate(kinds):
         if kind in rows and run.outcomes.top1[row] >= 0:
             rows[kind].append(row)
@@ -118,7 +119,7 @@ def _shown(row: int, top: Sequence[int], run: StoredRecord, rendered: Rendered, 
         target=_picture(rendered, thumbnails, query.target_id),
         top=tuple(_picture(rendered, thumbnails, image, mark=mark(image)) for image in top),
         rank=rank if rank <= run.record.dataset.gallery else None,
-        kind=kind_of_answer(source, query.modification, target, rendered.scenes[top[0]]) if top else None,
+        kind=kind_of_image(query, rendered.scenes, top[0]) if top else None,
     )
 
 

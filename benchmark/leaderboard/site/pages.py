@@ -12,17 +12,17 @@ from markupsafe import Markup
 
 from benchmark import tasks as datasets
 from benchmark.errors import BenchmarkError
-from benchmark.explanation.answer_kinds import ERRORS, AnswerKind
 from benchmark.explanation.rendered import Rendered, find_rendered
 from benchmark.leaderboard.any_model import model_columns, model_tables, of_protocol
 from benchmark.leaderboard.boards import Board, build, comparable
 from benchmark.leaderboard.cells import duration, reached
-from benchmark.leaderboard.columns import has_exact_answers, shown_on
 from benchmark.leaderboard.columns import headings as column_headings
+from benchmark.leaderboard.columns import shown_on
 from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.files import Written, load_rankings, load_records
 from benchmark.leaderboard.fresh import NOTE
 from benchmark.leaderboard.levels import MARK, doubts_of, levels_of, note_on
+from benchmark.leaderboard.score_columns import has_exact_answers
 from benchmark.leaderboard.site.composer_sections import Section, section
 from benchmark.leaderboard.site.gallery import of_dataset
 from benchmark.leaderboard.site.sources import source_files
@@ -171,8 +171,6 @@ def _environment() -> Environment:
     environment.globals |= {
         "ALL": ALL,
         "KS": KS,
-        "AnswerKind": AnswerKind,
-        "ERRORS": ERRORS,
         "MARK": MARK,
         "NOTE_ON_FRESH": NOTE,
         "doubts_of": doubts_of,

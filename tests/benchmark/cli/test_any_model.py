@@ -25,7 +25,7 @@ from css_gen.storage.configuration import Configuration
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-CSS_TASKS = [name for name in tasks.names() if tasks.get(name).is_rendered]
+CSS_TASKS = [task.name for task in tasks.on_folder("css")]
 ABOUT = ("--author", "Me", "--url", "https://example.org")
 
 RunExample = Callable[[str, str, Path], Path]

@@ -48,7 +48,7 @@ def test_run_all_is_every_composer_on_every_dataset(
 def test_absent_css_is_rendered_first(tirg_bench: TirgBench, monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmark.tasks import css
 
-    monkeypatch.setattr(css, "_IMAGES", 60)
+    monkeypatch.setattr(css, "IMAGES", 60)
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0}, raising=False)
     monkeypatch.setattr(css, "Configuration", lambda images: Configuration(images=images, size=16))
     result = tirg_bench("run", "--composer=image_only", "--dataset=css", *TINY)

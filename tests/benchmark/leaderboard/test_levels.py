@@ -173,7 +173,7 @@ def test_only_tasks_with_exact_answers_have_doubts(tmp_path: Path, protocol: str
     """Elsewhere the source oracle knows what images cannot tell."""
     save(tmp_path, ranks=HALF, source=1, protocol=protocol)
     board = board_of(tmp_path)
-    assert set(doubts_of(board)) == (set(KS) if tasks.get(protocol).css_texts else set())
+    assert set(doubts_of(board)) == (set(KS) if tasks.get(protocol).has_exact_answers else set())
     assert [level.title for level, _ in levels_of(board)] == ["chance", "source oracle"]
 
 

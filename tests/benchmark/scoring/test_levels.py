@@ -21,7 +21,7 @@ from benchmark.scoring.recall import KS, NO_RANK, Outcomes, chance_recall, recal
 from benchmark.training.progress import SilentRuns
 from tests.css_gen.scenes.reading import Grid, describes, grid
 
-RENDERED = [name for name in tasks.names() if tasks.get(name).is_rendered]
+RENDERED = [task.name for task in tasks.on_folder("css")]
 
 
 def split_of(

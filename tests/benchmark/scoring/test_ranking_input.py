@@ -24,7 +24,7 @@ def test_a_target_that_does_not_answer_its_query_is_refused() -> None:
 
 def test_no_queries() -> None:
     ranking = rank([], [[1.0, 2.0]], sources=[], wanted=[], labels=[0], top_k=4)
-    assert [tuple(part.shape) for part in ranking] == [(0,)] * 5 + [(0, 4)] * 2
+    assert [tuple(part.shape) for part in ranking] == [(0,)] * 5 + [(0, 4)] * 2 + [(0, 0)] * 2
 
 
 def test_a_gallery_of_one() -> None:

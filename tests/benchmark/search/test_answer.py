@@ -99,26 +99,26 @@ def test_answers_are_judged_by_their_scenes(search: Search, css_root: Path) -> N
 
 def test_a_text_that_does_not_apply_says_so() -> None:
     nothing = QueryImage("x", np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8), None, Scene(()))
-    assert relevant_keys(nothing, "remove red circle") == frozenset()
-    assert relevant_keys(nothing, "what is this") is None
+    assert relevant_keys(nothing, "remove red circle", parse) == frozenset()
+    assert relevant_keys(nothing, "what is this", parse) is None
 
 
 def test_words_are_put_as_the_model_knows_them() -> None:
     flat = Vocabulary.from_texts(["make top-left rectangle red", "add circle"])
-    wording = understood("Make top-left CUBE red!", flat.words, css_texts=True)
+    wording = understood("Make top-left CUBE red!", flat.words, names_shapes=True)
     assert wording.text == "make top-left rectangle red"
     assert wording.notes == (
         "in the words that this model was trained on 'cube' is 'rectangle': "
         "the text is read as 'make top-left rectangle red'",
     )
-    assert understood("make rectangle red", flat.words, css_texts=True).notes == ()
-    assert understood("make cube red", flat.words, css_texts=False).text == "make cube red"
-    assert understood("make rectangel pink", flat.words, css_texts=True).unknown == {
+    assert understood("make rectangle red", flat.words, names_shapes=True).notes == ()
+    assert understood("make cube red", flat.words, names_shapes=False).text == "make cube red"
+    assert understood("make rectangel pink", flat.words, names_shapes=True).unknown == {
         "rectangel": ["rectangle"],
         "pink": [],
     }
     with pytest.raises(UsageError, match="expected words"):
-        understood(" !? ", flat.words, css_texts=True)
+        understood(" !? ", flat.words, names_shapes=True)
 
 
 def test_rows_like_finds_every_equal_image_and_no_other() -> None:
@@ -152,9 +152,9 @@ def test_ranking_is_that_of_scoring(model: Model, gallery: DatasetGallery) -> No
 
 def test_flat_names_are_read_as_solid_ones_where_the_model_knows_these_alone() -> None:
     solid = Vocabulary(("cube", "cylinder", "make", "red", "sphere"))
-    assert understood("make circle red", solid.words, css_texts=True).text == "make sphere red"
+    assert understood("make circle red", solid.words, names_shapes=True).text == "make sphere red"
     both = Vocabulary(("cube", "make", "rectangle"))
-    assert understood("make cube", both.words, css_texts=True).notes == ()
+    assert understood("make cube", both.words, names_shapes=True).notes == ()
 
 
 @pytest.mark.parametrize("side", [24, 100, 224])

@@ -21,7 +21,7 @@ from css_gen.scenes.modification import parse
 from css_gen.storage.configuration import Configuration
 from tests.css_gen.scenes.reading import fits, grid, selection
 
-RENDERED = [name for name in tasks.names() if tasks.get(name).is_rendered]
+RENDERED = [task.name for task in tasks.on_folder("css")]
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from benchmark.cli.main import main
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.leaderboard import columns
 from benchmark.leaderboard.boards import build
-from benchmark.leaderboard.columns import Column
 from benchmark.leaderboard.files import load_records, write_leaderboards
+from benchmark.leaderboard.score_columns import Column
 from benchmark.leaderboard.tables import print_table
 from benchmark.recipe.changes import override
 from benchmark.recipe.presets import preset as preset_of
