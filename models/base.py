@@ -7,6 +7,10 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_DEVIATION = (0.229, 0.224, 0.225)
+"""Of red, green and blue, from 0 to 1: images come to encoders normalised by ImageNet's, which most weights expect."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 

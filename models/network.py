@@ -11,6 +11,7 @@ from torch.nn import functional
 from models import registry, text_encoders
 from models.base import Composer, TextFeatures
 from models.image_encoders import ImageEncoder, image_encoder
+from models.image_encoders.base import DEFAULT_IMAGE_SIZE
 from models.text_encoders import TextEncoder, TextSettings
 from models.text_encoders.base import TokenizerState
 
@@ -116,6 +117,7 @@ def build_network(
     tokenizer: TokenizerState,
     text: TextSettings,
     embedding_width: int,
+    image_size: int = DEFAULT_IMAGE_SIZE,
     before: Callable[[str], object] = lambda part: None,  # noqa: ARG005
 ) -> Network:
     """Make a network of parts by name, the weights of each drawn from torch's current random state.
@@ -126,6 +128,7 @@ def build_network(
         pretrained: the image encoder's weights, see `image_encoder`; "" for random ones.
         tokenizer: the text encoder's, from `TextEncoder.tokenizer_of` or a checkpoint.
         embedding_width: D, of the vectors that are compared.
+        image_size: in pixels, see `image_encoder`.
         before: called with the name of each part of `PARTS` before its weights are drawn, for instance to seed torch.
 
     Raises:
@@ -133,7 +136,7 @@ def build_network(
     """
     make = partial(registry.create, composer) if isinstance(composer, str) else composer
     before("image encoder")
-    image = image_encoder(image_encoder_name, pretrained=pretrained or None)
+    image = image_encoder(image_encoder_name, pretrained=pretrained or None, image_size=image_size)
     before("text encoder")
     reader = text_encoders.get(text_encoder_name)(tokenizer, text)
     before("composer")

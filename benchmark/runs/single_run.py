@@ -229,7 +229,10 @@ def threads(count: int) -> Iterator[None]:
 
 def new_network(run: Run, training: Split) -> Network:
     """A network whose weights depend on the seed alone."""
-    return network_of(run.composer, run.recipe.model, training.texts, spatial=run.spatial, seed=run.seed)
+    size = run.recipe.data.image_size
+    return network_of(
+        run.composer, run.recipe.model, training.texts, spatial=run.spatial, seed=run.seed, image_size=size
+    )
 
 
 def parts_of(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split | None, Split]:

@@ -151,7 +151,12 @@ def train(
         reported(box.reporter, title, config.steps, folder, done) as show,
     ):
         network = new_network(
-            _maker(link, identity), identity.recipe.model, training.texts, spatial=identity.spatial, seed=identity.seed
+            _maker(link, identity),
+            identity.recipe.model,
+            training.texts,
+            spatial=identity.spatial,
+            seed=identity.seed,
+            image_size=identity.recipe.data.image_size,
         )
         require_texts(network, scored.texts)
         trained = train_network(
@@ -185,7 +190,11 @@ def answer(box: Box, split: Split, identity: Run, *, folder: Path) -> Evaluation
         with _linked(box.candidate, tier=box.tier, device=box.device, limits=box.limits) as (link, _):
             checkpoint = Checkpoint.read(folder / MODEL_NAME)
             network = empty_network(
-                _maker(link, identity), recipe.model, checkpoint.tokenizer, spatial=identity.spatial
+                _maker(link, identity),
+                recipe.model,
+                checkpoint.tokenizer,
+                spatial=identity.spatial,
+                image_size=recipe.data.image_size,
             )
             load_model(network, checkpoint.tensors)
             network.arrange(accelerator.device, recipe.data.image_size)

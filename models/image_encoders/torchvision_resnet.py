@@ -13,7 +13,7 @@ from torchvision.models import get_model, get_weight
 
 from models.errors import WeightsError
 from models.image_encoders.base import ImageEncoder, register
-from models.image_encoders.weights import Weights, reason
+from models.weights import Weights, reason
 
 
 def _downloaded(name: str, version: str) -> Weights:
