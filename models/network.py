@@ -79,18 +79,30 @@ class Network(nn.Module):
         Returns:
             Embeddings (B, D) of the composed queries and (B, D) of the targets, both of length `scale`.
         """
-        features = self.encode_images(images)
+        return self.from_maps(self.encode_maps(images), group, ids, mask)
+
+    def from_maps(self, maps: Tensor, group: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, of what `encode_maps` gave: the maps of an encoder that is not trained may be kept."""
+        features = self.features_of(maps)
         targets = len(group)
         sources = take_rows(features[:-targets], group)
         return self.embed_queries(sources, ids, mask), self.embed_images(features[-targets:])
 
     def encode_images(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, H', W'), or (B, C) if not spatial."""
+        return self.features_of(self.encode_maps(images))
+
+    def features_of(self, maps: Tensor) -> Tensor:
+        """Maps (B, C, H', W') -> as the composer gets them."""
+        return maps if self.spatial else maps.mean(dim=(2, 3))
+
+    def encode_maps(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, C, H', W'), whatever the composer's mode."""
         *earlier, last = self.image_encoder
         for stage in earlier:
             images = stage(images)
-        features: Tensor = last(images.contiguous(memory_format=self.map_layout))
-        return features if self.spatial else features.mean(dim=(2, 3))
+        maps: Tensor = last(images.contiguous(memory_format=self.map_layout))
+        return maps
 
     def embed_images(self, features: Tensor) -> Tensor:
         """Features as `encode_images` gives them -> (B, D)."""

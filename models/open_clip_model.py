@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from models.errors import RegistryError, WeightsError
 from models.parts import required, unknown
-from models.weights import reason, without_log
+from models.weights import quietly, reason
 
 
 def config_of(name: str) -> dict[str, Any]:
@@ -29,8 +27,8 @@ def config_of(name: str) -> dict[str, Any]:
     return found
 
 
-def open_clip_model(name: str, weights: str | None, *, image_size: int | None = None) -> nn.Module:
-    """Make a whole model (`.visual` and `.text`) in float32, in eval mode, without gradients.
+def open_clip_model(name: str, weights: str | None, *, image_size: int | None = None) -> Any:
+    """Make a whole model (a module with `.visual` and `.text`) in float32, in eval mode, without gradients.
 
     Args:
         weights: None for random ones, from torch's current random state; a tag of open_clip's, which is downloaded; or
@@ -45,8 +43,8 @@ def open_clip_model(name: str, weights: str | None, *, image_size: int | None = 
     if weights is not None:
         _require_weights(open_clip, name, config, weights)
     try:
-        with without_log():
-            model: nn.Module = open_clip.create_model(
+        with quietly():
+            model = open_clip.create_model(
                 name,
                 pretrained=weights,
                 pretrained_text=False,

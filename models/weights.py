@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,14 +53,16 @@ def reason(error: Exception) -> str:
 
 
 @contextmanager
-def without_log() -> Iterator[None]:
-    """Keep messages of libraries off the terminal, and off the root logger, which some would configure for all."""
+def quietly() -> Iterator[None]:
+    """Keep messages and warnings of libraries off the terminal, and off the root logger, which some would configure."""
     root, nowhere = logging.getLogger(), logging.NullHandler()
     before = root.manager.disable
     root.addHandler(nowhere)
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.disable(before)
         root.removeHandler(nowhere)

@@ -37,16 +37,11 @@ def require_parts(config: Recipe) -> None:
 
 
 def _require_image_encoder(config: Recipe) -> None:
-    model, training = config.model, config.training
+    model = config.model
     weights = path_of(model.pretrained)
     encoder = image_encoder(model.image_encoder, pretrained=weights or None, image_size=config.data.image_size)
     if encoder.is_frozen and not weights:
         raise WeightsError(
             f"{model.image_encoder} is not trained, so it needs weights: add --pretrained with the path of a file or "
             "the name of published weights"
-        )
-    if encoder.is_frozen and (training.shift or training.brightness or training.mirror):
-        raise UsageError(
-            f"{model.image_encoder} is not trained and sees each image once, so images cannot be augmented: add "
-            "--set training.shift=0 --set training.brightness=0 --set training.mirror=false"
         )

@@ -24,6 +24,9 @@ class OpenClipImage(nn.Module):
         self.visual: Any = visual
         self._has_map = has_map
 
+    def extra_repr(self) -> str:
+        return f"has_map={self._has_map}"
+
     def forward(self, images: Tensor) -> Tensor:
         with torch.autocast(images.device.type, enabled=False):
             if not self._has_map:

@@ -1,4 +1,4 @@
-"""Feature maps of timm's networks: `timm/NAME` for the deepest map, `timm/NAME@STRIDE` for the deepest of that stride."""
+"""Feature maps of timm's networks: `timm/NAME` for the deepest, `timm/NAME@STRIDE` for the deepest of that stride."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ from models.base import IMAGE_DEVIATION, IMAGE_MEAN
 from models.errors import RegistryError, WeightsError
 from models.image_encoders.base import ImageEncoder, Normalisation, register_library
 from models.parts import required, unknown
-from models.weights import Weights, load, read_file, reason, without_log
+from models.weights import Weights, load, quietly, read_file, reason
 
 _DOWNLOAD = "timm"
 """The word of `pretrained` that asks for the weights that timm names for a network."""
@@ -73,9 +73,7 @@ def _parsed(timm: ModuleType, name: str, image_size: int) -> _Asked:
     """Split NAME@STRIDE. Raises RegistryError if timm has no such network."""
     network, at, stride = name.partition("@")
     if at and not re.fullmatch(r"[1-9]\d{0,3}", stride):
-        raise RegistryError(
-            f"timm/{name}: the stride is {stride!r}, expected a number of pixels as in timm/resnet18@16"
-        )
+        raise RegistryError(f"timm/{name}: the stride is {stride!r}, expected a number, as in timm/resnet18@16")
     bare, dot, tag = network.partition(".")
     if not timm.is_model(bare):
         raise RegistryError(unknown("network of timm", network, timm.list_models()))
@@ -112,7 +110,7 @@ def _made(timm: ModuleType, asked: _Asked, weights: dict[str, Tensor] | None, **
     if weights is not None:
         options |= {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": weights}}
     try:
-        with without_log():
+        with quietly():
             network = timm.create_model(asked.name, **options)
     except Exception as error:  # a network may refuse features, or a size, in any way
         raise RegistryError(f"{asked} cannot be made for images of {asked.image_size} px ({reason(error)})") from error
@@ -134,7 +132,8 @@ def _trained(timm: ModuleType, asked: _Asked, pretrained: str) -> dict[str, Tens
     adapt = getattr(sys.modules[type(whole).__module__], "checkpoint_filter_fn", None)
     if adapt is not None:
         try:
-            own = adapt(own, whole)
+            with quietly():
+                own = adapt(own, whole)
         except Exception as error:  # a file of another network can make it fail in any way
             raise WeightsError(f"{weights.source}: does not fit {asked} ({reason(error)})") from error
     load(whole, Weights(weights.source, own))
@@ -145,7 +144,7 @@ def _trained(timm: ModuleType, asked: _Asked, pretrained: str) -> dict[str, Tens
 def _downloaded(timm: ModuleType, asked: _Asked) -> dict[str, Tensor]:
     size = {"img_size": asked.image_size} if timm.get_pretrained_cfg(asked.name).fixed_input_size else {}
     try:
-        with without_log():
+        with quietly():
             network = timm.create_model(asked.name, pretrained=True, num_classes=0, **size)
     except Exception as error:  # the hub's client has errors of many kinds
         raise WeightsError(
@@ -168,7 +167,7 @@ def _probe(encoder: TimmMap, asked: _Asked, channels: int, stride: int) -> None:
     sides = {asked.image_size // stride, -(-asked.image_size // stride)}
     if features.ndim != 4 or features.shape[1] != channels or not set(features.shape[2:]) <= sides:
         raise RegistryError(
-            f"{asked}: its map is {tuple(features.shape)} for images of {asked.image_size} px, and timm describes it as "
+            f"{asked}: its map is {tuple(features.shape)} for images of {asked.image_size} px, and timm says "
             f"{channels} channels of stride {stride}; choose another network"
         )
     for parameter in encoder.parameters():

@@ -108,8 +108,8 @@ def _require_clip(name: str) -> None:
     for key, usual in _OTHER_TOKENS.items():
         if text.get(key, usual) != usual:
             raise RegistryError(
-                f"open_clip/{name} has no text tower like CLIP's ({key} is {text[key]!r}); choose another model, such as "
-                "open_clip/ViT-B-32"
+                f"open_clip/{name} has no text tower like CLIP's ({key} is {text[key]!r}); choose another model, "
+                "such as open_clip/ViT-B-32"
             )
 
 
