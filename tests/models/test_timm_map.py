@@ -39,11 +39,9 @@ def images(seed: int = 2) -> Tensor:
 def as_timm_wants(given: Tensor, name: str) -> Tensor:
     """Images normalised by ImageNet's mean and deviation -> by those that the network was trained with."""
     config = timm.get_pretrained_cfg(name)
-    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (config.mean, config.std))
-    pixels = given * torch.tensor((0.229, 0.224, 0.225)).view(3, 1, 1) + torch.tensor((0.485, 0.456, 0.406)).view(
-        3, 1, 1
-    )
-    return (pixels - mean) / deviation
+    values = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), config.mean, config.std)
+    mean, deviation, own_mean, own_deviation = (torch.tensor(each).view(3, 1, 1) for each in values)
+    return (given * deviation + mean - own_mean) / own_deviation
 
 
 @pytest.mark.parametrize(("spelling", "channels", "index"), MAPS)
