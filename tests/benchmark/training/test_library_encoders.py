@@ -89,7 +89,8 @@ def test_training_on_kept_maps_is_training_on_images(
     assert len(kept_files(own_css)) == 2  # 3D targets and 2D sources
     monkeypatch.setattr(frozen_features, "_file_of", lambda _: None)
     direct = losses(own_css, config)
-    assert kept == pytest.approx(direct, rel=1e-5)
+    assert kept[0] == pytest.approx(direct[0], rel=1e-6)
+    assert kept == pytest.approx(direct, rel=1e-3)  # Muon makes much of a last digit
     assert kept[0] != kept[-1]
 
 
