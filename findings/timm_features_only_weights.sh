@@ -96,6 +96,6 @@ for name, expected in EXPECTED.items():
         f"{len(messages)} warning{'' if len(messages) == 1 else 's'}{shown}"
     )
     if (loaded, len(messages)) != expected:
-        raise SystemExit(f"changed: expected {expected[0]} convolutions of the file '{name}' and {expected[1]} warnings")
+        raise SystemExit(f"changed: expected {expected[0]} convolutions of '{name}' and {expected[1]} warnings")
 print("as described")
 PYTHON
