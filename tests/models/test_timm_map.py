@@ -22,6 +22,7 @@ MAPS = [
     ("resnet18@16", 256, 3),
     ("resnet18", 512, 4),
     ("convnext_atto@8", 80, 1),
+    ("efficientnet_b0@8", 40, 2),
     (f"{SWIN}@16", 384, 2),
     (f"{VIT}@16", 192, 11),
 ]
