@@ -67,21 +67,31 @@ class Network(nn.Module):
             for part in (self.image_encoder[-1], self.composer):
                 _lay_out(part, self.map_layout)
 
-    def forward(self, images: Tensor, group: Tensor, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, images: Tensor, group: Tensor, ids: Tensor, mask: Tensor, *, auxiliary: bool = False
+    ) -> tuple[Tensor, ...]:
         """Embed one training batch: its G source images are the first of `images`, its B targets the others.
 
         Args:
             images: (G + B, 3, H, W), normalised.
             group: (B,), which source image each query starts from.
             ids, mask: (B, L), the texts as `text_encoder.tokenize` gives them.
+            auxiliary: whether to compute the composer's own loss.
 
         Returns:
-            Embeddings (B, D) of the composed queries and (B, D) of the targets, both of length `scale`.
+            Embeddings (B, D) of the composed queries and (B, D) of the targets, both of length `scale`; and as a third
+            tensor the composer's own loss, a scalar, if it was asked for and the composer has one.
         """
         features = self.encode_images(images)
-        targets = len(group)
-        sources = take_rows(features[:-targets], group)
-        return self.embed_queries(sources, ids, mask), self.embed_images(features[-targets:])
+        targets = features[-len(group) :]
+        sources = take_rows(features[: -len(group)], group)
+        if not auxiliary:
+            return self.embed_queries(sources, ids, mask), self.embed_images(targets)
+        text: TextFeatures = self.text_encoder(ids, mask)
+        # A view of its own, whose gradients are added up apart: so they are, too, if the composer is in another process
+        composed, loss = self.composer.with_auxiliary(sources, text, targets.view_as(targets))
+        embedded = self.embed_images(composed), self.embed_images(targets)
+        return embedded if loss is None else (*embedded, loss)
 
     def encode_images(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, H', W'), or (B, C) if not spatial."""

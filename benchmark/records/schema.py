@@ -32,13 +32,17 @@ class _Part(BaseModel):
 
 
 class ComposerCard(_Part):
-    """The composer's own description, as in `models.ComposerInfo`."""
+    """The composer's own description, as in `models.ComposerInfo`.
+
+    `auxiliary`: whether it brings a loss of its own (`models.Composer.auxiliary`); the recipe has its weight.
+    """
 
     name: Name
     title: Line
     paper: Line
     year: Annotated[int, Field(ge=1900, le=2200)]
     url: Url
+    auxiliary: bool = False
 
 
 class DatasetCard(_Part):

@@ -140,7 +140,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
     finished = FinishedRun(
         run=run,
         preset=label_on(run.task, recipe),
-        composer=composer_card(composer.info),
+        composer=composer_card(composer),
         composer_sha256=code.composer,
         is_local=is_local(composer),
         dataset=dataset_card(dataset, scored),

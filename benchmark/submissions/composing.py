@@ -71,31 +71,40 @@ class Composing:
             _set_random(self._device, [self._in.take(piece) for piece in command.random])
         image, *words = map(self._input, (command.image, *command.text))
         text = TextFeatures(*words)
+        target = None if command.target is None else self._input(command.target)
         self._inputs = [
-            part.requires_grad_() if needed else None
-            for part, needed in zip((image, text.pooled, text.tokens), command.needs, strict=True)
+            part.requires_grad_() if needed and part is not None else None
+            for part, needed in zip((image, text.pooled, text.tokens, target), command.needs, strict=True)
         ]
         with torch.inference_mode(not command.is_training), self._kernels():
-            composed = composer(image, text)
-        if not isinstance(composed, Tensor) or composed.shape != image.shape:
+            composed, own = composer(image, text), None
+            if target is not None and _has_shape(composed, image):
+                own = composer.auxiliary(composed, image, text, target)
+        if not _has_shape(composed, image):
             got = tuple(composed.shape) if isinstance(composed, Tensor) else type(composed).__name__
             raise ComposingError(f"expected features of shape {tuple(image.shape)}, got {got}")
-        self._composed = composed
+        if own is not None and not (isinstance(own, Tensor) and own.ndim == 0 and own.is_floating_point()):
+            got = f"{own.dtype} {tuple(own.shape)}" if isinstance(own, Tensor) else type(own).__name__
+            raise ComposingError(f"expected a scalar of floating point or None from auxiliary, got {got}")
+        self._composed, self._own = composed, own
         self._out.end = 0
-        return Composed(piece=self._out.put(composed))
+        return Composed(piece=self._out.put(composed), auxiliary=None if own is None else self._out.put(own))
 
     def backward(self, command: Backward) -> Gradients:
         """Give the gradients of the last batch."""
         weights = [parameter for parameter in self._composer.parameters() if parameter.requires_grad]
         inputs = [part for part in self._inputs if part is not None]
-        gradient = self._input(command.gradient)
-        found = torch.autograd.grad(self._composed, [*inputs, *weights], gradient, allow_unused=True)
+        outputs, gradients = [self._composed], [self._input(command.gradient)]
+        if command.auxiliary is not None and self._own is not None and self._own.requires_grad:
+            outputs.append(self._own)
+            gradients.append(self._input(command.auxiliary))
+        found = torch.autograd.grad(outputs, [*inputs, *weights], gradients, allow_unused=True)
         self._out.end = 0
         given = [None if gradient is None else self._out.put(gradient) for gradient in found]
         of_inputs = iter(given)
-        image, pooled, tokens = (None if part is None else next(of_inputs) for part in self._inputs)
+        image, pooled, tokens, target = (None if part is None else next(of_inputs) for part in self._inputs)
         return Gradients(
-            inputs=(image, pooled, tokens),
+            inputs=(image, pooled, tokens, target),
             weights=tuple(of_inputs),
             buffers=tuple(map(self._out.put, _stored_buffers(self._composer).values())),
         )
@@ -120,6 +129,10 @@ class Composing:
             )
             for name, value in tensors
         )
+
+
+def _has_shape(composed: object, image: Tensor) -> bool:
+    return isinstance(composed, Tensor) and composed.shape == image.shape
 
 
 def _stored_buffers(composer: Composer) -> Mapping[str, Tensor]:

@@ -38,9 +38,9 @@ class Link:
 
     def forward(
         self, image: Tensor, text: TextFeatures, weights: Sequence[Tensor], buffers: Sequence[Tensor],
-        needs: tuple[bool, bool, bool], *, is_training: bool,
-    ) -> Tensor:  # fmt: skip
-        """Have a batch composed.
+        needs: tuple[bool, bool, bool, bool], *, is_training: bool, target: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        """Have a batch composed, and with a target the composer's own loss computed.
 
         Args:
             weights, buffers: the composer's; outside training they are sent if they changed.
@@ -61,22 +61,33 @@ class Link:
             text=tuple(map(ours.put, text)),  # type: ignore[arg-type]
             random=tuple(map(ours.put, _random(image.device))) if is_training else (),
             needs=needs,
+            target=None if target is None else ours.put(target),
             is_training=is_training,
         )
-        piece = self.child.ask(command, Composed).piece
+        answer = self.child.ask(command, Composed)
+        piece, of_loss = answer.piece, answer.auxiliary
         dtype = torch.float32 if piece.dtype == "float32" else image.dtype
-        return self.read(piece, image.shape, dtype, "for its composed features").to(image.device)
+        composed = self.read(piece, image.shape, dtype, "for its composed features").to(image.device)
+        if target is None or of_loss is None:
+            return composed, None
+        loss = self.read(of_loss, (), None, "for its own loss").to(image.device)
+        if not loss.is_floating_point():
+            raise self.child.blame(f"expected a number of floating point for its own loss, got {of_loss.dtype}")
+        return composed, loss
 
     def backward(
-        self, gradient: Tensor, inputs: Sequence[Tensor | None], weights: Sequence[Tensor], buffers: Sequence[Tensor]
-    ) -> list[Tensor | None]:
+        self, gradient: Tensor, of_loss: Tensor | None, inputs: Sequence[Tensor | None], weights: Sequence[Tensor],
+        buffers: Sequence[Tensor],
+    ) -> list[Tensor | None]:  # fmt: skip
         """Return the gradients of inputs and weights, and update the buffers.
 
         Args:
-            inputs: image, pooled and tokens, None for one that needs no gradient.
+            gradient, of_loss: of the composed features, and of the composer's own loss if there was one.
+            inputs: image, pooled, tokens and target, None for one that needs no gradient.
             weights: the trained ones.
         """
-        found = self.child.ask(Backward(gradient=self._ours.put(gradient)), Gradients)
+        auxiliary = None if of_loss is None else self._ours.put(of_loss)
+        found = self.child.ask(Backward(gradient=self._ours.put(gradient), auxiliary=auxiliary), Gradients)
         if len(found.weights) != len(weights) or len(found.buffers) != len(buffers):
             raise self.child.blame(f"it gave {len(found.weights)} gradients, expected {len(weights)}")
         for buffer, piece in zip(buffers, found.buffers, strict=True):
@@ -110,15 +121,20 @@ class Link:
 class RemoteComposer(Composer):
     """A composer in another process, with its parameters and buffers here, under their own names.
 
+    Args:
+        auxiliary: whether the process is asked for a loss of the composer's own.
+
     Raises:
         SubmissionError: the process failed, or what it says that it is made of cannot be.
     """
 
     def __init__(
-        self, image_channels: int, text_width: int, *, spatial: bool, link: Link, seed: int, bf16: bool
-    ) -> None:
+        self, image_channels: int, text_width: int, *, spatial: bool, link: Link, seed: int, bf16: bool,
+        auxiliary: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(image_channels, text_width, spatial=spatial)
         self._link_to_process = link
+        self._has_auxiliary = auxiliary
         made = link.make(
             Make(image_channels=image_channels, text_width=text_width, spatial=spatial, seed=seed, bf16=bf16)
         )
@@ -137,11 +153,21 @@ class RemoteComposer(Composer):
 
     def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
         if self.training and torch.is_grad_enabled():
-            trained = [weight for weight in self._state()[0] if weight.requires_grad]
-            composed: Tensor = _Compose.apply(self, image, *text, *trained)
-            return composed
-        nothing = (False, False, False)
-        return self._link_to_process.forward(image, text, *self._state(), nothing, is_training=False)
+            return self._in_training(image, text, None)[0]
+        nothing = (False, False, False, False)
+        return self._link_to_process.forward(image, text, *self._state(), nothing, is_training=False)[0]
+
+    @property
+    def has_auxiliary(self) -> bool:
+        return self._has_auxiliary
+
+    def with_auxiliary(self, image: Tensor, text: TextFeatures, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self._in_training(image, text, target)
+
+    def _in_training(self, image: Tensor, text: TextFeatures, target: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        trained = [weight for weight in self._state()[0] if weight.requires_grad]
+        found: tuple[Tensor, Tensor | None] = _Compose.apply(self, image, *text, target, *trained)
+        return found
 
     def _state(self) -> tuple[list[nn.Parameter], list[Tensor]]:
         """Parameters and buffers, in the order in which the process takes them."""
@@ -168,25 +194,28 @@ class RemoteComposer(Composer):
 
 
 class _Compose(torch.autograd.Function):
-    """The composer's forward and backward pass, in its process."""
+    """The composer's forward and backward pass, in its process; with a target also its own loss, else None."""
 
     @staticmethod
     def forward(
-        ctx: Any, remote: RemoteComposer, image: Tensor, pooled: Tensor, tokens: Tensor, mask: Tensor, *trained: Tensor
-    ) -> Tensor:
-        needs = ctx.needs_input_grad[1:4]
+        ctx: Any, remote: RemoteComposer, image: Tensor, pooled: Tensor, tokens: Tensor, mask: Tensor,
+        target: Tensor | None, *trained: Tensor,
+    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        of_image, of_pooled, of_tokens, _, of_target = ctx.needs_input_grad[1:6]
+        needs = of_image, of_pooled, of_tokens, of_target
         ctx.remote, ctx.trained = remote, trained
-        ctx.inputs = [part if needed else None for part, needed in zip((image, pooled, tokens), needs, strict=True)]
+        parts = (image, pooled, tokens, target)
+        ctx.inputs = [part if needed else None for part, needed in zip(parts, needs, strict=True)]
         text = TextFeatures(pooled, tokens, mask)
-        return remote._link_to_process.forward(image, text, *remote._state(), needs, is_training=True)
+        return remote._link_to_process.forward(image, text, *remote._state(), needs, is_training=True, target=target)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
         buffers = ctx.remote._state()[1]
-        image, pooled, tokens, *of_weights = ctx.remote._link_to_process.backward(
+        image, pooled, tokens, target, *of_weights = ctx.remote._link_to_process.backward(
             *gradients, ctx.inputs, ctx.trained, buffers
         )
-        return None, image, pooled, tokens, None, *of_weights
+        return None, image, pooled, tokens, None, target, *of_weights
 
 
 def _empty_layer(kind: str) -> nn.Module:

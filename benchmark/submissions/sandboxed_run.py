@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from benchmark.datasets.splits import Split
 from benchmark.device import make_accelerator, peak_memory_mib, reproducible
@@ -109,30 +110,48 @@ def check(
             hear(message)
             is_sound &= not message.problem
         if is_sound:
-            _rehearse(link)
+            _rehearse(link, auxiliary=card.auxiliary)
     return card
 
 
-def _rehearse(link: Link) -> None:
+def _rehearse(link: Link, *, auxiliary: bool) -> None:
     """Take a step in both modes, on random numbers, in the way in which a composer is trained.
 
     Raises:
         SubmissionError: it fails there.
     """
     for spatial in (True, False):
-        composer = RemoteComposer(CHANNELS, TEXT_WIDTH, spatial=spatial, link=link, seed=0, bf16=False).train()
+        composer = RemoteComposer(
+            CHANNELS, TEXT_WIDTH, spatial=spatial, link=link, seed=0, bf16=False, auxiliary=auxiliary
+        ).train()
         image, text = features(spatial=spatial)
-        composer(image.requires_grad_(), text).sum().backward()
+        image.requires_grad_()
+        if not auxiliary:
+            composer(image, text).sum().backward()
+            continue
+        target, _ = features(spatial=spatial, seed=1)
+        composed, own = composer.with_auxiliary(image, text, target.requires_grad_())
+        loss: Tensor = composed.sum() if own is None else composed.sum() + own
+        loss.backward()  # type: ignore[no-untyped-call]
 
 
 def train(
-    box: Box, training: Split, scored: Split, identity: Run, *, folder: Path, title: str, code: Code
+    box: Box,
+    training: Split,
+    scored: Split,
+    identity: Run,
+    *,
+    folder: Path,
+    title: str,
+    code: Code,
+    auxiliary: bool = False,
 ) -> TrainedSubmission:
     """Train, resuming an interrupted training. The model is `folder/model.safetensors`.
 
     Args:
         scored: a split whose texts have to be readable.
         code: of this training; a checkpoint of other code is ignored.
+        auxiliary: whether the composer's own loss counts, as its card says.
 
     Raises:
         SubmissionError: the composer failed, or was stopped.
@@ -151,7 +170,11 @@ def train(
         reported(box.reporter, title, config.steps, folder, done) as show,
     ):
         network = new_network(
-            _maker(link, identity), identity.recipe.model, training.texts, spatial=identity.spatial, seed=identity.seed
+            partial(_maker(link, identity), auxiliary=auxiliary),
+            identity.recipe.model,
+            training.texts,
+            spatial=identity.spatial,
+            seed=identity.seed,
         )
         require_texts(network, scored.texts)
         trained = train_network(

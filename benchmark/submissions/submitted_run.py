@@ -60,7 +60,9 @@ def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry
     folder.mkdir(parents=True, exist_ok=True)
     code = Code(version, entry.about.source_sha256)
     with threads(bench.runtime.threads):
-        trained, parameters, peak = train(box, training, scored, run, folder=folder, title=title, code=code)
+        trained, parameters, peak = train(
+            box, training, scored, run, folder=folder, title=title, code=code, auxiliary=entry.card.auxiliary
+        )
         before = perf_counter()
         evaluation = answer(box, scored, run, folder=folder)
     now = perf_counter()
