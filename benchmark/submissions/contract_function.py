@@ -155,7 +155,8 @@ def brings_sound_loss(kind: type[Composer], spatial: bool) -> None:
         )
     if not all(map(torch.equal, given, before)):
         raise ContractError(
-            "expected auxiliary to leave its arguments alone, got them changed; leave out operations in place (`+=`, `_`)"
+            "expected auxiliary to leave its arguments alone, got them changed; leave out operations in place (`+=`, "
+            "`_`)"
         )
     composer = trained(kind, spatial)
     answers = asked(composer, image.detach(), text)

@@ -82,7 +82,7 @@ def take_steps(composer: Composer, see_gradients: Callable[[], None] = lambda: N
             composer.zero_grad(set_to_none=True)
             loss = (composed * torch.randn(composed.shape)).sum()
             loss = loss if own is None else loss + own
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             see_gradients()
             if not all(map(_can_be_followed, parameters)):
                 return

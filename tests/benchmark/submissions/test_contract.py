@@ -111,7 +111,7 @@ BROKEN_LOSSES = {
 def test_a_loss_of_its_own_that_is_not_sound_is_found(name: str, tmp_path: Path) -> None:
     body, expected = BROKEN_LOSSES[name]
     problems = failed(class_of(source(auxiliary=body), tmp_path))
-    assert list(problems)[0] == OWN_LOSS
+    assert next(iter(problems)) == OWN_LOSS
     assert problems[OWN_LOSS].startswith("on the map: ")
     assert expected in problems[OWN_LOSS]
 
