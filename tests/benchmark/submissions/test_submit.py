@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import models
+from benchmark.cli.main import main
 from benchmark.errors import UsageError
 from benchmark.leaderboard.files import load_records, stale_tables, write_leaderboards
 from benchmark.recipe.identity import Run
@@ -87,6 +89,35 @@ def test_a_submission_becomes_rows(tier: SandboxTier, submit: Submit, bench: Ben
     assert f"{file.resolve()}: is not the code that {path} was made with" in problems[0]
     file.unlink()
     assert "cannot be read" in load_records(bench.records)[1][0]
+
+
+DECODER = "self.decode = nn.Linear(image_channels, text_width)"
+OWN_LOSS = """
+pooled = composed.mean((2, 3)) if self.spatial else composed
+return (self.decode(pooled) - text.pooled).square().mean() + (composed - target).square().mean()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("forked_submissions")
+def test_a_composer_with_a_loss_of_its_own_becomes_a_row_that_says_so(
+    submit: Submit, bench: Bench, places: dict[str, Path], tmp_path: Path
+) -> None:
+    """The five steps of CONTRIBUTING, from a file to a verified record, which training again gives again."""
+    (path,) = submit(source(in_init=DECODER, auxiliary=OWN_LOSS))
+    assert read_stored(path).record.composer.auxiliary
+    assert validate_record(path) == []
+    written = write_leaderboards(bench.records, bench.leaderboards)
+    assert written.problems == ()
+    page = (bench.leaderboards / "css.md").read_text()
+    assert "| Mine § " in page
+    assert "§ was trained with a loss of its composer's own" in page
+    for command in (["verify", path], ["verify", "--retrain", path]):
+        places_option = f"--data=css={places['css']}"
+        result = CliRunner().invoke(
+            main, [*map(str, command), places_option, f"--out={bench.leaderboards}", f"--runs={tmp_path / 'again'}"]
+        )
+        assert result.exit_code == 0, result.output
 
 
 @pytest.mark.usefixtures("forked_submissions")
