@@ -7,6 +7,9 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
+MOST_LEVELS = 4
+"""At how many depths of the image encoder a composer may compose."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -66,9 +69,15 @@ class Composer(nn.Module, ABC):
 
     A subclass sets `info`, implements `forward`, and if it has parameters extends `__init__`, with this signature. One
     that brings a loss of its own implements `auxiliary`, too. Raises ValueError if a width is below one.
+
+    One that composes at several depths of the image encoder says at how many in `levels`. The network then makes one
+    composer for each of the encoder's last depths, with the channels of the map there. Each gets that map of the source
+    and the text, and the encoder goes on from what it returns; target images pass through the encoder alone. The
+    contract of each of them is the same. On pooled vectors there is one depth.
     """
 
     info: ClassVar[ComposerInfo]
+    levels: ClassVar[int] = 1
 
     def __init__(self, image_channels: int, text_width: int, *, spatial: bool) -> None:
         super().__init__()
@@ -90,9 +99,9 @@ class Composer(nn.Module, ABC):
         """Return a loss term of the composer's own, a scalar that is minimised, or None for none. Optional.
 
         It is called in training alone, after `forward` on the same batch, and added to the loss times the recipe's
-        `training.auxiliary`, 1 by default. Gradients flow into whatever it uses, the encoders included; detach what
-        should stay as it is. Where several queries of a batch start from one source, its features are there several
-        times.
+        `training.auxiliary`, 1 by default; with several `levels`, of the last one alone. Gradients flow into whatever
+        it uses, the encoders included; detach what should stay as it is. Where several queries of a batch start from
+        one source, its features are there several times.
 
         Args:
             composed: what `forward` returned for `image` and `text`, with its gradient.

@@ -123,7 +123,13 @@ def composer_card(composer: type[Composer]) -> ComposerCard:
         year=info.year,
         url=info.url,
         auxiliary=brings_auxiliary(composer),
+        levels=composer.levels,
     )
+
+
+def on_features(card: ComposerCard, *, spatial: bool) -> ComposerCard:
+    """The card on a task with maps, or with pooled vectors, which have one depth."""
+    return card if spatial else card.model_copy(update={"levels": 1})
 
 
 def dataset_card(dataset: Dataset, scored: Split) -> DatasetCard:

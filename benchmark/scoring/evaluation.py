@@ -105,7 +105,7 @@ def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, b
     embeddings: Tensor | None = None
     for rows, features in zip(batches, encode_queries(network, split, batches, accelerator=accelerator), strict=True):
         with accelerator.autocast():
-            embedded = network.embed_images(network.composer(*features)) / network.scale
+            embedded = network.embed_images(network.compose(*features)) / network.scale
         if embeddings is None:
             embeddings = torch.empty(len(order), embedded.shape[1], device=accelerator.device)
         embeddings[torch.from_numpy(rows).to(accelerator.device)] = embedded.float()
@@ -129,6 +129,6 @@ def encode_queries(
         texts = torch.from_numpy(split.text_rows[rows]).to(device)
         images = ImageStore(split.sources[sources], device).everything()
         with accelerator.autocast():
-            at_queries = take_rows(network.encode_images(images), torch.from_numpy(place).to(device))
+            at_queries = take_rows(network.encode_sources(images), torch.from_numpy(place).to(device))
             text: TextFeatures = network.text_encoder(ids[texts], mask[texts])
         yield at_queries, text

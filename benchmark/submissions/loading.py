@@ -37,6 +37,7 @@ def load(candidate: Candidate) -> tuple[type[Composer], Loaded]:
         year=info.year,
         url=info.url,
         auxiliary=brings_auxiliary(kind),
+        levels=kind.levels,
     )
 
 

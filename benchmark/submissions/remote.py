@@ -30,36 +30,40 @@ class Link:
 
     def __init__(self, child: Child, ours: Area, theirs: Area) -> None:
         self.child, self._ours, self._theirs = child, ours, theirs
-        self._sent: list[tuple[int, int]] = []
-        self._start = 0
+        self._sent: dict[int, list[tuple[int, int]]] = {}
+        self._start: dict[int, int] = {}
 
     def make(self, command: Make) -> Made:
         return self.child.ask(command, Made)
 
     def forward(
         self, image: Tensor, text: TextFeatures, weights: Sequence[Tensor], buffers: Sequence[Tensor],
-        needs: tuple[bool, bool, bool, bool], *, is_training: bool, target: Tensor | None = None,
+        needs: tuple[bool, bool, bool, bool], *, is_training: bool, target: Tensor | None = None, earlier: int = 0,
+        draws: bool = True,
     ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
         """Have a batch composed, and with a target the composer's own loss computed.
 
         Args:
             weights, buffers: the composer's; outside training they are sent if they changed.
+            earlier: which composer, as in `Make`.
+            draws: whether to send the states of the generators in training, for the first composer of a batch.
         """
         ours, sent = self._ours, [(value.data_ptr(), value._version) for value in (*weights, *buffers)]
         pieces: list[tuple[Piece, ...]] = [(), ()]
-        if is_training or sent != self._sent:
+        if is_training or sent != self._sent.get(earlier):
             ours.end = 0
             pieces = [tuple(map(ours.put, values)) for values in (weights, buffers)]
-            self._start = ours.end
+            self._start[earlier] = ours.end
             # Not every kernel that updates weights counts its changes.
-            self._sent = [] if is_training else sent
-        ours.end = self._start
+            self._sent[earlier] = [] if is_training else sent
+        ours.end = self._start[earlier]
         command = Forward(
+            earlier=earlier,
             weights=pieces[0],
             buffers=pieces[1],
             image=ours.put(image),
             text=tuple(map(ours.put, text)),  # type: ignore[arg-type]
-            random=tuple(map(ours.put, _random(image.device))) if is_training else (),
+            random=tuple(map(ours.put, _random(image.device))) if is_training and draws else (),
             needs=needs,
             target=None if target is None else ours.put(target),
             is_training=is_training,
@@ -77,7 +81,7 @@ class Link:
 
     def backward(
         self, gradient: Tensor, of_loss: Tensor | None, inputs: Sequence[Tensor | None], weights: Sequence[Tensor],
-        buffers: Sequence[Tensor],
+        buffers: Sequence[Tensor], *, earlier: int = 0,
     ) -> list[Tensor | None]:  # fmt: skip
         """Return the gradients of inputs and weights, and update the buffers.
 
@@ -87,7 +91,8 @@ class Link:
             weights: the trained ones.
         """
         auxiliary = None if of_loss is None else self._ours.put(of_loss)
-        found = self.child.ask(Backward(gradient=self._ours.put(gradient), auxiliary=auxiliary), Gradients)
+        command = Backward(gradient=self._ours.put(gradient), auxiliary=auxiliary, earlier=earlier)
+        found = self.child.ask(command, Gradients)
         if len(found.weights) != len(weights) or len(found.buffers) != len(buffers):
             raise self.child.blame(f"it gave {len(found.weights)} gradients, expected {len(weights)}")
         for buffer, piece in zip(buffers, found.buffers, strict=True):
@@ -123,6 +128,8 @@ class RemoteComposer(Composer):
 
     Args:
         auxiliary: whether the process is asked for a loss of the composer's own.
+        earlier: how many depths before the image encoder's last one it composes.
+        is_first: whether it is the first of a batch; the others continue its random numbers.
 
     Raises:
         SubmissionError: the process failed, or what it says that it is made of cannot be.
@@ -130,13 +137,20 @@ class RemoteComposer(Composer):
 
     def __init__(
         self, image_channels: int, text_width: int, *, spatial: bool, link: Link, seed: int, bf16: bool,
-        auxiliary: bool = False,
+        auxiliary: bool = False, earlier: int = 0, is_first: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(image_channels, text_width, spatial=spatial)
         self._link_to_process = link
-        self._has_auxiliary = auxiliary
+        self._has_auxiliary, self._earlier, self._is_first = auxiliary, earlier, is_first
         made = link.make(
-            Make(image_channels=image_channels, text_width=text_width, spatial=spatial, seed=seed, bf16=bf16)
+            Make(
+                earlier=earlier,
+                image_channels=image_channels,
+                text_width=text_width,
+                spatial=spatial,
+                seed=seed,
+                bf16=bf16,
+            )
         )
         told = [weight for weight in made.weights if not weight.same_as]
         if sum(math.prod(each.piece.shape) for each in (*told, *made.buffers)) > _MOST_NUMBERS:
@@ -155,7 +169,7 @@ class RemoteComposer(Composer):
         if self.training and torch.is_grad_enabled():
             return self._in_training(image, text, None)[0]
         nothing = (False, False, False, False)
-        return self._link_to_process.forward(image, text, *self._state(), nothing, is_training=False)[0]
+        return self._asked(image, text, None, nothing, is_training=False)[0]
 
     @property
     def has_auxiliary(self) -> bool:
@@ -168,6 +182,21 @@ class RemoteComposer(Composer):
         trained = [weight for weight in self._state()[0] if weight.requires_grad]
         found: tuple[Tensor, Tensor | None] = _Compose.apply(self, image, *text, target, *trained)
         return found
+
+    def _asked(
+        self, image: Tensor, text: TextFeatures, target: Tensor | None, needs: tuple[bool, bool, bool, bool], *,
+        is_training: bool,
+    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        return self._link_to_process.forward(
+            image,
+            text,
+            *self._state(),
+            needs,
+            is_training=is_training,
+            target=target,
+            earlier=self._earlier,
+            draws=self._is_first,
+        )
 
     def _state(self) -> tuple[list[nn.Parameter], list[Tensor]]:
         """Parameters and buffers, in the order in which the process takes them."""
@@ -207,13 +236,13 @@ class _Compose(torch.autograd.Function):
         parts = (image, pooled, tokens, target)
         ctx.inputs = [part if needed else None for part, needed in zip(parts, needs, strict=True)]
         text = TextFeatures(pooled, tokens, mask)
-        return remote._link_to_process.forward(image, text, *remote._state(), needs, is_training=True, target=target)
+        return remote._asked(image, text, target, needs, is_training=True)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
         buffers = ctx.remote._state()[1]
         image, pooled, tokens, target, *of_weights = ctx.remote._link_to_process.backward(
-            *gradients, ctx.inputs, ctx.trained, buffers
+            *gradients, ctx.inputs, ctx.trained, buffers, earlier=ctx.remote._earlier
         )
         return None, image, pooled, tokens, None, target, *of_weights
 

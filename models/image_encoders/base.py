@@ -17,12 +17,34 @@ class ImageEncoder(nn.Sequential):
 
     C is `channels`; h and w are H and W divided by `reduction`, rounded up. The layers run one after the other: the
     network may keep the last one in another memory layout than the rest.
+
+    Args:
+        depths: the layers whose output a composer may compose, first to last, with its channels; the last layer is one
+            of them. It alone if left out.
     """
 
-    def __init__(self, layers: "OrderedDict[str, nn.Module]", *, channels: int, reduction: int) -> None:
+    def __init__(
+        self,
+        layers: "OrderedDict[str, nn.Module]",
+        *,
+        channels: int,
+        reduction: int,
+        depths: Mapping[str, int] | None = None,
+    ) -> None:
         super().__init__(layers)
         self.channels = channels
         self.reduction = reduction
+        self.depths = dict(depths or {next(reversed(layers)): channels})
+
+    def stages(self, levels: int) -> list[list[nn.Module]]:
+        """The layers up to each of the last `levels` depths, those of the earlier ones left out."""
+        ends = list(self.depths)[-levels:]
+        stages: list[list[nn.Module]] = [[]]
+        for name, layer in self.named_children():
+            stages[-1].append(layer)
+            if name in ends[:-1]:
+                stages.append([])
+        return stages
 
 
 class _Registered(NamedTuple):
