@@ -28,7 +28,17 @@ def save_with(root: Path, changes: dict[str, Any], **about: Any) -> Path:
 LOSS = "§ was trained with a loss of its composer's own, beside the recipe's loss."
 
 
-@pytest.mark.parametrize(("changes", "title", "note"), [({"auxiliary": True}, "Decoding §", LOSS)])
+DEPTHS = "¶ composes at several depths of the image encoder, of which the last ones then run once a query."
+
+
+@pytest.mark.parametrize(
+    ("changes", "title", "note"),
+    [
+        ({"auxiliary": True}, "Decoding §", LOSS),
+        ({"levels": 3}, "Decoding ¶", DEPTHS),
+        ({"auxiliary": True, "levels": 2}, "Decoding § ¶", DEPTHS),
+    ],
+)
 def test_every_table_says_so(changes: dict[str, Any], title: str, note: str, tmp_path: Path) -> None:
     save_with(tmp_path, changes, composer="film", title="Decoding")
     save(tmp_path, composer="tirg", title="Plain")
@@ -55,8 +65,9 @@ def test_a_loss_that_the_recipe_switches_off_is_not_marked(tmp_path: Path) -> No
 def test_a_record_from_before_these_parts_is_read_and_not_marked(tmp_path: Path) -> None:
     path = save(tmp_path)
     values = json.loads(path.read_text())
-    del values["composer"]["auxiliary"]
+    del values["composer"]["auxiliary"], values["composer"]["levels"]
     reseal(path, values)
-    assert not read_stored(path).record.composer.auxiliary
+    card = read_stored(path).record.composer
+    assert (card.auxiliary, card.levels) == (False, 1)
     (board,) = boards_of(tmp_path)
     assert not notes_on_parts(board.rows)

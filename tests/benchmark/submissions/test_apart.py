@@ -73,6 +73,8 @@ OF_ITS_OWN = residual(
     """,
 )
 """A loss of its own that uses everything several times, has a layer for itself, and draws numbers."""
+SEVERAL_LEVELS = OF_ITS_OWN.replace("class Mine(Composer):", "class Mine(Composer):\n    levels = 3\n")
+"""The same at three depths of the encoder."""
 STATISTICS_FIRST = residual(
     """
     self.plain, self.norm = nn.BatchNorm1d(joint, affine=False), nn.BatchNorm1d(joint)
@@ -95,7 +97,7 @@ def apart(css: Css, tiny_config: Recipe, tmp_path: Path) -> Train:
     """Train a source's composer in a process of its own; the model is in `tmp_path`."""
 
     def run(
-        text: str, run: Run | None = None, *, tier: SandboxTier = SandboxTier.PROCESS, auxiliary: bool = False
+        text: str, run: Run | None = None, *, tier: SandboxTier = SandboxTier.PROCESS, **card: Any
     ) -> TrainedSubmission:
         (tmp_path / "mine.py").write_text(text)
         box = Box(
@@ -104,9 +106,7 @@ def apart(css: Css, tiny_config: Recipe, tmp_path: Path) -> Train:
         )  # fmt: skip
         split, _ = hold_out(css.train, 0.25)
         run = run or planned(css, tiny_config)
-        return sandboxed_run.train(
-            box, split, css.test, run, folder=tmp_path, title="mine", code=CODE, auxiliary=auxiliary
-        )
+        return sandboxed_run.train(box, split, css.test, run, folder=tmp_path, title="mine", code=CODE, **card)
 
     return run
 
@@ -137,6 +137,8 @@ def in_this_process(kind: MakeComposer, css: Css, run: Run, folder: Path) -> tup
         (STATISTICS_FIRST, "adamw", True),
         (OF_ITS_OWN, "muon", True),
         (OF_ITS_OWN, "adamw", False),
+        (SEVERAL_LEVELS, "muon", True),
+        (SEVERAL_LEVELS, "adamw", False),
     ],
     ids=[
         "TIRG",
@@ -146,6 +148,8 @@ def in_this_process(kind: MakeComposer, css: Css, run: Run, folder: Path) -> tup
         "statistics first",
         "a loss of its own",
         "a loss of its own, pooled",
+        "several levels",
+        "several levels, pooled",
     ],
 )
 def test_it_is_the_same_training(
@@ -154,7 +158,7 @@ def test_it_is_the_same_training(
     """Every loss, weight and statistic, to the last bit."""
     run = planned(css, override(tiny_config, [f"training.optimiser={optimiser}"]), spatial=spatial)
     losses, model = in_this_process(class_of(text, tmp_path), css, run, tmp_path)
-    found = apart(text, run, auxiliary="def auxiliary" in text)
+    found = apart(text, run, auxiliary="def auxiliary" in text, levels=3 if "levels = 3" in text else 1)
     assert found.trained.losses == losses
     assert (tmp_path / "model.safetensors").read_bytes() == model
 

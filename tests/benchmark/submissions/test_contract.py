@@ -130,6 +130,34 @@ def test_a_loss_of_its_own_is_examined_and_may_be_all_that_teaches_a_layer(tmp_p
     assert "use it in forward or auxiliary" in idle["gradients are finite and reach every parameter"]
 
 
+LEVELS = {
+    "no level": (
+        source().replace("    def __init__", "    levels = 0\n\n    def __init__"),
+        "expected levels from 1 to 4, got 0",
+    ),
+    "channels of one depth": (
+        source(in_init="self.fixed = nn.Linear(text_width, 128)")
+        .replace("    def __init__", "    levels = 3\n\n    def __init__")
+        .replace("self.change(", "self.fixed("),
+        "",
+    ),
+    "a shape of one depth": (
+        source(in_forward="composed = composed[:, :, :4, :4] if self.spatial else composed").replace(
+            "    def __init__", "    levels = 2\n\n    def __init__"
+        ),
+        "with levels=2 it is made for the channels of each depth",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_levels_that_cannot_be_are_found(name: str, tmp_path: Path) -> None:
+    text, expected = LEVELS[name]
+    problems = failed(class_of(text, tmp_path))
+    assert list(problems) == ["is made from (image_channels, text_width, spatial)"]
+    assert expected in next(iter(problems.values()))
+
+
 def test_bf16_that_overflows_is_found(tmp_path: Path) -> None:
     """1e-3 is lost beside 1 in bfloat16, so the logarithm is zero there and nowhere else."""
     in_forward = "composed = composed / torch.log(1.001 * torch.ones_like(words)).mean()"

@@ -121,7 +121,9 @@ def test_a_composer_with_a_loss_of_its_own_becomes_a_row_that_says_so(
 
 
 @pytest.mark.usefixtures("forked_submissions")
-@pytest.mark.parametrize("name", ["tirg", pytest.param("concat", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["tirg", *(pytest.param(name, marks=pytest.mark.slow) for name in ("concat", "lgli", "compose_ae"))]
+)
 def test_it_is_trained_and_scored_as_our_own_are(
     name: str, submit: Submit, small: Bench, css: Css, tmp_path: Path
 ) -> None:
