@@ -131,7 +131,8 @@ def cost(kind: type[Composer]) -> str:
             seconds[name] = min(seconds[name], _seconds(composer))
     own = sum(parameter.numel() for parameter in learnable(mine).values())
     memory = _kept_bytes(mine) / max(1, _kept_bytes(tirg))
-    return f"{seconds['mine'] / seconds['tirg']:.2g} of its time, {memory:.2g} of its memory, {own:,} parameters"
+    where = f", at the last of its {kind.levels} depths" if kind.levels > 1 else ""
+    return f"{seconds['mine'] / seconds['tirg']:.2g} of its time, {memory:.2g} of its memory, {own:,} parameters{where}"
 
 
 def _seconds(composer: Composer) -> float:
