@@ -1,20 +1,16 @@
 """From a file to rows, with a recipe of seconds: the same as our own runs, complete or not at all, hostile or not."""
 
 import multiprocessing
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import models
-from benchmark.cli.main import main
 from benchmark.errors import UsageError
 from benchmark.leaderboard.files import load_records, stale_tables, write_leaderboards
 from benchmark.recipe.identity import Run
-from benchmark.recipe.runtime import Runtime
 from benchmark.records.store import read_stored, validate_record
 from benchmark.runs.single_run import Bench, make_record
 from benchmark.submissions import candidates, submitted_run
@@ -23,40 +19,8 @@ from benchmark.submissions.process import SubmissionError
 from benchmark.submissions.sandbox import SandboxTier
 from benchmark.tasks.css import Css
 from benchmark.training.progress import SilentRuns
-from tests.benchmark.submissions.conftest import tiers
+from tests.benchmark.submissions.conftest import Submit, tiers
 from tests.benchmark.submissions.sources import source
-
-Submit = Callable[..., list[Path]]
-
-
-@pytest.fixture
-def small(bench: Bench) -> Bench:
-    """As the leaderboards': without validation."""
-    return replace(bench, runtime=Runtime(batch_size=16, validate_every=0))
-
-
-@pytest.fixture
-def submit(small: Bench, tmp_path: Path) -> Submit:
-    """Submit a source, and give the paths of its records."""
-
-    def run(text: str, *, seeds: tuple[int, ...] = (0,), author: str = "A. Author", **changes: object) -> list[Path]:
-        file = tmp_path / "mine.py"
-        file.write_text(text)
-        values: dict[str, object] = {
-            "candidate": candidates.find(str(file)),
-            "author": author,
-            "url": "https://example.org/mine",
-            "dataset_names": ("css",),
-            "seeds": seeds,
-            "bench": small,
-            "tier": SandboxTier.PROCESS,
-            "seconds": 60.0,
-            "memory_mib": 4_096,
-        }
-        request = submission.Request(**(values | changes))  # type: ignore[arg-type]
-        return submission.submit(request, submission.check_first(request, lambda found: None))  # noqa: ARG005
-
-    return run
 
 
 def published(root: Path) -> list[str]:
@@ -89,35 +53,6 @@ def test_a_submission_becomes_rows(tier: SandboxTier, submit: Submit, bench: Ben
     assert f"{file.resolve()}: is not the code that {path} was made with" in problems[0]
     file.unlink()
     assert "cannot be read" in load_records(bench.records)[1][0]
-
-
-DECODER = "self.decode = nn.Linear(image_channels, text_width)"
-OWN_LOSS = """
-pooled = composed.mean((2, 3)) if self.spatial else composed
-return (self.decode(pooled) - text.pooled).square().mean() + (composed - target).square().mean()
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("forked_submissions")
-def test_a_composer_with_a_loss_of_its_own_becomes_a_row_that_says_so(
-    submit: Submit, bench: Bench, places: dict[str, Path], tmp_path: Path
-) -> None:
-    """The five steps of CONTRIBUTING, from a file to a verified record, which training again gives again."""
-    (path,) = submit(source(in_init=DECODER, auxiliary=OWN_LOSS))
-    assert read_stored(path).record.composer.auxiliary
-    assert validate_record(path) == []
-    written = write_leaderboards(bench.records, bench.leaderboards)
-    assert written.problems == ()
-    page = (bench.leaderboards / "css.md").read_text()
-    assert "| Mine § " in page
-    assert "§ was trained with a loss of its composer's own" in page
-    for command in (["verify", path], ["verify", "--retrain", path]):
-        places_option = f"--data=css={places['css']}"
-        result = CliRunner().invoke(
-            main, [*map(str, command), places_option, f"--out={bench.leaderboards}", f"--runs={tmp_path / 'again'}"]
-        )
-        assert result.exit_code == 0, result.output
 
 
 @pytest.mark.usefixtures("forked_submissions")
