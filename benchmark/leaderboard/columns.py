@@ -12,6 +12,7 @@ from benchmark.leaderboard.cells import NOTHING, clock, duration, interval, macr
 from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.fresh import MARK as MARK_FRESH
 from benchmark.leaderboard.levels import MARK, ORACLES, Doubt, Level
+from benchmark.leaderboard.optional_parts import title_of
 from benchmark.leaderboard.scores import Score
 from benchmark.scoring.recall import KS, MAP_KS
 from benchmark.tasks import Task
@@ -71,7 +72,7 @@ def columns(task: Task | None) -> tuple[Column, ...]:
         Column(
             heading="Composer",
             on=("ranking", "cost", "terminal", "site"),
-            text=lambda row: row.composer.title,
+            text=title_of,
             level=lambda level, _: level.title,
             left=True,
             kind="composer",

@@ -1,6 +1,6 @@
 """Score a trained network on a split. Every image and every source is encoded once, in batches."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -91,7 +91,9 @@ def embed_gallery(network: Network, pixels: Pixels, *, accelerator: Accelerator,
     for start in range(0, len(pixels), batch_size):
         rows = slice(start, start + batch_size)
         with accelerator.autocast():
-            features = _features(network, pixels[rows], None if maps is None else maps[rows], accelerator.device)
+            features = _features(
+                network, pixels[rows], None if maps is None else maps[rows], accelerator.device, network.encode_images
+            )
             parts.append(network.embed_images(features) / network.scale)
     return torch.cat(parts).float()
 
@@ -107,7 +109,7 @@ def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, b
     embeddings: Tensor | None = None
     for rows, features in zip(batches, encode_queries(network, split, batches, accelerator=accelerator), strict=True):
         with accelerator.autocast():
-            embedded = network.embed_images(network.composer(*features)) / network.scale
+            embedded = network.embed_images(network.compose(*features)) / network.scale
         if embeddings is None:
             embeddings = torch.empty(len(order), embedded.shape[1], device=accelerator.device)
         embeddings[torch.from_numpy(rows).to(accelerator.device)] = embedded.float()
@@ -132,14 +134,16 @@ def encode_queries(
         texts = torch.from_numpy(split.text_rows[rows]).to(device)
         kept = None if maps is None else maps[torch.from_numpy(sources)]
         with accelerator.autocast():
-            features = _features(network, split.sources[sources], kept, device)
+            features = _features(network, split.sources[sources], kept, device, network.encode_sources)
             at_queries = take_rows(features, torch.from_numpy(place).to(device))
             text: TextFeatures = network.text_encoder(ids[texts], mask[texts])
         yield at_queries, text
 
 
-def _features(network: Network, pixels: Pixels, maps: Tensor | None, device: torch.device) -> Tensor:
-    """Features as the composer gets them: of the images' maps where these are kept, else of the images."""
+def _features(
+    network: Network, pixels: Pixels, maps: Tensor | None, device: torch.device, encode: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Features as `encode` gives them: of the images' maps where these are kept, else of the images."""
     if maps is not None:
         return network.features_of(maps.to(device))
-    return network.encode_images(ImageStore(pixels, device).everything())
+    return encode(ImageStore(pixels, device).everything())

@@ -40,13 +40,14 @@ def frozen_maps(network: Network, pixels: Pixels, device: torch.device) -> Tenso
 
     Args:
         pixels: as a dataset gives them. None is returned for images that are not all of a file of the image cache,
-            such as a validation part's own, where the encoder is trained, and where the folder cannot be written to.
+            such as a validation part's own, where the encoder is trained or composed inside of, and where the
+            folder cannot be written to.
 
     Raises:
         BenchmarkError: there is no room for the file.
     """
     images = _file_of(pixels)
-    if images is None or not network.image_encoder.is_frozen:
+    if images is None or network.earlier or not network.image_encoder.is_frozen:
         return None
     path = images.with_name(f"{images.stem}-features-{_digest(network, device)}.npy")
     with torch.inference_mode(False), torch.no_grad():

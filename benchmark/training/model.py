@@ -50,9 +50,14 @@ def new_network(
         )
 
 
-def composer_seed(seed: int) -> int:
-    """The seed of a composer's initial weights in a run of that seed."""
-    return initial_seed(seed, PARTS.index("composer"))
+def composer_seed(seed: int, earlier: int = 0) -> int:
+    """The seed of a composer's initial weights in a run of that seed.
+
+    Args:
+        earlier: how many depths before the encoder's last one it composes.
+    """
+    part = PARTS.index("head") + earlier if earlier else PARTS.index("composer")
+    return initial_seed(seed, part)
 
 
 def empty_network(

@@ -76,7 +76,8 @@ class Session:
             parameters["lr"] = torch.tensor(0.0, device=device)
         self._gallery, self._sources = self._stores(split, note)
         forward = network.from_maps if isinstance(self._gallery, MapStore) else network
-        self._model: Callable[..., tuple[Tensor, Tensor]] = torch.compile(forward) if compiled else forward
+        self._model: Callable[..., tuple[Tensor, ...]] = torch.compile(forward) if compiled else forward
+        self._has_auxiliary = self.config.auxiliary > 0 and network.composer.has_auxiliary
         self._labels = torch.from_numpy(split.labels).to(device)
         self._is_relevant = None if split.relevant is None else RelevanceLookup(split.relevant, device)
         self.memory = TargetMemory(self.config.remembered * self.config.batch, network.head.out_features, device)
@@ -121,13 +122,19 @@ class Session:
         if config.mirror:
             images, texts = maybe_mirrored(images, texts, count=self._count)
         with self._accelerator.autocast():
-            query, target = self._model(
-                images, rows.group, self._ids.index_select(0, texts), self._mask.index_select(0, texts)
+            query, target, *auxiliary = self._model(
+                images,
+                rows.group,
+                self._ids.index_select(0, texts),
+                self._mask.index_select(0, texts),
+                auxiliary=self._has_auxiliary,
             )
         labels = self._labels.index_select(0, rows.targets)
         targets, their_labels = self.memory.joined(target, labels, self.network.scale)
         positives = self._positives(rows.queries, labels, their_labels)
         loss = batch_loss(query, targets, positive_mask=positives, config=config)
+        for own in auxiliary:
+            loss = loss + self.config.auxiliary * own.float()
         self._accelerator.backward(loss)
         self.optimiser.step()
         self.memory.add(target, labels)

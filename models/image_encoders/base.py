@@ -25,20 +25,41 @@ class ImageEncoder(nn.Sequential):
     this folder's own encoders have no negative values; those of libraries may.
 
     A frozen encoder is never trained: it stays in eval mode and passes no gradient on.
+
+    Args:
+        depths: the layers whose output a composer may compose, first to last, with its channels; the last layer is one
+            of them. It alone if left out.
     """
 
     def __init__(
-        self, layers: "OrderedDict[str, nn.Module]", *, channels: int, reduction: int, is_frozen: bool = False
+        self,
+        layers: "OrderedDict[str, nn.Module]",
+        *,
+        channels: int,
+        reduction: int,
+        depths: Mapping[str, int] | None = None,
+        is_frozen: bool = False,
     ) -> None:
         super().__init__(layers)
         self.channels = channels
         self.reduction = reduction
+        self.depths = dict(depths or {next(reversed(layers)): channels})
         self.is_frozen = is_frozen
         if is_frozen:
             self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Self:
         return super().train(mode and not self.is_frozen)
+
+    def stages(self, levels: int) -> list[list[nn.Module]]:
+        """The layers up to each of the last `levels` depths, those of the earlier ones left out."""
+        ends = list(self.depths)[-levels:]
+        stages: list[list[nn.Module]] = [[]]
+        for name, layer in self.named_children():
+            stages[-1].append(layer)
+            if name in ends[:-1]:
+                stages.append([])
+        return stages
 
 
 class Normalisation(nn.Module):
