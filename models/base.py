@@ -7,6 +7,13 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
+IMAGE_MEAN = (0.485, 0.456, 0.406)
+IMAGE_DEVIATION = (0.229, 0.224, 0.225)
+"""Of red, green and blue, from 0 to 1: images come to encoders normalised by ImageNet's, which most weights expect."""
+
+MOST_LEVELS = 4
+"""At how many depths of the image encoder a composer may compose."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -64,11 +71,17 @@ class Composer(nn.Module, ABC):
     in the image's own feature space: the network's head turns a composed query and a plain target image into
     embeddings alike. It owns no encoder, loss, device or data.
 
-    A subclass sets `info`, implements `forward`, and if it has parameters extends `__init__`, with this signature.
-    Raises ValueError if a width is below one.
+    A subclass sets `info`, implements `forward`, and if it has parameters extends `__init__`, with this signature. One
+    that brings a loss of its own implements `auxiliary`, too. Raises ValueError if a width is below one.
+
+    One that composes at several depths of the image encoder says at how many in `levels`. The network then makes one
+    composer for each of the encoder's last depths, with the channels of the map there. Each gets that map of the source
+    and the text, and the encoder goes on from what it returns; target images pass through the encoder alone. The
+    contract of each of them is the same. On pooled vectors there is one depth.
     """
 
     info: ClassVar[ComposerInfo]
+    levels: ClassVar[int] = 1
 
     def __init__(self, image_channels: int, text_width: int, *, spatial: bool) -> None:
         super().__init__()
@@ -83,3 +96,36 @@ class Composer(nn.Module, ABC):
     @abstractmethod
     def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
         """(B, C, H, W), or (B, C) if not spatial -> the same shape. In eval mode row b depends on row b alone."""
+
+    def auxiliary(
+        self, composed: Tensor, image: Tensor, text: TextFeatures, target: Tensor  # noqa: ARG002
+    ) -> Tensor | None:  # fmt: skip
+        """Return a loss term of the composer's own, a scalar that is minimised, or None for none. Optional.
+
+        It is called in training alone, after `forward` on the same batch, and added to the loss times the recipe's
+        `training.auxiliary`, 1 by default; with several `levels`, of the last one alone. Gradients flow into whatever
+        it uses, the encoders included; detach what should stay as it is. Where several queries of a batch start from
+        one source, its features are there several times.
+
+        Args:
+            composed: what `forward` returned for `image` and `text`, with its gradient.
+            image: (B, C, H, W), or (B, C) if not spatial: features of the source images.
+            target: the same shape: features of the target images as the encoder gives them.
+        """
+        return None
+
+    @property
+    def has_auxiliary(self) -> bool:
+        """Whether it brings a loss of its own, so that `auxiliary` is called in training."""
+        return brings_auxiliary(type(self))
+
+    def with_auxiliary(self, image: Tensor, text: TextFeatures, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return `forward`'s features and `auxiliary`'s loss of one training batch. The network calls it; do not
+        override it."""
+        composed: Tensor = self(image, text)
+        return composed, self.auxiliary(composed, image, text, target)
+
+
+def brings_auxiliary(kind: type[Composer]) -> bool:
+    """Whether a composer's class implements `auxiliary`."""
+    return kind.auxiliary is not Composer.auxiliary

@@ -1,13 +1,18 @@
-"""Registries of exchangeable parts: encoders here, losses and optimisers in the benchmark."""
+"""Registries of exchangeable parts: encoders here, losses and optimisers in the benchmark; and packages they need."""
 
 import difflib
+import importlib
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
 from typing import Generic, TypeVar
 
 from models.errors import RegistryError
 
 P = TypeVar("P")
+
+_LISTED = 40
+"""Names in a message: of more, three are given."""
 
 
 class Parts(Generic[P]):
@@ -77,18 +82,32 @@ class Parts(Generic[P]):
             raise RegistryError(f"{where} does not register {point.name!r} when it is imported")
 
 
+def required(package: str, extra: str) -> ModuleType:
+    """Import a package that is an extra of the wheel. Raises RegistryError, which says how to install it."""
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise RegistryError(
+            f"it needs the package {package} ({error}): install it with pip install 'css-bench[{extra}]'"
+        ) from error
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say that a name does not exist: with the nearest names, or with all of them if none is near.
+    """Say that a name does not exist: with the nearest names, or with all of them (of many, some) if none is near.
 
     >>> unknown("preset", "quik", ["paper", "quick"])
     "unknown preset 'quik': did you mean quick?"
     """
-    known = sorted(known)
+    spellings: dict[str, str] = {}
+    for each in sorted(known):
+        spellings.setdefault(each.lower(), each)
     asked = name.lower()
     near = dict.fromkeys(
-        found
+        spellings[found]
         for spelling in (asked, asked.replace("-", "_"))
-        for found in difflib.get_close_matches(spelling, known, n=3, cutoff=0.5)
+        for found in difflib.get_close_matches(spelling, spellings, n=3, cutoff=0.5)
     )
-    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+    names = list(spellings.values())
+    several = ", ".join(names) if len(names) <= _LISTED else f"{len(names)}, such as {', '.join(names[:3])}"
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {several}"
     return f"unknown {kind} '{name}': {hint}"

@@ -3,7 +3,7 @@
 import inspect
 from typing import TypeVar
 
-from models.base import Composer, ComposerInfo
+from models.base import MOST_LEVELS, Composer, ComposerInfo
 from models.errors import RegistryError
 from models.parts import unknown
 
@@ -16,7 +16,8 @@ _variants: dict[str, type[Composer]] = {}
 def register(cls: type[C]) -> type[C]:
     """Class decorator: make a composer available under `cls.info.name`.
 
-    Raises RegistryError if the class is not a concrete Composer, has no `info`, or if its name is taken.
+    Raises RegistryError if the class is not a concrete Composer, has no `info` or unknown `levels`, or if its name is
+    taken.
     """
     return _add(cls, _composers)
 
@@ -34,6 +35,8 @@ def _add(cls: type[C], composers: dict[str, type[Composer]]) -> type[C]:
         raise RegistryError(f"{where} cannot be registered: it does not implement forward(image, text)")
     if not isinstance(getattr(cls, "info", None), ComposerInfo):
         raise RegistryError(f"{where} cannot be registered: give it `info = ComposerInfo(name=..., title=..., ...)`")
+    if not (type(cls.levels) is int and 1 <= cls.levels <= MOST_LEVELS):
+        raise RegistryError(f"{where} cannot be registered: levels is {cls.levels!r}, expected 1 to {MOST_LEVELS}")
     name = cls.info.name
     if name in (known := _composers | _variants):
         taken = known[name]

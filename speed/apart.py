@@ -54,9 +54,12 @@ def main() -> None:
 
     candidate, limits = candidates.find(str(arguments.file)), Limits(seconds=3_600, silent_seconds=600)
     linked = sandboxed_run._linked(candidate, tier=SandboxTier.PROCESS, device="cpu", limits=limits)
-    with linked as (link, _), reproducible("cpu"):
+    with linked as (link, loaded), reproducible("cpu"):
         processes = [psutil.Process(), psutil.Process(link.child._process.pid)]
-        sessions = {"in one process": session(run.composer), "apart": session(sandboxed_run._maker(link, run))}
+        sessions = {
+            "in one process": session(run.composer),
+            "apart": session(sandboxed_run._Maker(link, run, loaded.levels, loaded.auxiliary)),
+        }
         costs: dict[str, list[float]] = {name: [] for name in sessions}
         for number in range(ROUNDS):
             for name, each in sessions.items():
@@ -70,7 +73,7 @@ def main() -> None:
                 network: Network = each.network.eval()
                 ((image, text),) = encode_queries(network, css.test, rows, accelerator=accelerator)
                 questions = [_row(image, text, place) for place in range(QUERIES)]
-                cost = _milliseconds(lambda: [network.composer(*each) for each in questions], processes) / QUERIES  # noqa: B023
+                cost = _milliseconds(lambda: [network.compose(*each) for each in questions], processes) / QUERIES  # noqa: B023
                 print(f"a query {name}: {cost:.2f} ms")  # noqa: T201
 
 

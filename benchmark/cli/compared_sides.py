@@ -1,7 +1,6 @@
-"""Find the runs of the two sides of `tirg-bench compare` among the records."""
+"""Find the runs of the sides of `tirg-bench compare` among the records."""
 
 from collections.abc import Sequence
-from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmark.errors import BenchmarkError, UsageError
@@ -31,17 +30,17 @@ class Side(NamedTuple):
 def runs_of_sides(
     stored: "Sequence[StoredRecord]",
     models: "Sequence[StoredRanking]",
-    sides: tuple[Side, Side],
+    sides: Sequence[Side],
     dataset: str,
     preset: str | None,
-) -> "tuple[Runs, Runs]":
-    """The runs of both sides: the first that were scored on the same queries.
+) -> "list[Runs]":
+    """The runs of all sides: the first that were scored on the same queries.
 
-    Two composers need the same recipe, unless one is named. A model is paired with any run; its side is its ranking.
+    Composers need the same recipe, unless one is named. A model is paired with any run; its side is its ranking.
 
     Raises:
-        UsageError: a name is unknown among the records, a recipe is asked of a model, or both sides are the same runs.
-        BenchmarkError: there are no records, or the two have none on the same recipe or the same queries.
+        UsageError: a name is unknown among the records, a recipe is asked of a model, or two sides are the same runs.
+        BenchmarkError: there are no records, or the sides have none on the same recipe or the same queries.
     """
     from benchmark.leaderboard.boards import comparable
     from models.parts import unknown
@@ -63,20 +62,42 @@ def runs_of_sides(
             raise BenchmarkError(f"{side.name} has no records with recipe {side.recipe} on {dataset}; run it")
     has_model = any(side.name in _names(of_task) for side in sides)
     needs_recipe = not has_model and not any(side.recipe for side in sides)
-    same_data = [
-        (of_a, of_b) for of_a, of_b in product(*candidates)
-        if _is_same_data(of_a[0], of_b[0]) and not (needs_recipe and _recipe(of_a) != _recipe(of_b))
-    ]  # fmt: skip
-    for of_a, of_b in same_data:
-        if of_a[0] is not of_b[0]:
-            return of_a, of_b
-    if same_data:
-        raise UsageError(f"A and B are the same runs of {sides[0].name}: name two composers, or two recipes")
+    twice = ""
+    for first in candidates[0]:
+        chosen: list[Runs] = [first]
+        for side, others in zip(sides[1:], candidates[1:], strict=True):
+            same_data = [
+                runs for runs in others
+                if _is_same_data(first[0], runs[0]) and not (needs_recipe and _recipe(first) != _recipe(runs))
+            ]  # fmt: skip
+            unused = [runs for runs in same_data if all(runs[0] is not other[0] for other in chosen)]
+            if not unused:
+                twice = side.name if same_data else twice
+                break
+            chosen.append(unused[0])
+        if len(chosen) == len(sides):
+            return chosen
+    if twice:
+        raise UsageError(f"{_sides(len(sides))} are the same runs of {twice}: name two composers, or two recipes")
     asked_preset = f" with preset {preset}" if preset else ""
     what = "recipe and data" if needs_recipe else "data"
-    both = f"{sides[0].name} and {sides[1].name}"
-    remedy = "run or score both on one dataset" if has_model else "run both"
-    raise BenchmarkError(f"{both} have no records of the same {what} on {dataset}{asked_preset}; {remedy}")
+    names, all_of_them = listed([side.name for side in sides]), "both" if len(sides) == 2 else "them all"
+    remedy = f"run or score {all_of_them} on one dataset" if has_model else f"run {all_of_them}"
+    raise BenchmarkError(f"{names} have no records of the same {what} on {dataset}{asked_preset}; {remedy}")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words with commas and "and" between them; the same word once.
+
+    >>> listed(["a", "b", "c", "b"])
+    'a, b and c'
+    """
+    *earlier, last = dict.fromkeys(words)
+    return f"{', '.join(earlier)} and {last}" if earlier else last
+
+
+def _sides(count: int) -> str:
+    return "A and B" if count == 2 else "two sides"
 
 
 def trained(runs: "Runs") -> "list[StoredRecord]":
@@ -87,7 +108,7 @@ def trained(runs: "Runs") -> "list[StoredRecord]":
 
 
 def _require_known(
-    sides: tuple[Side, Side], preset: str | None, boards: "Boards", models: "Sequence[StoredRanking]"
+    sides: Sequence[Side], preset: str | None, boards: "Boards", models: "Sequence[StoredRanking]"
 ) -> None:
     """Raises UsageError if a name, a recipe or the preset is unknown on a task, or a recipe is asked of a model."""
     from benchmark.leaderboard.boards import label_of

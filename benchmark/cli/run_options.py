@@ -44,7 +44,7 @@ _OPTIONS = (
     PLACES,
     SKIP_BROKEN,
     click.option(
-        "--pretrained", metavar="torchvision|FILE", help="Start the image encoder from these weights."
+        "--pretrained", metavar="torchvision|timm|TAG|FILE", help="Start the image encoder from these weights."
     ),
     DEVICE,
     THREADS,

@@ -5,9 +5,10 @@ import os
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from benchmark.datasets.splits import Pixels
 from css_gen.storage.atomic import NO_ROOM
@@ -20,17 +21,17 @@ def mapped(path: Path) -> Pixels:
     return cast(Pixels, np.load(path, mmap_mode="c"))
 
 
-def is_whole(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether a file holds all images of that shape; a truncated file does not."""
+def is_whole(path: Path, shape: tuple[int, ...], dtype: DTypeLike = np.uint8) -> bool:
+    """Whether a file holds an array of that shape and type, such as all images; a truncated file does not."""
     try:
         found = np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError):
         return False
-    return bool(found.shape == shape and found.dtype == np.uint8)
+    return bool(found.shape == shape and found.dtype == dtype)
 
 
-def new_file(path: Path, shape: tuple[int, ...]) -> np.memmap[tuple[int, ...], np.dtype[np.uint8]]:
-    """A new file of black images, mapped to be written to.
+def new_file(path: Path, shape: tuple[int, ...], dtype: DTypeLike = np.uint8) -> np.memmap[Any, Any]:
+    """A new file of zeros, such as black images, mapped to be written to.
 
     Its room on the disk is taken at once: writing to a mapped file on a full disk would end the process.
 
@@ -38,7 +39,7 @@ def new_file(path: Path, shape: tuple[int, ...]) -> np.memmap[tuple[int, ...], n
         OSError: there is no room for it, or it cannot be made.
     """
     try:
-        pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        pixels = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
         _take_room(path)
     except OSError as error:
         if error.errno in NO_ROOM:

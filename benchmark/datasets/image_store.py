@@ -7,10 +7,7 @@ import torch
 from torch import Tensor
 
 from benchmark.datasets.splits import Pixels
-
-_MEAN = (0.485, 0.456, 0.406)
-_DEVIATION = (0.229, 0.224, 0.225)
-"""ImageNet's, which pretrained weights expect."""
+from models.base import IMAGE_DEVIATION, IMAGE_MEAN
 
 _OTHER_SIDE = {"left": "right", "right": "left"}
 
@@ -29,7 +26,7 @@ class ImageStore:
             warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
             stored = torch.from_numpy(pixels)
         self._pixels = stored if device.type == "cpu" else stored.to(device)
-        mean, deviation = torch.tensor(_MEAN, device=device), torch.tensor(_DEVIATION, device=device)
+        mean, deviation = torch.tensor(IMAGE_MEAN, device=device), torch.tensor(IMAGE_DEVIATION, device=device)
         self._factor = (1 / (255 * deviation)).view(1, 3, 1, 1)
         self._offset = (-mean / deviation).view(1, 3, 1, 1)
 

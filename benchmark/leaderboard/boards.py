@@ -40,6 +40,8 @@ class Row:
         author: who submitted it; "" for a composer in `models/`.
         parts: mean recall by part of the meaning, such as "noun", and K; empty where the task has no parts.
         fresh: scores on fresh test sets; None where no run has one.
+        levels: at how many depths of the image encoder its composer composes.
+        own_loss: whether a run was trained with a loss of its composer's own.
         notes: in what its runs differ from most others of the board: code, torch, device, threads, other work.
         is_timed_alike: whether its times may be compared with those of the board's other rows: measured on the same
             device with as many threads, and without other work.
@@ -59,6 +61,8 @@ class Row:
     author: str
     parts: Mapping[str, Mapping[int, float]]
     fresh: Fresh | None = None
+    own_loss: bool = False
+    levels: int = 1
     notes: tuple[str, ...] = ()
     is_timed_alike: bool = True
 
@@ -212,6 +216,10 @@ def _row(runs: Sequence[StoredRecord], scores: Mapping[str, Score]) -> Row:
             for part in records[0].metrics.parts
         },
         fresh=fresh_of(runs),
+        own_loss=any(
+            record.composer.auxiliary and record.configuration.get("training.auxiliary") != 0 for record in records
+        ),
+        levels=max(record.composer.levels for record in records),
     )
 
 

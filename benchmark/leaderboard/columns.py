@@ -17,6 +17,7 @@ from benchmark.leaderboard.cells import (
 from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.fresh import MARK as MARK_FRESH
 from benchmark.leaderboard.levels import MARK, Doubt
+from benchmark.leaderboard.optional_parts import title_of
 from benchmark.leaderboard.score_columns import (
     EVERYWHERE,
     Cell,
@@ -49,7 +50,7 @@ def columns(task: Task | None) -> tuple[Column, ...]:
         Column(
             heading="Composer",
             on=("ranking", "cost", "terminal", "site"),
-            text=lambda row: row.composer.title,
+            text=title_of,
             level=lambda level, _: level.title,
             left=True,
             kind="composer",

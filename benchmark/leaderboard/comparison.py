@@ -84,6 +84,39 @@ def compare(
     return found
 
 
+def compare_all(
+    sides: Sequence[Runs], *, board: Iterable[Runs] = (), trained: Sequence[bool] = ()
+) -> dict[tuple[int, int], Difference]:
+    """The differences between all sides on all queries, by the places of A and B, A before B.
+
+    Args:
+        sides: the runs of each composer, or the one ranking of a model; all on the same queries.
+        board, trained: as for `compare`, with a value a side; all sides are composers if it is empty.
+
+    Returns:
+        As `compare` has them, with p Holm-corrected over the pairs.
+
+    Raises:
+        ValueError: runs are missing, or are not on the same queries.
+    """
+    pooled, of_composers = [*board] or [*sides], [*trained] or [True] * len(sides)
+    require_same_queries([run for runs in (*sides, *pooled) for run in runs])
+    everything = np.ones(len(sides[0][0]), dtype=np.bool_)
+    variance = pool_seed_variance([[_recall(run, everything) for run in runs] for runs in pooled])
+    pairs = list(combinations(range(len(sides)), 2))
+    tested = [_estimate(sides[a], sides[b], everything, variance, (of_composers[a], of_composers[b])) for a, b in pairs]
+    corrected = iter(holm([each.p for each in tested if each]))
+    return {
+        (a, b): Difference(
+            len(everything),
+            100 * float((_hits(sides[a]) - _hits(sides[b])).mean()),
+            each.interval() if each else None,
+            next(corrected) if each else None,
+        )
+        for (a, b), each in zip(pairs, tested, strict=True)
+    }
+
+
 def require_same_queries(runs: Runs) -> None:
     """Raises ValueError if runs differ in what they were asked."""
     if not runs:

@@ -20,6 +20,7 @@ from benchmark.leaderboard.fresh import NOTE
 from benchmark.leaderboard.levels import MARK, ORACLES, doubts_of, levels_of, note_on
 from benchmark.leaderboard.markdown import markdown_table as _table
 from benchmark.leaderboard.markdown import markdown_template
+from benchmark.leaderboard.optional_parts import notes_on_parts
 from benchmark.leaderboard.score_columns import Column, has_exact_answers
 from benchmark.scoring.recall import KS
 from benchmark.tasks import SOURCES, Published
@@ -53,6 +54,7 @@ def markdown_page(protocol: str, boards: Sequence[Board], models: Sequence[Model
                     "ranking": _ranking_table(board),
                     "doubts": note_on(doubts_of(board), _ks(shown_on("ranking", task))),
                     "differs": _note_on_fresh(board),
+                    "parts_used": notes_on_parts(board.rows),
                     "cost": _cost_table(board),
                     "machine": _plain(str(board.origin.machine)),
                     "parts": _parts_table(board),
@@ -266,7 +268,8 @@ def _terminal_table(board: Board) -> Table:
         table.add_row(*(Text((column.short or column.text)(row)) for column in shown))
     for level, score in levels_of(board):
         table.add_row(*(Text(column.level(level, score), style="dim") for column in shown))
-    if notes := [note for note in (note_on(doubts, _ks(shown)), _note_on_fresh(board)) if note]:
+    notes = [note_on(doubts, _ks(shown)), _note_on_fresh(board), *notes_on_parts(board.rows)]
+    if notes := [note for note in notes if note]:
         table.caption, table.caption_justify = Text("".join(f"{note}\n" for note in notes), style="dim"), "left"
     return table
 

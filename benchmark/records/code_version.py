@@ -2,7 +2,7 @@
 
 Every run of a task depends on the shared sources: encoders and network, datasets, training, scoring, the course of a
 run (`single_run`: which part is trained on, which is scored), css_gen's scenes (which define relevance) and its reader
-of rendered data, the recipe's schema and hash, and the file of the task itself. The composer's own file has a hash of
+of rendered data, the recipe's keys and hash, and the file of the task itself. The composer's own file has a hash of
 its own. Other tasks, other composers and their variants (`models/ablations`), presets (their recipes are hashed),
 records, tables and commands do not count. A run on a track depends on css_gen's plan of tracks and on that track's own
 files, too; no other run does.
@@ -27,7 +27,7 @@ LOCAL_MODULE = "local_composer_"
 
 _BENCHMARK = Path(__file__).parents[1]
 _FOLDERS = ("datasets", "training", "scoring")
-_FILES = ("device.py", "recipe/hashing.py", "recipe/schema.py", "runs/single_run.py")
+_FILES = ("device.py", "recipe/hashing.py", "recipe/parts.py", "recipe/schema.py", "runs/single_run.py")
 _GENERATOR_FILES = ("dataset.py", "storage/reader.py")
 _TASKS, _TRACKS = "benchmark.tasks", "css_gen.tracks"
 

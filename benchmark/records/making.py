@@ -29,7 +29,7 @@ from benchmark.scoring.evaluation import Evaluation
 from benchmark.scoring.fresh import FreshScore
 from benchmark.scoring.metrics import metrics_of
 from benchmark.training.loop import Trained
-from models.base import ComposerInfo
+from models.base import Composer, brings_auxiliary
 
 _MOST_CURVE_POINTS = 200
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -114,8 +114,22 @@ def new_record(finished: FinishedRun, evaluation: Evaluation, fresh: FreshScore 
     )
 
 
-def composer_card(info: ComposerInfo) -> ComposerCard:
-    return ComposerCard(name=info.name, title=info.title, paper=info.paper, year=info.year, url=info.url)
+def composer_card(composer: type[Composer]) -> ComposerCard:
+    info = composer.info
+    return ComposerCard(
+        name=info.name,
+        title=info.title,
+        paper=info.paper,
+        year=info.year,
+        url=info.url,
+        auxiliary=brings_auxiliary(composer),
+        levels=composer.levels,
+    )
+
+
+def on_features(card: ComposerCard, *, spatial: bool) -> ComposerCard:
+    """The card on a task with maps, or with pooled vectors, which have one depth."""
+    return card if spatial else card.model_copy(update={"levels": 1})
 
 
 def dataset_card(dataset: Dataset, scored: Split) -> DatasetCard:

@@ -13,6 +13,7 @@ from benchmark.recipe.identity import RunIdentity
 from benchmark.records.environment import Environment
 from benchmark.scoring.fresh import FreshScore
 from benchmark.scoring.metrics import Metrics
+from models.base import MOST_LEVELS
 
 FORMAT_VERSION: Final = 3
 
@@ -32,13 +33,19 @@ class _Part(BaseModel):
 
 
 class ComposerCard(_Part):
-    """The composer's own description, as in `models.ComposerInfo`."""
+    """The composer's own description, as in `models.ComposerInfo`.
+
+    `auxiliary`: whether it brings a loss of its own (`models.Composer.auxiliary`); the recipe has its weight. `levels`:
+    at how many depths of the image encoder it composed.
+    """
 
     name: Name
     title: Line
     paper: Line
     year: Annotated[int, Field(ge=1900, le=2200)]
     url: Url
+    auxiliary: bool = False
+    levels: Annotated[int, Field(ge=1, le=MOST_LEVELS)] = 1
 
 
 class DatasetCard(_Part):

@@ -17,7 +17,7 @@ from benchmark.recipe.runtime import Runtime
 from benchmark.recipe.schema import Recipe
 from benchmark.records.code_version import code_version, composer_sha256, is_local
 from benchmark.records.environment import OtherWork, current_environment
-from benchmark.records.making import FinishedRun, composer_card, dataset_card, new_record, stored_file
+from benchmark.records.making import FinishedRun, composer_card, dataset_card, new_record, on_features, stored_file
 from benchmark.records.schema import sha256
 from benchmark.records.store import RunRecord, save_record
 from benchmark.runs.fresh import FreshTestSets
@@ -140,7 +140,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
     finished = FinishedRun(
         run=run,
         preset=label_on(run.task, recipe),
-        composer=composer_card(composer.info),
+        composer=on_features(composer_card(composer), spatial=run.spatial),
         composer_sha256=code.composer,
         is_local=is_local(composer),
         dataset=dataset_card(dataset, scored),
@@ -229,7 +229,10 @@ def threads(count: int) -> Iterator[None]:
 
 def new_network(run: Run, training: Split) -> Network:
     """A network whose weights depend on the seed alone."""
-    return network_of(run.composer, run.recipe.model, training.texts, spatial=run.spatial, seed=run.seed)
+    size = run.recipe.data.image_size
+    return network_of(
+        run.composer, run.recipe.model, training.texts, spatial=run.spatial, seed=run.seed, image_size=size
+    )
 
 
 def parts_of(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split | None, Split]:

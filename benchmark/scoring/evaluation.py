@@ -1,6 +1,6 @@
 """Score a trained network on a split. Every image and every source is encoded once, in batches."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from benchmark.datasets.image_store import ImageStore
 from benchmark.datasets.relevance import Relevance
 from benchmark.datasets.splits import Pixels, Rows, Split
 from benchmark.device import memory_advice
+from benchmark.scoring.frozen_features import frozen_maps
 from benchmark.scoring.levels import source_oracle_ranks
 from benchmark.scoring.ranking import Ranking, rank_targets
 from benchmark.scoring.recall import DEPTH, Integers, Outcomes
@@ -99,11 +100,14 @@ def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
 def embed_gallery(network: Network, pixels: Pixels, *, accelerator: Accelerator, batch_size: int) -> Tensor:
     """Embeddings (N, D) of all images, of length one, on the device."""
     network.eval()
-    parts = []
+    maps, parts = frozen_maps(network, pixels, accelerator.device), []
     for start in range(0, len(pixels), batch_size):
-        images = ImageStore(pixels[start : start + batch_size], accelerator.device).everything()
+        rows = slice(start, start + batch_size)
         with accelerator.autocast():
-            parts.append(network.embed_images(network.encode_images(images)) / network.scale)
+            features = _features(
+                network, pixels[rows], None if maps is None else maps[rows], accelerator.device, network.encode_images
+            )
+            parts.append(network.embed_images(features) / network.scale)
     return torch.cat(parts).float()
 
 
@@ -118,7 +122,7 @@ def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, b
     embeddings: Tensor | None = None
     for rows, features in zip(batches, encode_queries(network, split, batches, accelerator=accelerator), strict=True):
         with accelerator.autocast():
-            embedded = network.embed_images(network.composer(*features)) / network.scale
+            embedded = network.embed_images(network.compose(*features)) / network.scale
         if embeddings is None:
             embeddings = torch.empty(len(order), embedded.shape[1], device=accelerator.device)
         embeddings[torch.from_numpy(rows).to(accelerator.device)] = embedded.float()
@@ -137,11 +141,22 @@ def encode_queries(
     network.eval()
     device = accelerator.device
     ids, mask = (part.to(device) for part in network.text_encoder.tokenize(split.texts))
+    maps = frozen_maps(network, split.sources, device)
     for rows in batches:
         sources, place = np.unique(split.queries.sources[rows], return_inverse=True)
         texts = torch.from_numpy(split.text_rows[rows]).to(device)
-        images = ImageStore(split.sources[sources], device).everything()
+        kept = None if maps is None else maps[torch.from_numpy(sources)]
         with accelerator.autocast():
-            at_queries = take_rows(network.encode_images(images), torch.from_numpy(place).to(device))
+            features = _features(network, split.sources[sources], kept, device, network.encode_sources)
+            at_queries = take_rows(features, torch.from_numpy(place).to(device))
             text: TextFeatures = network.text_encoder(ids[texts], mask[texts])
         yield at_queries, text
+
+
+def _features(
+    network: Network, pixels: Pixels, maps: Tensor | None, device: torch.device, encode: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """Features as `encode` gives them: of the images' maps where these are kept, else of the images."""
+    if maps is not None:
+        return network.features_of(maps.to(device))
+    return encode(ImageStore(pixels, device).everything())

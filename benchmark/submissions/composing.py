@@ -26,7 +26,7 @@ class ComposingError(Exception):
 
 
 class Composing:
-    """A composer at work.
+    """A composer at work, or several at several depths of the image encoder.
 
     Args:
         ours, theirs: the areas that the other process and this one write into.
@@ -36,6 +36,9 @@ class Composing:
         self._kind, self._in, self._out = kind, ours, theirs
         self._device = torch.device(device)
         self._bf16 = False
+        self._composers: dict[int, Composer] = {}
+        self._inputs: dict[int, list[Tensor | None]] = {}
+        self._outputs: dict[int, tuple[Tensor, Tensor | None]] = {}
 
     def make(self, command: Make) -> Made:
         """Make the composer, its weights drawn from that seed."""
@@ -54,12 +57,12 @@ class Composing:
                 if kind
             },
         )
-        self._composer = composer.to(self._device).eval()
+        self._composers[command.earlier] = composer.to(self._device).eval()
         return made
 
     def forward(self, command: Forward) -> Composed:
         """Compose a batch, keeping what its gradients need if the composer is trained."""
-        composer = self._composer
+        composer = self._composers[command.earlier]
         if composer.training != command.is_training:
             composer.train(command.is_training)
         if command.weights or command.buffers:
@@ -71,37 +74,51 @@ class Composing:
             _set_random(self._device, [self._in.take(piece) for piece in command.random])
         image, *words = map(self._input, (command.image, *command.text))
         text = TextFeatures(*words)
-        self._inputs = [
-            part.requires_grad_() if needed else None
-            for part, needed in zip((image, text.pooled, text.tokens), command.needs, strict=True)
+        target = None if command.target is None else self._input(command.target)
+        self._inputs[command.earlier] = [
+            part.requires_grad_() if needed and part is not None else None
+            for part, needed in zip((image, text.pooled, text.tokens, target), command.needs, strict=True)
         ]
         with torch.inference_mode(not command.is_training), self._kernels():
-            composed = composer(image, text)
-        if not isinstance(composed, Tensor) or composed.shape != image.shape:
+            composed, own = composer(image, text), None
+            if target is not None and _has_shape(composed, image):
+                own = composer.auxiliary(composed, image, text, target)
+        if not _has_shape(composed, image):
             got = tuple(composed.shape) if isinstance(composed, Tensor) else type(composed).__name__
             raise ComposingError(f"expected features of shape {tuple(image.shape)}, got {got}")
-        self._composed = composed
+        if own is not None and not (isinstance(own, Tensor) and own.ndim == 0 and own.is_floating_point()):
+            got = f"{own.dtype} {tuple(own.shape)}" if isinstance(own, Tensor) else type(own).__name__
+            raise ComposingError(f"expected a scalar of floating point or None from auxiliary, got {got}")
+        self._outputs[command.earlier] = composed, own
         self._out.end = 0
-        return Composed(piece=self._out.put(composed))
+        return Composed(piece=self._out.put(composed), auxiliary=None if own is None else self._out.put(own))
 
     def backward(self, command: Backward) -> Gradients:
         """Give the gradients of the last batch."""
-        weights = [parameter for parameter in self._composer.parameters() if parameter.requires_grad]
-        inputs = [part for part in self._inputs if part is not None]
-        gradient = self._input(command.gradient)
-        found = torch.autograd.grad(self._composed, [*inputs, *weights], gradient, allow_unused=True)
+        composer, given_inputs = self._composers[command.earlier], self._inputs[command.earlier]
+        composed, own = self._outputs[command.earlier]
+        weights = [parameter for parameter in composer.parameters() if parameter.requires_grad]
+        inputs = [part for part in given_inputs if part is not None]
+        outputs, gradients = [composed], [self._input(command.gradient)]
+        if command.auxiliary is not None and own is not None and own.requires_grad:
+            outputs.append(own)
+            gradients.append(self._input(command.auxiliary))
+        found = torch.autograd.grad(outputs, [*inputs, *weights], gradients, allow_unused=True)
         self._out.end = 0
         given = [None if gradient is None else self._out.put(gradient) for gradient in found]
         of_inputs = iter(given)
-        image, pooled, tokens = (None if part is None else next(of_inputs) for part in self._inputs)
+        image, pooled, tokens, target = (None if part is None else next(of_inputs) for part in given_inputs)
         return Gradients(
-            inputs=(image, pooled, tokens),
+            inputs=(image, pooled, tokens, target),
             weights=tuple(of_inputs),
-            buffers=tuple(map(self._out.put, _stored_buffers(self._composer).values())),
+            buffers=tuple(map(self._out.put, _stored_buffers(composer).values())),
         )
 
     def _input(self, piece: Piece) -> Tensor:
-        """A tensor of the other process, on the device: on a CPU the shared memory itself."""
+        """A tensor of the other process, on the device: on a CPU the shared memory itself, unless another composer of
+        this batch is asked before the gradients of this one are."""
+        if len(self._composers) > 1:
+            return self._in.take(piece).to(self._device)
         return self._in.view(piece).to(self._device)
 
     def _kernels(self) -> AbstractContextManager[object]:
@@ -120,6 +137,10 @@ class Composing:
             )
             for name, value in tensors
         )
+
+
+def _has_shape(composed: object, image: Tensor) -> bool:
+    return isinstance(composed, Tensor) and composed.shape == image.shape
 
 
 def _stored_buffers(composer: Composer) -> Mapping[str, Tensor]:

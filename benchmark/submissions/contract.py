@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from benchmark.submissions import contract_form as form
 from benchmark.submissions import contract_function as function
 from benchmark.submissions.trial import ContractError, cost
-from models.base import Composer
+from models.base import Composer, brings_auxiliary
 
 _MODES = (True, False)
 _FIRST = 3
@@ -27,6 +27,9 @@ _QUESTIONS: tuple[tuple[str, Callable[[type[Composer], bool], None]], ...] = (
     ("is finite in bf16", form.is_finite_in_bf16),
     ("uses the image and the text as declared", function.uses_both),
 )
+_BEFORE_TRAINING = 2
+"""The place of the first question that trains the composer."""
+_ON_AUXILIARY = ("its own loss is a finite scalar with a gradient", function.brings_sound_loss)
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,17 @@ class Answer:
 def examine(kind: type[Composer], describe: Callable[[Exception], str] = repr) -> Iterator[Answer]:
     """Ask all questions, in both modes, and measure the cost if there was no problem.
 
-    The first problem of a question ends it, and one of the first three ends them all.
+    The first problem of a question ends it, and one of the first three ends them all. A composer that brings a loss
+    of its own is asked about it, too, before it is trained.
 
     Args:
         describe: words for an error that the composer's own code raised.
     """
-    is_sound = True
-    for place, (what, question) in enumerate(_QUESTIONS):
+    is_sound, questions, first = True, [*_QUESTIONS], _FIRST
+    if brings_auxiliary(kind):
+        questions.insert(_BEFORE_TRAINING, _ON_AUXILIARY)
+        first += 1
+    for place, (what, question) in enumerate(questions):
         problem = ""
         for spatial in _MODES:
             try:
@@ -58,7 +65,7 @@ def examine(kind: type[Composer], describe: Callable[[Exception], str] = repr) -
                 problem = f"{'on the map' if spatial else 'on the pooled vector'}: {', '.join([why, *notes])}"
                 break
         yield Answer(what, problem)
-        if problem and place < _FIRST:
+        if problem and place < first:
             return
         is_sound &= not problem
     if is_sound:

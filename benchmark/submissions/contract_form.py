@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.nn.parameter import is_lazy
 
 from benchmark.submissions.trial import CHANNELS, TEXT_WIDTH, ContractError, asked, features, new_composer, trained
-from models.base import Composer, TextFeatures
+from models.base import MOST_LEVELS, Composer, TextFeatures
 
 
 def is_made(kind: type[Composer], spatial: bool) -> None:
@@ -22,6 +22,10 @@ def is_made(kind: type[Composer], spatial: bool) -> None:
             f"expected {kind.__name__}({CHANNELS}, {TEXT_WIDTH}, spatial={spatial}) to work, got {error}; "
             "take `image_channels, text_width, *, spatial` in __init__ and pass them to super().__init__"
         ) from error
+    if not (type(kind.levels) is int and 1 <= kind.levels <= MOST_LEVELS):
+        raise ContractError(f"expected levels from 1 to {MOST_LEVELS}, got {kind.levels!r}; leave it out for one level")
+    if spatial and kind.levels > 1:
+        _composes_earlier(kind)
     if composer.spatial is not spatial or composer.image_channels != CHANNELS or composer.text_width != TEXT_WIDTH:
         raise ContractError(
             "expected spatial, image_channels and text_width as they were given, got others; "
@@ -33,6 +37,20 @@ def is_made(kind: type[Composer], spatial: bool) -> None:
                 f"expected every weight to have its shape after __init__, got the lazy {name}; use the layer that is "
                 "not lazy (nn.Linear for nn.LazyLinear), with widths made from image_channels and text_width"
             )
+
+
+def _composes_earlier(kind: type[Composer]) -> None:
+    """A composer of several levels works on the larger maps of fewer channels that earlier depths have."""
+    image, text = features(spatial=True)
+    image = functional.interpolate(image[:, : CHANNELS // 4], scale_factor=2)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        composed = kind(image.shape[1], TEXT_WIDTH, spatial=True)(image, text)
+    if composed.shape != image.shape:
+        raise ContractError(
+            f"expected {tuple(image.shape)} for an image of that shape, got {tuple(composed.shape)}; with levels="
+            f"{kind.levels} it is made for the channels of each depth, so take image_channels from the constructor"
+        )
 
 
 def keeps_shape(kind: type[Composer], spatial: bool) -> None:

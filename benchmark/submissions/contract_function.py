@@ -52,7 +52,7 @@ def has_gradients(kind: type[Composer], spatial: bool) -> None:
     if waiting:
         raise ContractError(
             f"expected a gradient for {next(iter(waiting))}, got none in {STEPS} steps of training; use it in forward "
-            "in both modes, or do not make it (where two factors start at zero, neither learns)"
+            "or auxiliary in both modes, or do not make it (where two factors start at zero, neither learns)"
         )
     if not asked(composer.eval(), *features(spatial=spatial)).isfinite().all():
         raise ContractError(f"expected finite numbers after {STEPS} steps of training, got NaN or infinity")
@@ -127,6 +127,61 @@ def uses_both(kind: type[Composer], spatial: bool) -> None:
                 f"after {STEPS} steps of training; {'use it' if is_used else 'do not use it'}, or set "
                 f"uses_{name}={not is_used} in its ComposerInfo"
             )
+
+
+def brings_sound_loss(kind: type[Composer], spatial: bool) -> None:
+    """`auxiliary` gives a finite scalar with finite gradients, and changes neither its arguments nor later answers.
+
+    Several queries of the batch start from one image, as in training. A loss may be one of the batch as a whole.
+    """
+    composer = new_composer(kind, spatial).train()
+    image, text = features(spatial=spatial)
+    image = image[torch.arange(ROWS) // 4]
+    given = (image.requires_grad_(), features(spatial=spatial, seed=1)[0].requires_grad_(), text.pooled, text.tokens)
+    before = [part.detach().clone() for part in given]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        _, own = composer.with_auxiliary(image, text, given[1])
+        _require_scalar(own)
+        if own is None:
+            return
+        found = torch.autograd.grad(own, [*given[:2], *learnable(composer).values()], allow_unused=True)
+        with torch.autocast("cpu", torch.bfloat16):
+            _require_scalar(composer.with_auxiliary(image, text, given[1])[1])
+    if not all(gradient is None or gradient.isfinite().all() for gradient in found):
+        raise ContractError(
+            "expected finite gradients of its own loss where several queries start from one image, got NaN or "
+            "infinity; look for roots and divisions at 0"
+        )
+    if not all(map(torch.equal, given, before)):
+        raise ContractError(
+            "expected auxiliary to leave its arguments alone, got them changed; leave out operations in place (`+=`, "
+            "`_`)"
+        )
+    composer = trained(kind, spatial)
+    answers = asked(composer, image.detach(), text)
+    composer.auxiliary(answers.clone(), image.detach(), text, given[1].detach())
+    if not torch.equal(asked(composer, image.detach(), text), answers):
+        raise ContractError("expected auxiliary to change no later output, got another; keep no state in it")
+
+
+def _require_scalar(own: object) -> None:
+    if own is None:
+        return
+    if not isinstance(own, Tensor) or own.ndim or not own.is_floating_point():
+        got = f"{own.dtype} {tuple(own.shape)}" if isinstance(own, Tensor) else type(own).__name__
+        raise ContractError(
+            f"expected a scalar of floating point from auxiliary, or None, got {got}; return a mean over the batch"
+        )
+    if not own.isfinite():
+        raise ContractError(
+            "expected a finite number from auxiliary, got NaN or infinity; look for a division by zero or a log"
+        )
+    if not own.requires_grad:
+        raise ContractError(
+            "expected a loss with a gradient from auxiliary, got none; leave out detach() and no_grad() around what it "
+            "should teach"
+        )
 
 
 def _with_gradient(spatial: bool) -> tuple[Tensor, TextFeatures]:

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from benchmark.submissions.messages import Candidate, Loaded
 from models import registry
-from models.base import Composer, ComposerInfo
+from models.base import Composer, ComposerInfo, brings_auxiliary
 
 _MODULE = "submitted_composer"
 
@@ -30,7 +30,15 @@ def load(candidate: Candidate) -> tuple[type[Composer], Loaded]:
         raise LoadingError(f"{kind.__name__} has no info: give it `info = ComposerInfo(name=..., title=..., ...)`")
     if kind not in map(registry.get, registry.names()):
         registry.register(kind)
-    return kind, Loaded(name=info.name, title=info.title, paper=info.paper, year=info.year, url=info.url)
+    return kind, Loaded(
+        name=info.name,
+        title=info.title,
+        paper=info.paper,
+        year=info.year,
+        url=info.url,
+        auxiliary=brings_auxiliary(kind),
+        levels=kind.levels,
+    )
 
 
 def _from_file(path: Path) -> ModuleType:

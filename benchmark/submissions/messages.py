@@ -94,9 +94,13 @@ class Examine(_Part):
 
 
 class Make(_Part):
-    """Make the composer, in eval mode, and tell what it is made of."""
+    """Make the composer, in eval mode, and tell what it is made of.
+
+    `earlier`: how many depths before the image encoder's last one it composes. The process holds one for each.
+    """
 
     command: Literal["make"] = "make"
+    earlier: int = 0
     image_channels: int
     text_width: int
     spatial: bool
@@ -108,28 +112,35 @@ class Forward(_Part):
     """Compose a batch.
 
     Attributes:
+        earlier: which of the composers does, as in `Make`.
         image, text: features; the text's are pooled, tokens, mask.
         weights, buffers: values to take first, in the order in which `Made` names them; empty if those of the last
             command still hold.
-        random: states of torch's generators, of the CPU and the device, to draw from; empty outside training.
-        needs: which of image, pooled and tokens need a gradient.
+        random: states of torch's generators, of the CPU and the device, to draw from; empty outside training, and
+            where the last composer's continue.
+        needs: which of image, pooled, tokens and target need a gradient.
+        target: features of the target images; the composer's own loss is asked for if they are given.
     """
 
     command: Literal["forward"] = "forward"
+    earlier: int = 0
     image: Piece
     text: tuple[Piece, Piece, Piece]
     weights: tuple[Piece, ...] = ()
     buffers: tuple[Piece, ...] = ()
     random: tuple[Piece, ...] = ()
-    needs: tuple[bool, bool, bool] = (False, False, False)
+    needs: tuple[bool, bool, bool, bool] = (False, False, False, False)
+    target: Piece | None = None
     is_training: bool = False
 
 
 class Backward(_Part):
-    """Give the gradients for that of the composed features of the last batch."""
+    """Give the gradients for that of the composed features of the last batch, and of its own loss if it has one."""
 
     command: Literal["backward"] = "backward"
+    earlier: int = 0
     gradient: Piece
+    auxiliary: Piece | None = None
 
 
 Command = Examine | Make | Forward | Backward
@@ -143,7 +154,7 @@ class Confined(_Part):
 
 
 class Loaded(_Part):
-    """The composer's `info`: sent once, when the code is loaded."""
+    """The composer's `info`, and which optional parts of the contract it uses: sent once, when the code is loaded."""
 
     event: Literal["loaded"] = "loaded"
     name: Text
@@ -151,6 +162,8 @@ class Loaded(_Part):
     paper: Text
     year: int
     url: Text
+    auxiliary: bool = False
+    levels: int = 1
 
 
 class Finding(_Part):
@@ -178,17 +191,18 @@ class Made(_Part):
 
 
 class Composed(_Part):
-    """The composed features of a batch."""
+    """The composed features of a batch, and the composer's own loss on it if it was asked for and there is one."""
 
     event: Literal["composed"] = "composed"
     piece: Piece
+    auxiliary: Piece | None = None
 
 
 class Gradients(_Part):
-    """Gradients of image, pooled, tokens and of each trained weight, None for one that has none; the buffers now."""
+    """Gradients of image, pooled, tokens, target and of each trained weight, None where there is none; the buffers."""
 
     event: Literal["gradients"] = "gradients"
-    inputs: tuple[Piece | None, Piece | None, Piece | None]
+    inputs: tuple[Piece | None, Piece | None, Piece | None, Piece | None]
     weights: Annotated[tuple[Piece | None, ...], Field(max_length=_MANY)]
     buffers: Annotated[tuple[Piece, ...], Field(max_length=_MANY)]
 

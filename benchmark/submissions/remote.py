@@ -30,53 +30,69 @@ class Link:
 
     def __init__(self, child: Child, ours: Area, theirs: Area) -> None:
         self.child, self._ours, self._theirs = child, ours, theirs
-        self._sent: list[tuple[int, int]] = []
-        self._start = 0
+        self._sent: dict[int, list[tuple[int, int]]] = {}
+        self._start: dict[int, int] = {}
 
     def make(self, command: Make) -> Made:
         return self.child.ask(command, Made)
 
     def forward(
         self, image: Tensor, text: TextFeatures, weights: Sequence[Tensor], buffers: Sequence[Tensor],
-        needs: tuple[bool, bool, bool], *, is_training: bool,
-    ) -> Tensor:  # fmt: skip
-        """Have a batch composed.
+        needs: tuple[bool, bool, bool, bool], *, is_training: bool, target: Tensor | None = None, earlier: int = 0,
+        draws: bool = True,
+    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        """Have a batch composed, and with a target the composer's own loss computed.
 
         Args:
             weights, buffers: the composer's; outside training they are sent if they changed.
+            earlier: which composer, as in `Make`.
+            draws: whether to send the states of the generators in training, for the first composer of a batch.
         """
         ours, sent = self._ours, [(value.data_ptr(), value._version) for value in (*weights, *buffers)]
         pieces: list[tuple[Piece, ...]] = [(), ()]
-        if is_training or sent != self._sent:
+        if is_training or sent != self._sent.get(earlier):
             ours.end = 0
             pieces = [tuple(map(ours.put, values)) for values in (weights, buffers)]
-            self._start = ours.end
+            self._start[earlier] = ours.end
             # Not every kernel that updates weights counts its changes.
-            self._sent = [] if is_training else sent
-        ours.end = self._start
+            self._sent[earlier] = [] if is_training else sent
+        ours.end = self._start[earlier]
         command = Forward(
+            earlier=earlier,
             weights=pieces[0],
             buffers=pieces[1],
             image=ours.put(image),
             text=tuple(map(ours.put, text)),  # type: ignore[arg-type]
-            random=tuple(map(ours.put, _random(image.device))) if is_training else (),
+            random=tuple(map(ours.put, _random(image.device))) if is_training and draws else (),
             needs=needs,
+            target=None if target is None else ours.put(target),
             is_training=is_training,
         )
-        piece = self.child.ask(command, Composed).piece
+        answer = self.child.ask(command, Composed)
+        piece, of_loss = answer.piece, answer.auxiliary
         dtype = torch.float32 if piece.dtype == "float32" else image.dtype
-        return self.read(piece, image.shape, dtype, "for its composed features").to(image.device)
+        composed = self.read(piece, image.shape, dtype, "for its composed features").to(image.device)
+        if target is None or of_loss is None:
+            return composed, None
+        loss = self.read(of_loss, (), None, "for its own loss").to(image.device)
+        if not loss.is_floating_point():
+            raise self.child.blame(f"expected a number of floating point for its own loss, got {of_loss.dtype}")
+        return composed, loss
 
     def backward(
-        self, gradient: Tensor, inputs: Sequence[Tensor | None], weights: Sequence[Tensor], buffers: Sequence[Tensor]
-    ) -> list[Tensor | None]:
+        self, gradient: Tensor, of_loss: Tensor | None, inputs: Sequence[Tensor | None], weights: Sequence[Tensor],
+        buffers: Sequence[Tensor], *, earlier: int = 0,
+    ) -> list[Tensor | None]:  # fmt: skip
         """Return the gradients of inputs and weights, and update the buffers.
 
         Args:
-            inputs: image, pooled and tokens, None for one that needs no gradient.
+            gradient, of_loss: of the composed features, and of the composer's own loss if there was one.
+            inputs: image, pooled, tokens and target, None for one that needs no gradient.
             weights: the trained ones.
         """
-        found = self.child.ask(Backward(gradient=self._ours.put(gradient)), Gradients)
+        auxiliary = None if of_loss is None else self._ours.put(of_loss)
+        command = Backward(gradient=self._ours.put(gradient), auxiliary=auxiliary, earlier=earlier)
+        found = self.child.ask(command, Gradients)
         if len(found.weights) != len(weights) or len(found.buffers) != len(buffers):
             raise self.child.blame(f"it gave {len(found.weights)} gradients, expected {len(weights)}")
         for buffer, piece in zip(buffers, found.buffers, strict=True):
@@ -110,17 +126,31 @@ class Link:
 class RemoteComposer(Composer):
     """A composer in another process, with its parameters and buffers here, under their own names.
 
+    Args:
+        auxiliary: whether the process is asked for a loss of the composer's own.
+        earlier: how many depths before the image encoder's last one it composes.
+        is_first: whether it is the first of a batch; the others continue its random numbers.
+
     Raises:
         SubmissionError: the process failed, or what it says that it is made of cannot be.
     """
 
     def __init__(
-        self, image_channels: int, text_width: int, *, spatial: bool, link: Link, seed: int, bf16: bool
-    ) -> None:
+        self, image_channels: int, text_width: int, *, spatial: bool, link: Link, seed: int, bf16: bool,
+        auxiliary: bool = False, earlier: int = 0, is_first: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__(image_channels, text_width, spatial=spatial)
         self._link_to_process = link
+        self._has_auxiliary, self._earlier, self._is_first = auxiliary, earlier, is_first
         made = link.make(
-            Make(image_channels=image_channels, text_width=text_width, spatial=spatial, seed=seed, bf16=bf16)
+            Make(
+                earlier=earlier,
+                image_channels=image_channels,
+                text_width=text_width,
+                spatial=spatial,
+                seed=seed,
+                bf16=bf16,
+            )
         )
         told = [weight for weight in made.weights if not weight.same_as]
         if sum(math.prod(each.piece.shape) for each in (*told, *made.buffers)) > _MOST_NUMBERS:
@@ -137,11 +167,36 @@ class RemoteComposer(Composer):
 
     def forward(self, image: Tensor, text: TextFeatures) -> Tensor:
         if self.training and torch.is_grad_enabled():
-            trained = [weight for weight in self._state()[0] if weight.requires_grad]
-            composed: Tensor = _Compose.apply(self, image, *text, *trained)
-            return composed
-        nothing = (False, False, False)
-        return self._link_to_process.forward(image, text, *self._state(), nothing, is_training=False)
+            return self._in_training(image, text, None)[0]
+        nothing = (False, False, False, False)
+        return self._asked(image, text, None, nothing, is_training=False)[0]
+
+    @property
+    def has_auxiliary(self) -> bool:
+        return self._has_auxiliary
+
+    def with_auxiliary(self, image: Tensor, text: TextFeatures, target: Tensor) -> tuple[Tensor, Tensor | None]:
+        return self._in_training(image, text, target)
+
+    def _in_training(self, image: Tensor, text: TextFeatures, target: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        trained = [weight for weight in self._state()[0] if weight.requires_grad]
+        found: tuple[Tensor, Tensor | None] = _Compose.apply(self, image, *text, target, *trained)
+        return found
+
+    def _asked(
+        self, image: Tensor, text: TextFeatures, target: Tensor | None, needs: tuple[bool, bool, bool, bool], *,
+        is_training: bool,
+    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        return self._link_to_process.forward(
+            image,
+            text,
+            *self._state(),
+            needs,
+            is_training=is_training,
+            target=target,
+            earlier=self._earlier,
+            draws=self._is_first,
+        )
 
     def _state(self) -> tuple[list[nn.Parameter], list[Tensor]]:
         """Parameters and buffers, in the order in which the process takes them."""
@@ -168,25 +223,28 @@ class RemoteComposer(Composer):
 
 
 class _Compose(torch.autograd.Function):
-    """The composer's forward and backward pass, in its process."""
+    """The composer's forward and backward pass, in its process; with a target also its own loss, else None."""
 
     @staticmethod
     def forward(
-        ctx: Any, remote: RemoteComposer, image: Tensor, pooled: Tensor, tokens: Tensor, mask: Tensor, *trained: Tensor
-    ) -> Tensor:
-        needs = ctx.needs_input_grad[1:4]
+        ctx: Any, remote: RemoteComposer, image: Tensor, pooled: Tensor, tokens: Tensor, mask: Tensor,
+        target: Tensor | None, *trained: Tensor,
+    ) -> tuple[Tensor, Tensor | None]:  # fmt: skip
+        of_image, of_pooled, of_tokens, _, of_target = ctx.needs_input_grad[1:6]
+        needs = of_image, of_pooled, of_tokens, of_target
         ctx.remote, ctx.trained = remote, trained
-        ctx.inputs = [part if needed else None for part, needed in zip((image, pooled, tokens), needs, strict=True)]
+        parts = (image, pooled, tokens, target)
+        ctx.inputs = [part if needed else None for part, needed in zip(parts, needs, strict=True)]
         text = TextFeatures(pooled, tokens, mask)
-        return remote._link_to_process.forward(image, text, *remote._state(), needs, is_training=True)
+        return remote._asked(image, text, target, needs, is_training=True)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
         buffers = ctx.remote._state()[1]
-        image, pooled, tokens, *of_weights = ctx.remote._link_to_process.backward(
-            *gradients, ctx.inputs, ctx.trained, buffers
+        image, pooled, tokens, target, *of_weights = ctx.remote._link_to_process.backward(
+            *gradients, ctx.inputs, ctx.trained, buffers, earlier=ctx.remote._earlier
         )
-        return None, image, pooled, tokens, None, *of_weights
+        return None, image, pooled, tokens, None, target, *of_weights
 
 
 def _empty_layer(kind: str) -> nn.Module:

@@ -3,12 +3,12 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from benchmark.datasets.splits import Split
 from benchmark.device import make_accelerator, peak_memory_mib, reproducible
@@ -109,30 +109,49 @@ def check(
             hear(message)
             is_sound &= not message.problem
         if is_sound:
-            _rehearse(link)
+            _rehearse(link, auxiliary=card.auxiliary)
     return card
 
 
-def _rehearse(link: Link) -> None:
+def _rehearse(link: Link, *, auxiliary: bool) -> None:
     """Take a step in both modes, on random numbers, in the way in which a composer is trained.
 
     Raises:
         SubmissionError: it fails there.
     """
     for spatial in (True, False):
-        composer = RemoteComposer(CHANNELS, TEXT_WIDTH, spatial=spatial, link=link, seed=0, bf16=False).train()
+        composer = RemoteComposer(
+            CHANNELS, TEXT_WIDTH, spatial=spatial, link=link, seed=0, bf16=False, auxiliary=auxiliary
+        ).train()
         image, text = features(spatial=spatial)
-        composer(image.requires_grad_(), text).sum().backward()
+        image.requires_grad_()
+        if not auxiliary:
+            composer(image, text).sum().backward()
+            continue
+        target, _ = features(spatial=spatial, seed=1)
+        composed, own = composer.with_auxiliary(image, text, target.requires_grad_())
+        loss: Tensor = composed.sum() if own is None else composed.sum() + own
+        loss.backward()  # type: ignore[no-untyped-call]
 
 
 def train(
-    box: Box, training: Split, scored: Split, identity: Run, *, folder: Path, title: str, code: Code
+    box: Box,
+    training: Split,
+    scored: Split,
+    identity: Run,
+    *,
+    folder: Path,
+    title: str,
+    code: Code,
+    auxiliary: bool = False,
+    levels: int = 1,
 ) -> TrainedSubmission:
     """Train, resuming an interrupted training. The model is `folder/model.safetensors`.
 
     Args:
         scored: a split whose texts have to be readable.
         code: of this training; a checkpoint of other code is ignored.
+        auxiliary, levels: whether the composer's own loss counts, and at how many depths it composes, as its card says.
 
     Raises:
         SubmissionError: the composer failed, or was stopped.
@@ -151,7 +170,12 @@ def train(
         reported(box.reporter, title, config.steps, folder, done) as show,
     ):
         network = new_network(
-            _maker(link, identity), identity.recipe.model, training.texts, spatial=identity.spatial, seed=identity.seed
+            _Maker(link, identity, levels, auxiliary),
+            identity.recipe.model,
+            training.texts,
+            spatial=identity.spatial,
+            seed=identity.seed,
+            image_size=identity.recipe.data.image_size,
         )
         require_texts(network, scored.texts)
         trained = train_network(
@@ -171,7 +195,7 @@ def train(
     return TrainedSubmission(trained, network.parameter_counts(), memory)
 
 
-def answer(box: Box, split: Split, identity: Run, *, folder: Path) -> Evaluation:
+def answer(box: Box, split: Split, identity: Run, *, folder: Path, levels: int = 1) -> Evaluation:
     """Have the composer of `folder/model.safetensors` answer the split's queries, and score the answers.
 
     Raises:
@@ -185,7 +209,11 @@ def answer(box: Box, split: Split, identity: Run, *, folder: Path) -> Evaluation
         with _linked(box.candidate, tier=box.tier, device=box.device, limits=box.limits) as (link, _):
             checkpoint = Checkpoint.read(folder / MODEL_NAME)
             network = empty_network(
-                _maker(link, identity), recipe.model, checkpoint.tokenizer, spatial=identity.spatial
+                _Maker(link, identity, levels),
+                recipe.model,
+                checkpoint.tokenizer,
+                spatial=identity.spatial,
+                image_size=recipe.data.image_size,
             )
             load_model(network, checkpoint.tensors)
             network.arrange(accelerator.device, recipe.data.image_size)
@@ -201,9 +229,26 @@ def answer(box: Box, split: Split, identity: Run, *, folder: Path) -> Evaluation
         )
 
 
-def _maker(link: Link, identity: Run) -> "partial[RemoteComposer]":
-    is_bf16 = identity.recipe.training.precision == "bf16"
-    return partial(RemoteComposer, link=link, seed=composer_seed(identity.seed), bf16=is_bf16)
+class _Maker:
+    """Make the composers of one network in their process, the last one first."""
+
+    def __init__(self, link: Link, identity: Run, levels: int, auxiliary: bool = False) -> None:
+        self.levels = levels if identity.spatial else 1
+        self._link, self._identity, self._auxiliary, self._made = link, identity, auxiliary, 0
+
+    def __call__(self, image_channels: int, text_width: int, *, spatial: bool) -> RemoteComposer:
+        earlier, self._made = self._made, self._made + 1
+        return RemoteComposer(
+            image_channels,
+            text_width,
+            spatial=spatial,
+            link=self._link,
+            seed=composer_seed(self._identity.seed, earlier),
+            bf16=self._identity.recipe.training.precision == "bf16",
+            auxiliary=self._auxiliary,
+            earlier=earlier,
+            is_first=earlier == self.levels - 1,
+        )
 
 
 @contextlib.contextmanager

@@ -58,8 +58,8 @@ def score(
     kept: dict[int, Question] = {}
 
     def embed(network: Network, questions: Iterable[Question]) -> Tensor:
-        composed = torch.cat([network.composer(*question) for question in questions])
         with accelerator.autocast():
+            composed = torch.cat([network.compose(*question) for question in questions])
             return (network.embed_images(composed) / network.scale).float().cpu()
 
     with started() as network, torch.inference_mode():

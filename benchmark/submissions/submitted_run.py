@@ -9,7 +9,7 @@ from benchmark.device import start_measuring_memory
 from benchmark.recipe.identity import Run
 from benchmark.records.code_version import code_version
 from benchmark.records.environment import OtherWork, current_environment
-from benchmark.records.making import FinishedRun, dataset_card, new_record, stored_file
+from benchmark.records.making import FinishedRun, dataset_card, new_record, on_features, stored_file
 from benchmark.records.store import SUBMISSIONS, ComposerCard, StoredRecord, Submission, read_stored, save_record
 from benchmark.runs.fresh import FreshTestSets
 from benchmark.runs.recipes import label_on
@@ -59,15 +59,26 @@ def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry
     folder, version = run_folder(run, entry.home), code_version(run.task)
     folder.mkdir(parents=True, exist_ok=True)
     code = Code(version, entry.about.source_sha256)
+    card = on_features(entry.card, spatial=run.spatial)
     with threads(bench.runtime.threads):
-        trained, parameters, peak = train(box, training, scored, run, folder=folder, title=title, code=code)
+        trained, parameters, peak = train(
+            box,
+            training,
+            scored,
+            run,
+            folder=folder,
+            title=title,
+            code=code,
+            auxiliary=card.auxiliary,
+            levels=card.levels,
+        )
         before = perf_counter()
-        evaluation = answer(box, scored, run, folder=folder)
+        evaluation = answer(box, scored, run, folder=folder, levels=card.levels)
     now = perf_counter()
     finished = FinishedRun(
         run=run,
         preset=label_on(run.task, run.recipe),
-        composer=entry.card,
+        composer=card,
         composer_sha256=entry.about.source_sha256,
         dataset=dataset_card(dataset, scored),
         trained=trained,
@@ -83,7 +94,11 @@ def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry
     with FreshTestSets() as drawn:
         test_set = drawn.of(dataset, image_size=run.recipe.data.image_size, reporter=bench.reporter)
     with threads(bench.runtime.threads):
-        fresh = test_set.score(answer(box, test_set.split, run, folder=folder).outcomes) if test_set else None
+        fresh = (
+            test_set.score(answer(box, test_set.split, run, folder=folder, levels=card.levels).outcomes)
+            if test_set
+            else None
+        )
     record = new_record(finished, evaluation, fresh)
     path = save_record(record, evaluation.outcomes, entry.home / "records", replace=True)
     for done_with in (folder / CHECKPOINT_NAME, *folder.glob(f".*{PARTIAL_SUFFIX}")):

@@ -76,17 +76,27 @@ def take_steps(composer: Composer, see_gradients: Callable[[], None] = lambda: N
         torch.manual_seed(0)
         for step in range(STEPS):
             image, text = features(spatial=composer.spatial, rows=_TRAINED_ROWS, seed=1_000 + step)
-            composed = composer(image.requires_grad_().clone(), text)
+            composed, own = composed_and_own(composer, image.requires_grad_().clone(), text)
             if not composed.requires_grad:
                 return
             composer.zero_grad(set_to_none=True)
-            (composed * torch.randn(composed.shape)).sum().backward()
+            loss = (composed * torch.randn(composed.shape)).sum()
+            loss = loss if own is None else loss + own
+            loss.backward()  # type: ignore[no-untyped-call]
             see_gradients()
             if not all(map(_can_be_followed, parameters)):
                 return
             if optimiser is not None:
                 optimiser.step()
         composer.zero_grad(set_to_none=True)
+
+
+def composed_and_own(composer: Composer, image: Tensor, text: TextFeatures) -> tuple[Tensor, Tensor | None]:
+    """Have a batch composed, and the composer's own loss computed if it brings one, on random targets."""
+    if not composer.has_auxiliary:
+        return composer(image, text), None
+    target, _ = features(spatial=composer.spatial, rows=len(image), seed=len(image))
+    return composer.with_auxiliary(image, text, target.requires_grad_().clone())
 
 
 def _can_be_followed(parameter: nn.Parameter) -> bool:
@@ -121,17 +131,20 @@ def cost(kind: type[Composer]) -> str:
             seconds[name] = min(seconds[name], _seconds(composer))
     own = sum(parameter.numel() for parameter in learnable(mine).values())
     memory = _kept_bytes(mine) / max(1, _kept_bytes(tirg))
-    return f"{seconds['mine'] / seconds['tirg']:.2g} of its time, {memory:.2g} of its memory, {own:,} parameters"
+    where = f", at the last of its {kind.levels} depths" if kind.levels > 1 else ""
+    return f"{seconds['mine'] / seconds['tirg']:.2g} of its time, {memory:.2g} of its memory, {own:,} parameters{where}"
 
 
 def _seconds(composer: Composer) -> float:
     image, text = features(spatial=True, rows=_TIMED_ROWS)
     image.requires_grad_()
     started = time.perf_counter()
-    composer(image, text).sum().backward()
+    composed, own = composed_and_own(composer, image, text)
+    loss: Tensor = composed.sum() if own is None else composed.sum() + own
+    loss.backward()  # type: ignore[no-untyped-call]
     return time.perf_counter() - started
 
 
 def _kept_bytes(composer: Composer) -> int:
     image, text = features(spatial=True, rows=_TIMED_ROWS)
-    return sum(kept_for_gradient(lambda: composer(image.requires_grad_(), text)).values())
+    return sum(kept_for_gradient(lambda: composed_and_own(composer, image.requires_grad_(), text)).values())

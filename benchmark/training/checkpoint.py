@@ -105,7 +105,13 @@ class Checkpoint:
         """
         run = self.run
         try:
-            network = empty_network(run.composer, run.recipe.model, self.tokenizer, spatial=run.spatial)
+            network = empty_network(
+                run.composer,
+                run.recipe.model,
+                self.tokenizer,
+                spatial=run.spatial,
+                image_size=run.recipe.data.image_size,
+            )
         except BenchmarkError as error:
             raise BenchmarkError(f"the checkpoint's model cannot be built: {error}") from None
         load_model(network, self.tensors)

@@ -10,13 +10,20 @@ from benchmark.recipe.weights_file import path_of
 from benchmark.training.randomness import initial_seed
 from models import text_encoders
 from models.errors import ModelError
+from models.image_encoders.base import DEFAULT_IMAGE_SIZE
 from models.network import PARTS, MakeComposer, Network, build_network
 from models.text_encoders import TextSettings
 from models.text_encoders.base import TokenizerState
 
 
 def new_network(
-    composer: str | MakeComposer, config: ModelRecipe, texts: Sequence[str], *, spatial: bool, seed: int
+    composer: str | MakeComposer,
+    config: ModelRecipe,
+    texts: Sequence[str],
+    *,
+    spatial: bool,
+    seed: int,
+    image_size: int = DEFAULT_IMAGE_SIZE,
 ) -> Network:
     """A network whose weights depend on the seed alone; torch's own random state stays as it is.
 
@@ -26,6 +33,7 @@ def new_network(
     Args:
         composer: a name, or a function that makes one.
         texts: those of the training split.
+        image_size: in pixels; an image encoder of a library may be made for it.
 
     Raises:
         BenchmarkError: a name is unknown, weights cannot be read or do not fit, or a text cannot be read.
@@ -37,17 +45,28 @@ def new_network(
             config,
             tokenizer,
             spatial=spatial,
+            image_size=image_size,
             before=lambda part: torch.manual_seed(initial_seed(seed, PARTS.index(part))),
         )
 
 
-def composer_seed(seed: int) -> int:
-    """The seed of a composer's initial weights in a run of that seed."""
-    return initial_seed(seed, PARTS.index("composer"))
+def composer_seed(seed: int, earlier: int = 0) -> int:
+    """The seed of a composer's initial weights in a run of that seed.
+
+    Args:
+        earlier: how many depths before the encoder's last one it composes.
+    """
+    part = PARTS.index("head") + earlier if earlier else PARTS.index("composer")
+    return initial_seed(seed, part)
 
 
 def empty_network(
-    composer: str | MakeComposer, config: ModelRecipe, tokenizer: TokenizerState, *, spatial: bool
+    composer: str | MakeComposer,
+    config: ModelRecipe,
+    tokenizer: TokenizerState,
+    *,
+    spatial: bool,
+    image_size: int = DEFAULT_IMAGE_SIZE,
 ) -> Network:
     """A network for stored weights to be loaded into. No file but the checkpoint is needed for it.
 
@@ -55,7 +74,7 @@ def empty_network(
         BenchmarkError: a name is unknown here, or the tokenizer's state is invalid.
     """
     without_files = config.model_copy(update={"pretrained": "", "text_weights": ""})
-    return _built(composer, without_files, tokenizer, spatial=spatial)
+    return _built(composer, without_files, tokenizer, spatial=spatial, image_size=image_size)
 
 
 def tokenizer_of(config: ModelRecipe, texts: Sequence[str]) -> TokenizerState:
@@ -98,6 +117,7 @@ def _built(
     tokenizer: TokenizerState,
     *,
     spatial: bool,
+    image_size: int,
     before: Callable[[str], object] = lambda part: None,  # noqa: ARG005
 ) -> Network:
     try:
@@ -110,6 +130,7 @@ def _built(
             tokenizer=tokenizer,
             text=text_settings(config),
             embedding_width=config.embedding_width,
+            image_size=image_size,
             before=before,
         )
     except ModelError as error:

@@ -8,7 +8,7 @@ from benchmark.recipe.weights_file import path_of, require_same_files
 from benchmark.training import losses, optimisers
 from benchmark.training.model import text_settings
 from models import text_encoders
-from models.errors import ModelError, RegistryError
+from models.errors import ModelError, RegistryError, WeightsError
 from models.image_encoders import image_encoder
 
 
@@ -24,7 +24,7 @@ def require_parts(config: Recipe) -> None:
         "training.loss": lambda: losses.get(training.loss),
         "training.optimiser": lambda: optimisers.get(training.optimiser),
         "model.text_encoder": lambda: text_encoders.get(model.text_encoder).require(text_settings(model)),
-        "model.image_encoder": lambda: image_encoder(model.image_encoder, pretrained=path_of(model.pretrained) or None),
+        "model.image_encoder": lambda: _require_image_encoder(config),
     }
     for key, check in checks.items():
         try:
@@ -34,3 +34,14 @@ def require_parts(config: Recipe) -> None:
         except ModelError as error:
             raise BenchmarkError(str(error)) from None
     require_same_files(config)
+
+
+def _require_image_encoder(config: Recipe) -> None:
+    model = config.model
+    weights = path_of(model.pretrained)
+    encoder = image_encoder(model.image_encoder, pretrained=weights or None, image_size=config.data.image_size)
+    if encoder.is_frozen and not weights:
+        raise WeightsError(
+            f"{model.image_encoder} is not trained, so it needs weights: add --pretrained with the path of a file or "
+            "the name of published weights"
+        )

@@ -1,7 +1,6 @@
 """One training step, from the batch to the new weights, without waiting for the device."""
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from benchmark.datasets.relevance import RelevanceLookup
 from benchmark.datasets.splits import Rows, Split
 from benchmark.device import keep_freed_memory, memory_advice
 from benchmark.recipe.identity import Run
+from benchmark.scoring.frozen_features import MapStore, frozen_maps
 from benchmark.training.compiling import compiler_advice
 from benchmark.training.graph import RepeatedStep
 from benchmark.training.losses import batch_loss
@@ -23,6 +23,8 @@ from benchmark.training.randomness import stream_seed
 from benchmark.training.samplers import Batch, Sampler
 from benchmark.training.schedule import schedule
 from models.network import Network
+
+Store = ImageStore | MapStore
 
 UPLOADED = 64
 """Steps whose rows are moved to the device at once."""
@@ -72,9 +74,10 @@ class Session:
         self.optimiser = make_optimiser(network, self.config)
         for parameters in self.optimiser.param_groups:
             parameters["lr"] = torch.tensor(0.0, device=device)
-        self._model: Callable[..., tuple[Tensor, Tensor]] = torch.compile(network) if compiled else network
-        self._gallery = ImageStore(split.gallery, device)
-        self._sources = self._gallery if split.sources is split.gallery else ImageStore(split.sources, device)
+        self._gallery, self._sources = self._stores(split, note)
+        forward = network.from_maps if isinstance(self._gallery, MapStore) else network
+        self._model: Callable[..., tuple[Tensor, ...]] = torch.compile(forward) if compiled else forward
+        self._has_auxiliary = self.config.auxiliary > 0 and network.composer.has_auxiliary
         self._labels = torch.from_numpy(split.labels).to(device)
         self._is_relevant = None if split.relevant is None else RelevanceLookup(split.relevant, device)
         self.memory = TargetMemory(self.config.remembered * self.config.batch, network.head.out_features, device)
@@ -119,25 +122,52 @@ class Session:
         if config.mirror:
             images, texts = maybe_mirrored(images, texts, count=self._count)
         with self._accelerator.autocast():
-            query, target = self._model(
-                images, rows.group, self._ids.index_select(0, texts), self._mask.index_select(0, texts)
+            query, target, *auxiliary = self._model(
+                images,
+                rows.group,
+                self._ids.index_select(0, texts),
+                self._mask.index_select(0, texts),
+                auxiliary=self._has_auxiliary,
             )
         labels = self._labels.index_select(0, rows.targets)
         targets, their_labels = self.memory.joined(target, labels, self.network.scale)
         positives = self._positives(rows.queries, labels, their_labels)
         loss = batch_loss(query, targets, positive_mask=positives, config=config)
+        for own in auxiliary:
+            loss = loss + self.config.auxiliary * own.float()
         self._accelerator.backward(loss)
         self.optimiser.step()
         self.memory.add(target, labels)
         return loss.detach()
 
+    def _stores(self, split: Split, note: Callable[[str], None]) -> tuple[Store, Store]:
+        """The gallery and the sources: the maps of a frozen encoder if images are not augmented, else images."""
+        config, device = self.config, self._accelerator.device
+        parts = [split.gallery] if split.sources is split.gallery else [split.gallery, split.sources]
+        if self.network.image_encoder.is_frozen and (config.shift or config.brightness or config.mirror):
+            note(
+                "images are augmented, so that the frozen image encoder runs in every step; with training.shift=0, "
+                "training.brightness=0 and training.mirror=false its features are made once"
+            )
+        elif self.network.image_encoder.is_frozen:
+            maps = [frozen_maps(self.network, pixels, device) for pixels in parts]
+            if all(found is not None for found in maps):
+                kept = [MapStore(found, device) for found in maps if found is not None]
+                return kept[0], kept[-1]
+        images = [ImageStore(pixels, device) for pixels in parts]
+        return images[0], images[-1]
+
     def _images(self) -> Tensor:
-        """The batch's source images, then its targets, augmented."""
-        augment = partial(ImageStore.augmented, shift=self.config.shift, brightness=self.config.brightness)
+        """The batch's source images, then its targets, augmented; or their maps."""
         sources, targets = self._rows.sources, self._rows.targets
         if self._sources is self._gallery:
-            return augment(self._gallery, torch.cat([sources, targets]))
-        return torch.cat([augment(self._sources, sources), augment(self._gallery, targets)])
+            return self._taken(self._gallery, torch.cat([sources, targets]))
+        return torch.cat([self._taken(self._sources, sources), self._taken(self._gallery, targets)])
+
+    def _taken(self, store: Store, rows: Tensor) -> Tensor:
+        if isinstance(store, MapStore):
+            return store.batch(rows)
+        return store.augmented(rows, shift=self.config.shift, brightness=self.config.brightness)
 
     def _positives(self, queries: Tensor, labels: Tensor, others: Tensor) -> Tensor:
         """bool (B, T), true where target j answers query i: it has a relevant label, as that of the query's own is.

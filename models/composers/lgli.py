@@ -18,21 +18,23 @@ class Lgli(Composer):
     the text with one hidden layer of C ReLUs. It makes 4 x 4 cells of C channels, which are interpolated linearly to
     H x W, corner cells in the corners, so that one composer works on maps of any size.
 
-    Departures: the paper fuses at three depths of the image encoder, and the benchmark's composers see its last map:
-    this is the paper's text-infused local adapter (TILA) there, and nothing before. Its localisation mask is left out,
-    which the released code multiplies by 1e-5. w starts at zero, so y starts as x. std is the biased one, which is
-    defined for a map of one cell. In a pooled vector, a channel has one value, which is its own mean; there mean and
-    std are over the channels, and w(t) is one weight a channel.
+    It fuses at the last three depths of the image encoder, each with weights of its own, as the paper does: the encoder
+    goes on from each y. On pooled vectors it fuses once, in the end.
+
+    Departures: the localisation mask of the paper is left out, which the released code multiplies by 1e-5. w starts at
+    zero, so y starts as x. std is the biased one, which is defined for a map of one cell. In a pooled vector, a channel
+    has one value, which is its own mean; there mean and std are over the channels, and w(t) is one weight a channel.
     """
 
     info = ComposerInfo(
         name="lgli",
-        title="LGLI (fusion at one depth)",
+        title="LGLI",
         paper="Huang and Zhang, Language Guided Local Infiltration for Interactive Image Retrieval, CVPR workshops "
         "2023",
         year=2023,
         url="https://arxiv.org/abs/2304.07747",
     )
+    levels = 3
 
     def __init__(self, image_channels: int, text_width: int, *, spatial: bool) -> None:
         super().__init__(image_channels, text_width, spatial=spatial)

@@ -33,7 +33,7 @@ class CellGates(nn.Module):
 
 @register("small_resnet")
 def small_resnet() -> ImageEncoder:
-    """128 channels, 1/8 of the image's side: two residual blocks, then `CellGates`."""
+    """128 channels, 1/8 of the image's side: two residual blocks, then `CellGates`. Depths: 1/2, 1/4 and 1/8."""
     layers = OrderedDict(
         conv1=nn.Conv2d(3, 24, 3, stride=2, padding=1, bias=False),
         bn1=nn.BatchNorm2d(24),
@@ -42,7 +42,7 @@ def small_resnet() -> ImageEncoder:
         layer2=_halving_block(48, 128),
         gates=CellGates(128),
     )
-    encoder = ImageEncoder(layers, channels=128, reduction=8)
+    encoder = ImageEncoder(layers, channels=128, reduction=8, depths={"relu": 24, "layer1": 48, "gates": 128})
     for layer in encoder.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

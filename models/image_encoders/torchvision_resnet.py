@@ -13,7 +13,7 @@ from torchvision.models import get_model, get_weight
 
 from models.errors import WeightsError
 from models.image_encoders.base import ImageEncoder, register
-from models.image_encoders.weights import Weights, reason
+from models.weights import Weights, reason
 
 
 def _downloaded(name: str, version: str) -> Weights:
@@ -41,7 +41,7 @@ def _downloaded(name: str, version: str) -> Weights:
 
 @register("resnet18", published={"torchvision": partial(_downloaded, "resnet18", "ResNet18_Weights.IMAGENET1K_V1")})
 def resnet18() -> ImageEncoder:
-    """512 channels, 1/32 of the image's side."""
+    """512 channels, 1/32 of the image's side. Depths: 1/8, 1/16 and 1/32."""
     return _without_classifier("resnet18")
 
 
@@ -54,4 +54,6 @@ def resnet50() -> ImageEncoder:
 def _without_classifier(name: str) -> ImageEncoder:
     network = get_model(name, weights=None)
     layers = OrderedDict((child, layer) for child, layer in network.named_children() if child not in ("avgpool", "fc"))
-    return ImageEncoder(layers, channels=network.fc.in_features, reduction=32)
+    channels = network.fc.in_features
+    depths = {"layer2": channels // 4, "layer3": channels // 2, "layer4": channels}
+    return ImageEncoder(layers, channels=channels, reduction=32, depths=depths)

@@ -81,8 +81,10 @@ class TextEncoder(nn.Module, ABC):
 
 
 E = TypeVar("E", bound=type[TextEncoder])
+FromLibrary = TypeVar("FromLibrary", bound=Callable[[str], type[TextEncoder]])
 
 _encoders: Parts[type[TextEncoder]] = Parts("text encoder", group="tirg_bench.text_encoders")
+_libraries: Parts[Callable[[str], type[TextEncoder]]] = Parts("library of text encoders")
 
 
 def register(name: str) -> Callable[[E], E]:
@@ -95,11 +97,25 @@ def register(name: str) -> Callable[[E], E]:
     return decorator
 
 
+def register_library(name: str) -> Callable[[FromLibrary], FromLibrary]:
+    """Decorator: register the function that gives the encoder `name/X` for X. Raises RegistryError if it is taken."""
+
+    def decorator(find: FromLibrary) -> FromLibrary:
+        _libraries.add(name, find)
+        return find
+
+    return decorator
+
+
 def names() -> tuple[str, ...]:
-    """The names of all text encoders, sorted."""
+    """The names of all text encoders of this folder and of installed packages, sorted."""
     return _encoders.names()
 
 
 def get(name: str) -> type[TextEncoder]:
-    """The text encoder of that name. Raises RegistryError, offering the nearest name, if there is none."""
-    return _encoders.get(name)
+    """The text encoder of that name, or of a library: `open_clip/NAME`.
+
+    Raises RegistryError, offering the nearest name, if there is none, or if its package is not installed.
+    """
+    library, slash, own_name = name.partition("/")
+    return _libraries.get(library)(own_name) if slash else _encoders.get(name)

@@ -78,8 +78,10 @@ def test_gradients_reach_every_parameter_and_both_inputs(name: str, spatial: boo
     image.requires_grad_()
     for part in text[:2]:
         part.requires_grad_()
-    composed = composer(image, text)
-    (composed * torch.randn(composed.shape)).sum().backward()
+    composed, own = composer.with_auxiliary(image, text, batch(spatial=spatial, rows=8, seed=5)[0])
+    (composed * torch.randn(composed.shape)).sum().backward(retain_graph=True)
+    if own is not None:
+        own.backward()
     for parameter_name, parameter in composer.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name

@@ -22,6 +22,7 @@ from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.files import Written, load_rankings, load_records
 from benchmark.leaderboard.fresh import NOTE
 from benchmark.leaderboard.levels import MARK, doubts_of, levels_of, note_on
+from benchmark.leaderboard.optional_parts import notes_on_parts
 from benchmark.leaderboard.score_columns import has_exact_answers
 from benchmark.leaderboard.site.composer_sections import Section, section
 from benchmark.leaderboard.site.gallery import of_dataset
@@ -176,6 +177,7 @@ def _environment() -> Environment:
         "doubts_of": doubts_of,
         "levels_of": levels_of,
         "note_on": note_on,
+        "notes_on_parts": notes_on_parts,
         "reached": reached,
         "column_headings": column_headings,
         "side": SIDE,

@@ -32,7 +32,7 @@ def muon(network: Network, config: TrainingRecipe) -> torch.optim.Optimizer:
         network,
         config,
         decayed=layer_weights(network),
-        orthogonal=layer_weights(network.image_encoder, network.composer, kinds=(nn.Linear, nn.Conv2d)),
+        orthogonal=layer_weights(network.image_encoder, *network.composers, kinds=(nn.Linear, nn.Conv2d)),
         orthogonal_rate=config.muon_lr,
     )
     return Muon(groups, lr=config.learning_rate, fused=True, capturable=True)

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmark.cli.main import main
-from benchmark.leaderboard.comparison import ALL, compare
+from benchmark.leaderboard.comparison import ALL, compare, compare_all
 from benchmark.recipe.changes import override
 from benchmark.recipe.presets import PRESETS
 from benchmark.records.rankings import Model, new_ranking, save_ranking
@@ -71,6 +71,47 @@ def test_without_a_preset_it_takes_the_board_that_has_both(out: Path) -> None:
     assert "preset cpu-long" in " ".join(tirg_bench("compare", "strong", "third", "--out", out).stdout.split())
 
 
+def test_of_three_or_more_it_prints_every_pair(out: Path) -> None:
+    """Row minus column, the best first, with a star where p is below 5% for the three pairs together."""
+    rates = {"strong": (0.9, range(6)), "weak": (0.3, (0,)), "fourth": (0.88, (0,))}
+    for composer, rate, seed in (("fourth", 0.88, 0), *(("strong", 0.9, seed) for seed in range(2, 6))):
+        outcomes = make_outcomes(hit_rate=rate, seed=seed)
+        save_record(make_record(outcomes, composer=composer, seed=seed), outcomes, out / "records")
+    result = tirg_bench("compare", "weak", "strong", "fourth", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert "Recall@1 on css, preset quick: row minus column" in " ".join(result.stdout.split())
+    sides = {name: [make_outcomes(hit_rate=rate, seed=seed) for seed in seeds] for name, (rate, seeds) in rates.items()}
+    recall = {name: 100 * np.mean([run.ranks == 1 for run in runs]) for name, runs in sides.items()}
+    order = sorted(sides, key=lambda name: -recall[name])
+    pairs = compare_all([sides[name] for name in order])
+    assert {bool(each.p is not None and each.p < 0.05) for each in pairs.values()} == {True, False}
+    for row, name in enumerate(order):
+        line = next(line for line in result.stdout.splitlines() if f" {name} (seeds" in line)
+        cells = line.split(")")[1].split()
+        expected = [f"{recall[name]:.1f}"]
+        for column in range(3):
+            if column != row:
+                each = pairs[min(row, column), max(row, column)]
+                assert each.points is not None
+                star = "*" if each.p is not None and each.p < 0.05 else ""
+                expected.append(f"{each.points if row < column else -each.points:+.1f}{star}")
+        assert cells == expected
+        assert line.split()[0] == str(row + 1)
+    assert "Holm-corrected over 3 pairs" in result.stdout
+    assert "weak and fourth: one seed. The variance" in result.stdout
+
+
+def test_a_matrix_that_is_wider_than_a_terminal_is_not_cut(out: Path) -> None:
+    outcomes = make_outcomes()
+    names = [f"composer_with_a_long_name_{number}" for number in range(12)]
+    for name in names:
+        save_record(make_record(outcomes, composer=name), outcomes, out / "records")
+    result = tirg_bench("compare", *names, "--out", out)
+    assert "…" not in result.stdout
+    assert all(f"{name} (seeds 0)" in result.stdout for name in names)
+    assert result.stdout.count("+0.0") == 12 * 11
+
+
 CHANGED = override(PRESETS["quick"], ["training.steps=9"])
 
 
@@ -96,6 +137,11 @@ def test_two_composers_with_recipes_of_their_own_are_compared(out: Path) -> None
     ("arguments", "code", "expected"),
     [
         (["strong", "wek"], 2, "unknown composer 'wek': did you mean weak?"),
+        (["strong"], 2, "strong is alone: name two composers or more"),
+        (["strong", "weak", "strong"], 2, "strong is named twice: name two composers, or two recipes"),
+        (["strong", "weak", "wek"], 2, "unknown composer 'wek': did you mean weak?"),
+        (["strong", "weak", "third"], 1, "strong, weak and third have no records of the same recipe and data on css"),
+        (["strong@quick", "weak@quick", f"weak@{PRESETS['quick'].hash}"], 2, "two sides are the same runs of weak"),
         (["strong", "strong"], 2, "name two composers, or two recipes"),
         (["weak@quick", "weak@quick"], 2, "A and B are both weak@quick"),
         (["weak@quik", "weak@quick"], 2, "unknown recipe 'quik': did you mean quick"),

@@ -9,7 +9,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.leaderboard.comparison import ALL, compare, different_pairs, group_letters, holm
+from benchmark.leaderboard.comparison import ALL, compare, compare_all, different_pairs, group_letters, holm
 from benchmark.scoring.recall import Outcomes
 from tests.benchmark.made_up import answered, make_outcomes
 
@@ -41,6 +41,28 @@ def test_p_agrees_with_random_swaps_of_whole_scenes(seed: int) -> None:
     assert found.p == pytest.approx(swapped.pvalue, abs=0.05)
     assert found.interval is not None
     assert found.interval.low <= found.points <= found.interval.high
+
+
+@pytest.mark.parametrize("trained", [(), (True, False, True, True)])
+def test_all_pairs_are_the_pairs_and_p_is_corrected_for_their_number(trained: tuple[bool, ...]) -> None:
+    sides = [of_rates(0.70, 0.66), of_rates(0.60), of_rates(0.61, 0.59), of_rates(0.4)]
+    found = compare_all(sides, trained=trained)
+    alone = {
+        (a, b): compare(
+            sides[a], sides[b], board=sides, trained=(not trained or trained[a], not trained or trained[b])
+        )[ALL]
+        for a, b in combinations(range(4), 2)
+    }
+    assert found.keys() == alone.keys()
+    for pair, each in found.items():
+        assert (each.queries, each.points, each.interval) == (
+            alone[pair].queries,
+            pytest.approx(alone[pair].points),
+            alone[pair].interval,
+        )
+    expected = holm([each.p or 0.0 for each in alone.values()])
+    assert [each.p for each in found.values()] == expected
+    assert any(each.p != alone[pair].p for pair, each in found.items())
 
 
 def test_a_composer_does_not_differ_from_itself() -> None:

@@ -40,6 +40,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "training.group_size": st.sampled_from(["batch", 2, 3, 4]),
     "training.repeats": st.sampled_from(["all", 1, 2, 3]),
     "training.symmetric": st.booleans(),
+    "training.auxiliary": st.floats(0, 1000),
     "training.memory": st.integers(0, 9),
     "training.memory_start": st.floats(0, 1),
     "training.precision": st.sampled_from(["fp32", "bf16"]),

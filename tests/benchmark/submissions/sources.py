@@ -23,7 +23,7 @@ class Mine(Composer):
         composed = image + (words[:, :, None, None] if self.spatial else words)
 {in_forward}
         return composed
-"""
+{methods}"""
 _RESIDUAL = """\
 import torch
 from torch import nn
@@ -45,27 +45,46 @@ class Mine(Composer):
         joint = torch.cat([pooled, text.pooled], dim=-1)
 {branch}
         return image + (change[:, :, None, None] if self.spatial else change)
+{methods}"""
+_AUXILIARY = """
+    def auxiliary(self, composed, image, text, target):
+{body}
 """
 INFO = 'info = ComposerInfo(name="{}", title="Mine", paper="A paper", year=2026, url="https://example.org")'
 
 
 def source(
-    *, before: str = "", in_init: str = "", in_forward: str = "", name: str = "mine", info: str | None = None
+    *,
+    before: str = "",
+    in_init: str = "",
+    in_forward: str = "",
+    name: str = "mine",
+    info: str | None = None,
+    auxiliary: str = "",
 ) -> str:
-    """The text of a composer's file; without arguments it is a sound one that adds the text's vector to every cell."""
+    """The text of a composer's file; without arguments it is a sound one that adds the text's vector to every cell.
+
+    Args:
+        auxiliary: the body of the method of that name, "" for none.
+    """
     return _TEMPLATE.format(
         before=textwrap.dedent(before),
         in_init=_inside(in_init),
         in_forward=_inside(in_forward),
+        methods=_method(auxiliary),
         info=INFO.format(name) if info is None else info,
     )
 
 
-def residual(in_init: str, branch: str, *, uses: str = "") -> str:
+def residual(in_init: str, branch: str, *, uses: str = "", auxiliary: str = "") -> str:
     """The text of a composer that adds a vector to every cell: `branch` makes `change` (B, C) from `pooled` (B, C),
     the words, and `joint` (B, C + T), both of them."""
     info = INFO.format("mine").replace('org")', f'org"{uses})')
-    return _RESIDUAL.format(in_init=_inside(in_init), branch=_inside(branch), info=info)
+    return _RESIDUAL.format(in_init=_inside(in_init), branch=_inside(branch), info=info, methods=_method(auxiliary))
+
+
+def _method(body: str) -> str:
+    return _AUXILIARY.format(body=_inside(body)) if body else ""
 
 
 def _inside(text: str) -> str:

@@ -58,6 +58,23 @@ MANY_PARTS = residual(
     """,
 )
 """Dropout, batch norm, many kinds of layers, two with one weight, a fixed weight, and a buffer that is replaced."""
+OF_ITS_OWN = residual(
+    """
+    self.drop, self.change = nn.Dropout(0.3), nn.Linear(joint, image_channels)
+    self.decode = nn.Linear(image_channels, text_width)
+    """,
+    "change = self.drop(self.change(joint))",
+    auxiliary="""
+    words = (text.tokens * text.mask[:, :, None]).sum(1) / 7
+    composed, image, target = (part.mean((2, 3)) if self.spatial else part for part in (composed, image, target))
+    of_text = (self.decode(self.drop(composed)) - text.pooled - words).square().mean()
+    back = self.change(torch.cat([target, text.pooled], 1))
+    return of_text + 0.3 * (target - back - image).square().mean() + 0.1 * (composed - target).abs().mean()
+    """,
+)
+"""A loss of its own that uses everything several times, has a layer for itself, and draws numbers."""
+SEVERAL_LEVELS = OF_ITS_OWN.replace("class Mine(Composer):", "class Mine(Composer):\n    levels = 3\n")
+"""The same at three depths of the encoder."""
 STATISTICS_FIRST = residual(
     """
     self.plain, self.norm = nn.BatchNorm1d(joint, affine=False), nn.BatchNorm1d(joint)
@@ -79,7 +96,9 @@ def planned(css: Css, config: Recipe, *, spatial: bool = True) -> Run:
 def apart(css: Css, tiny_config: Recipe, tmp_path: Path) -> Train:
     """Train a source's composer in a process of its own; the model is in `tmp_path`."""
 
-    def run(text: str, run: Run | None = None, *, tier: SandboxTier = SandboxTier.PROCESS) -> TrainedSubmission:
+    def run(
+        text: str, run: Run | None = None, *, tier: SandboxTier = SandboxTier.PROCESS, **card: Any
+    ) -> TrainedSubmission:
         (tmp_path / "mine.py").write_text(text)
         box = Box(
             candidate=candidates.find(str(tmp_path / "mine.py")), tier=tier,
@@ -87,7 +106,7 @@ def apart(css: Css, tiny_config: Recipe, tmp_path: Path) -> Train:
         )  # fmt: skip
         split, _ = hold_out(css.train, 0.25)
         run = run or planned(css, tiny_config)
-        return sandboxed_run.train(box, split, css.test, run, folder=tmp_path, title="mine", code=CODE)
+        return sandboxed_run.train(box, split, css.test, run, folder=tmp_path, title="mine", code=CODE, **card)
 
     return run
 
@@ -116,8 +135,22 @@ def in_this_process(kind: MakeComposer, css: Css, run: Run, folder: Path) -> tup
         (MANY_PARTS, "muon", True),
         (MANY_PARTS, "adamw", False),
         (STATISTICS_FIRST, "adamw", True),
+        (OF_ITS_OWN, "muon", True),
+        (OF_ITS_OWN, "adamw", False),
+        (SEVERAL_LEVELS, "muon", True),
+        (SEVERAL_LEVELS, "adamw", False),
     ],
-    ids=["TIRG", "TIRG, pooled", "many parts", "many parts, pooled", "statistics first"],
+    ids=[
+        "TIRG",
+        "TIRG, pooled",
+        "many parts",
+        "many parts, pooled",
+        "statistics first",
+        "a loss of its own",
+        "a loss of its own, pooled",
+        "several levels",
+        "several levels, pooled",
+    ],
 )
 def test_it_is_the_same_training(
     text: str, optimiser: str, spatial: bool, apart: Train, css: Css, tiny_config: Recipe, tmp_path: Path
@@ -125,9 +158,33 @@ def test_it_is_the_same_training(
     """Every loss, weight and statistic, to the last bit."""
     run = planned(css, override(tiny_config, [f"training.optimiser={optimiser}"]), spatial=spatial)
     losses, model = in_this_process(class_of(text, tmp_path), css, run, tmp_path)
-    found = apart(text, run)
+    found = apart(text, run, auxiliary="def auxiliary" in text, levels=3 if "levels = 3" in text else 1)
     assert found.trained.losses == losses
     assert (tmp_path / "model.safetensors").read_bytes() == model
+
+
+def test_a_loss_of_its_own_that_its_card_does_not_say_does_not_count(
+    apart: Train, css: Css, tiny_config: Recipe, tmp_path: Path
+) -> None:
+    without = planned(css, override(tiny_config, ["training.auxiliary=0"]))
+    losses, _ = in_this_process(class_of(OF_ITS_OWN, tmp_path), css, without, tmp_path)
+    assert apart(OF_ITS_OWN).trained.losses == losses
+    with_it, _ = in_this_process(class_of(OF_ITS_OWN, tmp_path), css, planned(css, tiny_config), tmp_path)
+    assert with_it != losses
+
+
+BROKEN_LOSSES = {
+    "another shape": ("return composed.mean((1, 2, 3))", "expected a scalar of floating point or None from auxiliary"),
+    "NaN": ("return composed.mean() * float('nan')", "gave NaN or infinity for its own loss"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_LOSSES)
+def test_a_broken_loss_of_its_own_is_one_line(name: str, apart: Train) -> None:
+    body, expected = BROKEN_LOSSES[name]
+    with pytest.raises(SubmissionError, match=expected) as found:
+        apart(source(auxiliary=body), auxiliary=True)
+    assert "\n" not in str(found.value)
 
 
 def test_bubblewrap_trains_alike(apart: Train, tmp_path: Path) -> None:

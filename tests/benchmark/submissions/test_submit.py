@@ -1,7 +1,6 @@
 """From a file to rows, with a recipe of seconds: the same as our own runs, complete or not at all, hostile or not."""
 
 import multiprocessing
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import models
 from benchmark.errors import UsageError
 from benchmark.leaderboard.files import load_records, stale_tables, write_leaderboards
 from benchmark.recipe.identity import Run
-from benchmark.recipe.runtime import Runtime
 from benchmark.records.store import read_stored, validate_record
 from benchmark.runs.single_run import Bench, make_record
 from benchmark.submissions import candidates, submitted_run
@@ -21,40 +19,8 @@ from benchmark.submissions.process import SubmissionError
 from benchmark.submissions.sandbox import SandboxTier
 from benchmark.tasks.css import Css
 from benchmark.training.progress import SilentRuns
-from tests.benchmark.submissions.conftest import tiers
+from tests.benchmark.submissions.conftest import Submit, tiers
 from tests.benchmark.submissions.sources import source
-
-Submit = Callable[..., list[Path]]
-
-
-@pytest.fixture
-def small(bench: Bench) -> Bench:
-    """As the leaderboards': without validation."""
-    return replace(bench, runtime=Runtime(batch_size=16, validate_every=0))
-
-
-@pytest.fixture
-def submit(small: Bench, tmp_path: Path) -> Submit:
-    """Submit a source, and give the paths of its records."""
-
-    def run(text: str, *, seeds: tuple[int, ...] = (0,), author: str = "A. Author", **changes: object) -> list[Path]:
-        file = tmp_path / "mine.py"
-        file.write_text(text)
-        values: dict[str, object] = {
-            "candidate": candidates.find(str(file)),
-            "author": author,
-            "url": "https://example.org/mine",
-            "dataset_names": ("css",),
-            "seeds": seeds,
-            "bench": small,
-            "tier": SandboxTier.PROCESS,
-            "seconds": 60.0,
-            "memory_mib": 4_096,
-        }
-        request = submission.Request(**(values | changes))  # type: ignore[arg-type]
-        return submission.submit(request, submission.check_first(request, lambda found: None))  # noqa: ARG005
-
-    return run
 
 
 def published(root: Path) -> list[str]:
@@ -90,7 +56,9 @@ def test_a_submission_becomes_rows(tier: SandboxTier, submit: Submit, bench: Ben
 
 
 @pytest.mark.usefixtures("forked_submissions")
-@pytest.mark.parametrize("name", ["tirg", pytest.param("concat", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["tirg", *(pytest.param(name, marks=pytest.mark.slow) for name in ("concat", "lgli", "compose_ae"))]
+)
 def test_it_is_trained_and_scored_as_our_own_are(
     name: str, submit: Submit, small: Bench, css: Css, tmp_path: Path
 ) -> None:

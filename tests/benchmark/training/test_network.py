@@ -35,7 +35,7 @@ def test_a_training_batch_is_each_image_and_query_by_itself(composer: str, spati
     with torch.no_grad():
         query, target = network(images, group, ids, mask)
         for row in range(3):
-            source = network.encode_images(images[group[row]][None])
+            source = network.encode_sources(images[group[row]][None])
             alone = network.embed_queries(source, ids[row][None], mask[row][None])
             torch.testing.assert_close(query[row], alone[0], atol=1e-4, rtol=1e-4)
             plain = network.embed_images(network.encode_images(images[2 + row][None]))

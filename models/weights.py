@@ -1,6 +1,10 @@
 """Read trained weights from a file and load them into an encoder."""
 
+import logging
 import pickle
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,11 +38,34 @@ def read_weights(path: Path) -> Weights:
     return Weights(str(path), tensors)
 
 
+def read_file(path: str, of: str) -> Weights:
+    """As `read_weights`, of a value that may be no path. `of` says in a message what the file is expected to hold."""
+    if not Path(path).is_file():
+        raise WeightsError(f"{path}: there is no such file; give the path of a file with weights of {of}")
+    return read_weights(Path(path))
+
+
 def reason(error: Exception) -> str:
     """Why a file cannot be read, in one line. Torch's own advice, to load without safety checks, is left out."""
     if isinstance(error, pickle.UnpicklingError):
         return "it is damaged, or holds other objects than tensors; expected what torch.save(model.state_dict()) writes"
     return str(error).partition("\n")[0] or type(error).__name__
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep messages and warnings of libraries off the terminal, and off the root logger, which some would configure."""
+    root, nowhere = logging.getLogger(), logging.NullHandler()
+    before = root.manager.disable
+    root.addHandler(nowhere)
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+        root.removeHandler(nowhere)
 
 
 def load(encoder: nn.Module, weights: Weights) -> None:
