@@ -61,7 +61,8 @@ def rescore(stored: StoredRecord, resources: Resources) -> tuple[float, FreshSco
         with threads(resources.runtime.threads):
             if record.submission is None:
                 return _of_ours(checkpoint, split, resources.runtime)
-            return _of_submission(Path(kept.path), checkpoint.run, split, resources.box_of(stored))
+            box, levels = resources.box_of(stored), record.composer.levels
+            return _of_submission(Path(kept.path), checkpoint.run, split, box, levels=levels)
 
     found = on(scored)
     again = metrics_of(found.outcomes)
@@ -176,10 +177,10 @@ def _of_ours(checkpoint: Checkpoint, split: Split, runtime: Runtime) -> Evaluati
     return evaluate(network, split, accelerator=accelerator, batch_size=runtime.batch_size)
 
 
-def _of_submission(model: Path, run: Run, split: Split, box: Box) -> Evaluation:
+def _of_submission(model: Path, run: Run, split: Split, box: Box, *, levels: int) -> Evaluation:
     with TemporaryDirectory(prefix="tirg-bench-verify-") as name:
         shutil.copyfile(model, Path(name) / MODEL_NAME)
-        return answer(box, split, run, folder=Path(name))
+        return answer(box, split, run, folder=Path(name), levels=levels)
 
 
 def _other_run(run: Run, record: RunRecord) -> str:
