@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from multiprocessing import parent_process
 from pathlib import Path
 
+from benchmark import tasks as datasets
 from benchmark.datasets.splits import Dataset
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
@@ -84,14 +85,15 @@ def _load(files: tuple[Path, ...]) -> None:
         local_composer.load(file)
 
 
-_datasets: dict[str, Dataset] = {}
-"""That this process has opened: each holds all of its queries."""
+_datasets: dict[tuple[str, Path], Dataset] = {}
+"""That this process has opened, by task and folder: each holds all of its queries."""
 
 
 def _opened(bench: Bench) -> Callable[[str], Dataset]:
     def opened(task: str) -> Dataset:
-        if task not in _datasets:
-            _datasets[task] = open_task(task, bench)
-        return _datasets[task]
+        key = task, datasets.locate(task, bench.places)
+        if key not in _datasets:
+            _datasets[key] = open_task(task, bench)
+        return _datasets[key]
 
     return opened
