@@ -86,7 +86,6 @@ def scaling(
     from benchmark.leaderboard.scaling_tables import terminal_tables
     from benchmark.runs import grid
     from benchmark.runs import scaling as runs
-    from benchmark.runs.side_by_side import run_side_by_side
 
     chosen = composers or models.names()
     bench = runs.bench_of_scaling(setup.bench)
@@ -97,23 +96,17 @@ def scaling(
     for theirs in found.values():
         runs.render_missing(theirs, bench.reporter)
         runs.require_one_test_split(theirs)
-    failures: list[str] = []
-    for task, each in ((task, each) for task, theirs in found.items() for each in theirs):
-        here = runs.bench_on(each, task, bench)
-        planned = grid.plan(chosen, (task,), setup.seeds, here)
-        bench.reporter.message(f"{task}: {each.images:,} training images, in {each.root}")
-        side_by_side = min(jobs, len(planned.runs))
-        here = with_jobs(here, side_by_side, options["threads"])
-        making = run_side_by_side(planned, here) if side_by_side > 1 else grid.run_all(planned, here)
-        for one in making:
-            if one.failure:
-                failures.append(f"{one.run}, {each.images:,} training images: {one.failure}")
-            if one.is_new and one.record:
-                write_scaling(setup.bench.leaderboards)
-            if one.traceback and context.find_root().params["debug"]:
-                click.echo(one.traceback, err=True)
+    count = len(chosen) * len(setup.seeds) * sum(map(len, found.values()))
+    bench = with_jobs(bench, min(jobs, count), options["threads"])
+    failures = []
+    for training_images, one in runs.make_runs(found, chosen, setup.seeds, bench):
+        if one.failure:
+            failures.append(f"{one.run}, {training_images:,} training images: {one.failure}")
+        if one.is_new and one.record:
+            write_scaling(setup.bench.leaderboards)
+        if one.traceback and context.find_root().params["debug"]:
+            click.echo(one.traceback, err=True)
     written = write_scaling(setup.bench.leaderboards)
-
     console = Console(highlight=False)
     for section in sections(load_scaling(setup.bench.leaderboards)[0]):
         for table in terminal_tables(section):

@@ -4,17 +4,22 @@ Their records are kept in `scaling/records`, next to the leaderboards' `records`
 which must not become rows of a board.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import css_gen.dataset
 from benchmark import tasks
 from benchmark.errors import BenchmarkError, UsageError
+from benchmark.recipe.identity import Run
+from benchmark.runs.grid import Finished, Plan, plan, run_all
+from benchmark.runs.side_by_side import run_side_by_side
 from benchmark.runs.single_run import Bench
 from css_gen import render as writing
 from css_gen import tracks
 from css_gen.errors import DatasetError
+from css_gen.fresh import IMAGES_OF_A_PROCESS
 from css_gen.pool import available_cores
 from css_gen.progress import Reporter
 from css_gen.storage.configuration import CSS, Configuration
@@ -69,6 +74,8 @@ def render_missing(found: Sequence[Rendering], reporter: Reporter) -> None:
     """
     try:
         missing = [each for each in found if not _is_finished(each)]
+        if missing:
+            writing.warm_up(missing[0].configuration, reporter)
         needed = 0
         for each in missing:
             there = sum((each.root / name).stat().st_size for name in our_files(each.root)) if each.root.is_dir() else 0
@@ -77,7 +84,8 @@ def render_missing(found: Sequence[Rendering], reporter: Reporter) -> None:
             raise BenchmarkError(f"{lacks}; use fewer --images, a smaller --size, or another folder with --renderings")
         for each in missing:
             reporter.message(f"{each.root}: rendering {each.configuration.images:,} images (once)")
-            writing.render(each.root, each.configuration, jobs=available_cores(), reporter=reporter)
+            jobs = min(available_cores(), -(-each.configuration.images // IMAGES_OF_A_PROCESS))
+            writing.render(each.root, each.configuration, jobs=jobs, reporter=reporter)
     except DatasetError as error:
         raise BenchmarkError(str(error)) from None
     except OSError as error:
@@ -130,6 +138,38 @@ def bench_of_scaling(bench: Bench) -> Bench:
 def bench_on(each: Rendering, task: str, bench: Bench) -> Bench:
     """Return the same settings, for runs on a rendering."""
     return replace(bench, places={**bench.places, tasks.get(task).folder: each.root})
+
+
+def make_runs(
+    found: Mapping[str, Sequence[Rendering]], composers: Sequence[str], seeds: Sequence[int], bench: Bench
+) -> Iterator[tuple[int, Finished]]:
+    """Make each run that has no record yet, the smallest training split first, `bench.runtime.jobs` at a time.
+
+    Yields the images of the training split with each. See `grid.run_all`.
+
+    Args:
+        found: the renderings by task.
+
+    Raises:
+        BenchmarkError: as `grid.plan`, or a process was killed.
+    """
+    pairs = [(task, each) for task, theirs in found.items() for each in theirs]
+    if bench.runtime.jobs == 1:
+        for task, each in pairs:
+            here = bench_on(each, task, bench)
+            for one in run_all(plan(composers, (task,), seeds, here), here, partial(_described, each.root)):
+                yield each.images, one
+        return
+    planned = [(each, plan(composers, (task,), seeds, bench_on(each, task, bench))) for task, each in pairs]
+    by_fingerprint = {run.fingerprint: each for each, its in planned for run in its.runs}
+    everything = Plan(tuple(run for _, its in planned for run in its.runs), {})
+    roots = {fingerprint: each.root for fingerprint, each in by_fingerprint.items()}
+    for one in run_side_by_side(everything, bench, roots=roots):
+        yield by_fingerprint[one.run.fingerprint].images, one
+
+
+def _described(root: Path, run: Run) -> str:
+    return f"{run} ({root})"
 
 
 def records_of_scaling(leaderboards: Path) -> Path:

@@ -6,13 +6,16 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 import css_gen
 from benchmark.cli.main import main
+from benchmark.explanation.rendered import Rendered
 from benchmark.records.store import load_record
+from benchmark.runs import grid
 from css_gen.storage.configuration import Configuration
 from tests.benchmark.tiny import TINY
 
@@ -62,6 +65,8 @@ def test_every_size_is_rendered_beside_one_test_split_and_trained_on() -> None:
             ]
             assert float(row["recall_1"]) == pytest.approx(each.metrics.recall[1])
             assert row["slope_low"] == ""
+            drawn = Rendered(Configuration.from_json(each.dataset.rendering))
+            assert [scene.key for scene in drawn.scenes] == dataset.split("test").keys
     assert Path("said.txt").read_text().count("per doubling") == 2
 
 
@@ -72,7 +77,7 @@ def test_no_board_shows_these_records(tirg_bench: Run, css_root: Path) -> None:
     result = tirg_bench("run", "--composer=tirg", "--dataset=css", f"--data=css={css_root}", "--no-fresh", *TINY)
     assert result.exit_code == 0, result.output
     with Path("leaderboards/css.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == 1
+        assert {row["dataset"] for row in csv.DictReader(file)} == {css_gen.open_dataset(css_root).fingerprint}
     assert page.read_bytes() == before
     page.write_text(page.read_text() + "edited\n")
     assert "scaling.md: is out of date" in tirg_bench("verify", "--quick").stderr
@@ -96,6 +101,32 @@ def test_again_only_what_is_missing_is_made(tirg_bench: Run) -> None:
     assert page.read_bytes() == before
 
 
+def test_an_interruption_keeps_what_is_finished(tirg_bench: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path("leaderboards/scaling.md")
+    before = page.read_bytes()
+    shutil.rmtree(RECORDS)
+    page.unlink()
+    make, made = grid.make_record, []
+
+    def stopped(*arguments: Any) -> object:
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        made.append(make(*arguments))
+        return made[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(grid, "make_record", stopped)
+        result = tirg_bench(*SCALING)
+    assert result.exit_code == 130
+    assert "interrupted; run the same command again to resume" in result.stderr
+    assert len(rows()) == 3
+    result = tirg_bench(*SCALING)
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("has a record") == 3
+    assert page.read_bytes() == before
+
+
+@pytest.mark.slow
 def test_two_runs_at_a_time_score_the_same(tirg_bench: Run) -> None:
     before = {(row["composer"], row["train_images"]): row["recall_1"] for row in rows()}
     shutil.rmtree(RECORDS)
@@ -158,13 +189,14 @@ def test_a_failure_is_named_and_the_others_are_made(tirg_bench: Run, monkeypatch
         (["--dataset=fashion-iq"], 2, "--dataset fashion-iq: its data is not rendered"),
         (["--data=css=x"], 2, "name the folder around with --renderings"),
         (["--set=evaluation.split=validation"], 2, "the curve is of the test split"),
-        (["--renderings=/proc/nowhere"], 1, "/proc/nowhere"),
+        (["--renderings=file"], 1, "file/css-train-24: cannot be written (Not a directory)"),
     ],
 )
 def test_bad_input_ends_in_one_line(
     changes: list[str], code: int, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
     result = CliRunner().invoke(main, [*SCALING, *changes])
     assert result.exit_code == code, result.output
     assert expected in result.stderr
