@@ -78,11 +78,9 @@ def _best_recall(split: dataset.Split) -> float:
 def _add_certificate(table: Table, name: str, splits: dict[str, dataset.Split]) -> None:
     """Add the distractors by what is wrong with them, and the test split's certificate in percent of its queries."""
     track = registry.get(name)
-    counts = [
-        Counter(why for query in split.iter_queries() for why, _ in query.distractors) for split in splits.values()
-    ]
+    reasons = [Counter(why for row in split.iter_queries() for why, _ in row.distractors) for split in splits.values()]
     for why in track.contrasts:
-        table.add_row(f"distractors: {why}", *(f"{count[why]:,}" for count in counts))
+        table.add_row(f"distractors: {why}", *(f"{count[why]:,}" for count in reasons))
     certificates = {name: _certificate(track, split) for name, split in splits.items() if name == "test"}
     rows: dict[str, Callable[[Certificate], float]] = {
         f"Recall@1, {track.shortcut.name}": lambda each: each.shortcut_recall,

@@ -72,7 +72,7 @@ def _draw_kinds(pool: Pool, source: Scene, kinds: Sequence[str], related: int, r
         if not drawn:
             return None
     chain = Chain(tuple(edits))
-    if bool(chain.other_orders(source)) != (related < len(kinds)):
+    if source.key in chain.targets(source) or bool(chain.other_orders(source)) != (related < len(kinds)):
         return None
     if pool.split is SplitId.TRAIN:
         return Draw((chain,), scenes[-1])
