@@ -10,11 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import css_gen
+from css_gen import tracks
 from css_gen.description import print_description
 from css_gen.fresh import render_fresh_test
 from css_gen.render import finished, render
 from css_gen.scenes.randomness import SplitId
 from css_gen.storage.configuration import Configuration
+from css_gen.storage.estimate import require_large_enough
+from css_gen.storage.plan import split_plan
 from tests.conftest import CssGen
 from tests.css_gen.one_line import assert_one_line
 
@@ -112,13 +115,13 @@ def test_the_fingerprint_of_a_split_is_made_from_its_files_alone(roots: dict[str
 
 def test_info_and_the_card_show_the_fingerprints(roots: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     print_description(roots["few"])
-    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    said = "".join(capsys.readouterr().out.replace("│", "").split())  # the table folds what is long
     card = (roots["few"] / "README.md").read_text()
     for split in ("train", "test"):
         fingerprint = css_gen.open_dataset(roots["few"]).split(split).fingerprint
-        assert f"of {split} {fingerprint}" in said
+        assert f"of{split}{fingerprint}" in said
         assert f"of {split} `{fingerprint}`" in card
-    assert "train 24 test 60" in said
+    assert "train24test60" in said
 
 
 def test_a_fresh_test_set_has_as_many_images(roots: dict[str, Path], tmp_path: Path) -> None:
@@ -158,3 +161,17 @@ def test_the_command_renders_resumes_verifies_and_repairs(run_css_gen: CssGen, t
     assert_one_line(
         run_css_gen(*arguments[:2], 30, *arguments[3:]), 1, "holds another dataset: train is 24 there and 30 here"
     )
+
+
+@pytest.mark.parametrize("track", tracks.names())
+def test_the_test_split_of_a_track_is_the_same_too(track: str) -> None:
+    plans = [split_plan(counted(train, 120, track=track), SplitId.TEST) for train in (40, 90)]
+    assert [plan.images for plan in plans] == [120, 120]
+    assert len({tuple(plan.scene(image).key for image in range(120)) for plan in plans}) == 1
+    texts = [[query.modification.to_json() for query in plan.queries(0, plan.query_count)] for plan in plans]
+    assert texts[0] == texts[1]
+    values = counted(40, 120, track=track).to_json()
+    assert values["track"] == track
+    assert Configuration.from_json(values) == counted(40, 120, track=track)
+    with pytest.raises(ValueError, match=r"--train must be at least 4 and --test at least \d+, got 40 and 4: the test"):
+        require_large_enough(counted(40, 4, track=track), by_split=True)
