@@ -37,7 +37,8 @@ def scaling_tables(stored: Sequence[StoredRecord]) -> dict[str, str]:
 def terminal_tables(section: Section) -> Iterator[Table]:
     """Yield a section's tables for the terminal: R@1 on all queries, and on novel combinations."""
     for of, heading in _headings(section):
-        title = Text(f"{section.task}, preset {section.preset}: R@1 on {heading}", style="bold")
+        of_test = f"{section.test_images:,} test images"
+        title = Text(f"{section.task}, preset {section.preset}, {of_test}: R@1 on {heading}", style="bold")
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
         for place, name in enumerate(_header(section)):
             table.add_column(name, justify="right" if place else "left", no_wrap=True)
