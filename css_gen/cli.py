@@ -70,7 +70,7 @@ def main(debug: bool) -> None:
               help="With --train: images of the test split, which do not depend on --train.")  # fmt: skip
 @click.option("--out", type=FOLDER, default=None, help="Folder to write to.  [default: data/css, data/css-TRACK]")
 @click.option("--track", metavar="NAME", default="css", show_default=True,
-              help="What the queries ask: css, or a hard track such as chain; an unknown name lists them all.")  # fmt: skip
+              help="What the queries ask: css, or a hard track; an unknown name lists them.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Each seed gives a different dataset.")
 @click.option("--size", type=int, default=224, show_default=True, help="Width and height of each image in pixels.")
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Number of processes.  [default: all cores]")
