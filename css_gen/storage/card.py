@@ -107,8 +107,8 @@ def _about_track(configuration: Configuration) -> tuple[str, str, str, str]:
     track = registry.get(configuration.track)
     reasons = ", ".join(track.contrasts)
     return (
-        f"{title}, track {track.name}: {track.title}",
-        f"\nA hard track of css: {track.about}.\n",
+        f"{title}, track {track.name}",
+        f"\nA hard track of css, {track.title.lower()}: {track.about}.\n",
         "the queries that share a target",
         "- `distractor_ids`: wrong answers that are in the test split for this query; `distractor_why`: what is wrong\n"
         f"  with each, of {reasons}\n",
