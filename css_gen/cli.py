@@ -64,14 +64,18 @@ def main(debug: bool) -> None:
 
 
 @main.command()
-@click.option("--n", "images", type=int, required=True, help="Images in both splits together; the original has 38024.")
+@click.option("--n", "images", type=int, default=None, help="Images in both splits together; the original has 38024.")
+@click.option("--train", type=int, default=None, help="In place of --n: images of the training split.")
+@click.option("--test", type=int, default=None,
+              help="With --train: images of the test split, which do not depend on --train.")  # fmt: skip
 @click.option("--out", type=FOLDER, default=None, help="Folder to write to.  [default: data/css, data/css-TRACK]")
 @click.option("--track", metavar="NAME", default="css", show_default=True,
               help="What the queries ask: css, or a hard track; an unknown name lists them.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Each seed gives a different dataset.")
 @click.option("--size", type=int, default=224, show_default=True, help="Width and height of each image in pixels.")
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Number of processes.  [default: all cores]")
-@click.option("--test-fraction", type=float, default=0.5, show_default=True, help="Share of images in the test split.")
+@click.option("--test-fraction", type=float, default=None,
+              help="With --n: share of images in the test split.  [default: 0.5]")  # fmt: skip
 @click.option(
     "--names", type=click.Choice(["2d", "3d"]), default="2d", show_default=True,
     help="Shape names in the texts: rectangle, circle, triangle (2d, as the original) or cube, sphere, cylinder (3d).",
@@ -97,7 +101,8 @@ def main(debug: bool) -> None:
 @click.option("--force", is_flag=True, help="Delete the dataset in the folder and start over.")
 @click.option("--yes", is_flag=True, help="Render even if the disk looks too small.")
 def render(
-    images: int, out: Path | None, track: str, seed: int, size: int, jobs: int | None, test_fraction: float, names: str,
+    images: int | None, train: int | None, test: int | None, out: Path | None, track: str, seed: int, size: int,
+    jobs: int | None, test_fraction: float | None, names: str,
     materials: tuple[str, ...], no_jitter: tuple[str, ...], view: str, extras: tuple[str, ...], force: bool, yes: bool,
 ) -> None:  # fmt: skip
     """Render a dataset. After an interruption, the same command resumes."""
@@ -105,22 +110,23 @@ def render(
     from css_gen.pool import available_cores
     from css_gen.progress import Terminal
     from css_gen.rendering.nuisance import Jitter
-    from css_gen.storage.configuration import SWITCHES, Configuration
+    from css_gen.storage.configuration import HALF, SWITCHES, Configuration
     from css_gen.storage.estimate import estimated_bytes, refuse_too_large, require_large_enough
 
     reporter = Terminal()
+    total = _images_in_all(images, train, test, test_fraction)
     try:
         jitter = Jitter(**{name: name not in no_jitter for name in SWITCHES}, materials=materials)
         configuration = Configuration(
-            images=images, seed=seed, size=size, test_fraction=test_fraction, names=names, view=view, jitter=jitter,
-            extras=extras, track=track,
+            images=total, seed=seed, size=size, test_fraction=HALF if test_fraction is None else test_fraction,
+            test_images=test, names=names, view=view, jitter=jitter, extras=extras, track=track,
         )  # fmt: skip
-        require_large_enough(configuration)
+        require_large_enough(configuration, by_split=images is None)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     out = out or Path("data") / configuration.dataset_name
     if not force and (manifest := writing.finished(out, configuration)):
-        click.echo(f"{out} is complete: {images} images, fingerprint {manifest.fingerprint[:16]}; nothing to do")
+        click.echo(f"{out} is complete: {total} images, fingerprint {manifest.fingerprint[:16]}; nothing to do")
         return
     writing.warm_up(configuration, reporter)
     refuse = refuse_too_large(out, estimated_bytes(configuration))
@@ -130,9 +136,20 @@ def render(
     manifest = writing.render(out, configuration, jobs=jobs or available_cores(), force=force, reporter=reporter)
     seconds = time.monotonic() - started
     click.echo(
-        f"{out}: {images} images in {seconds:.0f} s, fingerprint {manifest.fingerprint[:16]}; "
+        f"{out}: {total} images in {seconds:.0f} s, fingerprint {manifest.fingerprint[:16]}; "
         f"look at it with: css-gen show {out}"
     )
+
+
+def _images_in_all(images: int | None, train: int | None, test: int | None, test_fraction: float | None) -> int:
+    """Return how many images both splits hold, given by --n or by --train and --test."""
+    if images is not None and train is None and test is None:
+        return images
+    if images is not None or train is None or test is None:
+        raise click.UsageError("give the number of images either by --n, or by --train and --test")
+    if test_fraction is not None:
+        raise click.UsageError("--test-fraction divides what --n gives; leave it out beside --train and --test")
+    return train + test
 
 
 @main.command()

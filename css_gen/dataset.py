@@ -119,6 +119,11 @@ class Split:
     def __len__(self) -> int:
         return self.counts.images
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the split's decoded content: equal for equal splits, whatever the other split is."""
+        return self.manifest.split_fingerprint(self.name)
+
     @cached_property
     def keys(self) -> list[str]:
         """Every image's scene key: equal keys are equal labels."""

@@ -28,6 +28,8 @@ def print_description(root: Path, console: Console | None = None) -> None:
     title = f"CSS dataset in {root}" if opened.track == CSS else f"Dataset of the track {opened.track} in {root}"
     about = Table("", Column(overflow="fold"), show_header=False, title=title, title_justify="left")
     about.add_row("fingerprint", manifest.fingerprint)
+    for name in opened.split_names:
+        about.add_row(f"  of {name}", manifest.split_fingerprint(name))
     if opened.track == CSS:
         about.add_row("leaderboard", _leaderboard(manifest.fingerprint))
     about.add_row("made by", f"css-gen {manifest.generator_version}")

@@ -13,7 +13,7 @@ from css_gen.storage.configuration import Configuration
 from css_gen.storage.manifest import FileEntry, Manifest
 from css_gen.storage.plan import Plan, QueryFile, Unit, held_out, shards, split_name, split_plan
 
-_IMAGES_OF_A_PROCESS = 500
+IMAGES_OF_A_PROCESS = 500
 """Starting another process takes as long as rendering about as many images."""
 
 
@@ -46,7 +46,7 @@ def render_fresh_test(
     (root / split_name(SplitId.TEST)).mkdir(parents=True, exist_ok=True)
     warm_up(fresh, reporter)
     work = partial(_make_file, root, fresh, combinations)
-    jobs = min(jobs, -(-plan.images // _IMAGES_OF_A_PROCESS))
+    jobs = min(jobs, -(-plan.images // IMAGES_OF_A_PROCESS))
     with reporter.track("rendering a fresh test set", plan.images, "images") as on_progress:
         files = {
             unit.name: entry

@@ -16,6 +16,7 @@ from benchmark.cli.explain import explain
 from benchmark.cli.options import FOLDER, LEADERBOARDS
 from benchmark.cli.results import print_results
 from benchmark.cli.run import run
+from benchmark.cli.scaling import scaling
 from benchmark.cli.search import search
 from benchmark.cli.submission import check, new, submit
 from benchmark.cli.verify import verify
@@ -42,6 +43,7 @@ def main(debug: bool) -> None:
     tirg-bench run --composer tirg --set training.steps=500
     tirg-bench list                             composers, datasets, presets, and the keys of recipes
     tirg-bench ablate tirg                      TIRG with one thing changed at a time, as in its paper
+    tirg-bench scaling --all --images 2000,10000 --test 10000     R@1 over training images
     tirg-bench compare tirg concat              whether two rows of a table differ significantly
     tirg-bench explain --composer tirg          which errors it makes, how often, and for which words
     tirg-bench new my_composer.py               start a composer of your own; then `check` and `submit` it
@@ -112,6 +114,7 @@ def leaderboard(out: Path, html: bool, page: Path | None) -> None:
 
 main.add_command(run)
 main.add_command(ablate)
+main.add_command(scaling)
 main.add_command(data)
 main.add_command(compare)
 main.add_command(explain)

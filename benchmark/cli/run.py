@@ -3,17 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from benchmark.cli.results import print_results
-from benchmark.cli.run_options import run_options, set_up
+from benchmark.cli.run_options import JOBS, require_possible, run_options, set_up, with_jobs
 from benchmark.errors import UsageError
-
-if TYPE_CHECKING:
-    from benchmark.runs.single_run import Bench
 
 
 @click.command()
@@ -28,11 +25,7 @@ if TYPE_CHECKING:
     metavar="M",
     help="Start only runs that are expected to end within so many minutes, the most wanted first.",
 )
-@click.option(
-    "--jobs", type=click.IntRange(min=1, max=4096), default=1, show_default=True, metavar="N",
-    help="Runs at a time on a CPU, each with its share of the threads. The tables say so, because a "
-    "run's own time grows.",
-)  # fmt: skip
+@JOBS
 @click.option("--no-fresh", is_flag=True, help="Do not score on a fresh test set, too, which takes seconds to render.")
 @run_options
 @click.pass_context
@@ -72,8 +65,7 @@ def run(
     if minutes is not None and jobs > 1:
         raise click.UsageError("--minutes makes one run at a time: leave --jobs out")
     setup = set_up(**options)
-    if jobs > 1 and setup.bench.device != "cpu":
-        raise UsageError(f"--jobs {jobs}: runs on a GPU are made one at a time; leave --jobs out, or use --device cpu")
+    require_possible(jobs, setup.bench)
 
     import models
     from benchmark import tasks as datasets
@@ -90,7 +82,7 @@ def run(
         datasets.make_if_absent(task, bench.places, bench.reporter)
     planned = runner.plan(chosen, setup.tasks, setup.seeds, bench)
     jobs = max(1, min(jobs, len(planned.runs)))
-    bench = _with_jobs(bench, jobs, options["threads"])
+    bench = with_jobs(bench, jobs, options["threads"])
     if jobs > 1:
         files = [Path(composer) for composer in composers if local_composer.is_file(composer)]
         making = run_side_by_side(planned, bench, files)
@@ -106,12 +98,6 @@ def run(
         if one.traceback and context.find_root().params["debug"]:
             click.echo(one.traceback, err=True)
     print_results(finished, bench.records, bench.leaderboards if bench.is_on_leaderboard else None)
-
-
-def _with_jobs(bench: "Bench", jobs: int, threads: int | None) -> "Bench":
-    """The settings for that many runs at a time; `threads` is what --threads says."""
-    share = threads or max(1, bench.runtime.threads // jobs)
-    return replace(bench, runtime=bench.runtime.model_copy(update={"jobs": jobs, "threads": share}))
 
 
 def _loaded(composers: tuple[str, ...], out: ParameterSource | None, records: Path) -> tuple[str, ...]:

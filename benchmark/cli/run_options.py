@@ -1,6 +1,7 @@
 """The options of commands that train, and the settings of runs that they give."""
 
 from collections.abc import Callable, Collection
+from dataclasses import replace as replaced
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -64,6 +65,13 @@ _OPTIONS = (
         "--replace", is_flag=True,
         help="Repeat runs whose record is damaged or was made by another version of the code.",
     ),
+)  # fmt: skip
+
+
+JOBS = click.option(
+    "--jobs", type=click.IntRange(min=1, max=4096), default=1, show_default=True, metavar="N",
+    help="Runs at a time on a CPU, each with its share of the threads. The tables say so, because a "
+    "run's own time grows.",
 )  # fmt: skip
 
 
@@ -139,3 +147,15 @@ def set_up(
         runs=runs,
     )
     return Setup(wanted, seeds or (seed or 0,), bench)
+
+
+def require_possible(jobs: int, bench: "Bench") -> None:
+    """Raise UsageError if several runs at a time are asked for on a GPU."""
+    if jobs > 1 and bench.device != "cpu":
+        raise UsageError(f"--jobs {jobs}: runs on a GPU are made one at a time; leave --jobs out, or use --device cpu")
+
+
+def with_jobs(bench: "Bench", jobs: int, threads: int | None) -> "Bench":
+    """The settings for that many runs at a time; `threads` is what --threads says."""
+    share = threads or max(1, bench.runtime.threads // jobs)
+    return replaced(bench, runtime=bench.runtime.model_copy(update={"jobs": jobs, "threads": share}))

@@ -16,11 +16,15 @@ from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.ablation_tables import ablation_tables
 from benchmark.leaderboard.any_model import model_tables, of_protocol
 from benchmark.leaderboard.boards import Board, Row, build
+from benchmark.leaderboard.scaling import usable
+from benchmark.leaderboard.scaling_tables import NAME as SCALING
+from benchmark.leaderboard.scaling_tables import scaling_tables
 from benchmark.leaderboard.scores import Score
 from benchmark.leaderboard.tables import csv_table, markdown_page, print_table
 from benchmark.records import known_queries
 from benchmark.records.rankings import StoredRanking, is_ranking, read_ranking
 from benchmark.records.store import StoredRecord, read_stored
+from benchmark.runs.scaling import records_of_scaling
 from css_gen.storage import locking
 from css_gen.storage.atomic import write_atomically
 
@@ -33,11 +37,13 @@ __all__ = [
     "load_ablations",
     "load_rankings",
     "load_records",
+    "load_scaling",
     "model_tables",
     "print_table",
     "stale_tables",
     "tables_of",
     "write_leaderboards",
+    "write_scaling",
 ]
 
 
@@ -108,10 +114,38 @@ def load_ablations(out_root: Path) -> tuple[list[StoredRecord], list[str]]:
     return load_records(root) if root.is_dir() else ([], [])
 
 
+def load_scaling(out_root: Path) -> tuple[list[StoredRecord], list[str]]:
+    """Load the records of curves over training images, as `load_ablations` does."""
+    root = records_of_scaling(out_root)
+    if not root.is_dir():
+        return [], []
+    stored, problems = load_records(root)
+    kept, further = usable(stored)
+    return kept, problems + further
+
+
+def write_scaling(out_root: Path) -> Written:
+    """Write `scaling.md` and `scaling.csv` in `out_root` again; nothing where there are no records of curves.
+
+    Raises:
+        BenchmarkError: they cannot be written.
+    """
+    try:
+        out_root.mkdir(parents=True, exist_ok=True)
+        with locking.held(out_root / ".leaderboards.lock", timeout=-1):
+            stored, problems = load_scaling(out_root)
+            texts = {out_root / name: content for name, content in scaling_tables(stored).items()}
+            for path, content in texts.items():
+                write_atomically(path, content.encode())
+    except OSError as error:
+        raise BenchmarkError(f"{out_root}: the tables cannot be written ({error.strerror}); check the folder") from None
+    return Written(tuple(texts), tuple(problems))
+
+
 def write_leaderboards(records_root: Path, out_root: Path) -> Written:
     """Write `<protocol>.md` and `<protocol>.csv` again in `out_root` for every protocol that has a folder of records,
     and for those whose data only their owners give; and `<composer>-ablations.md` and `.csv` where there are records
-    of ablations. Tables whose records are gone are removed.
+    of ablations; and those of `write_scaling`. Tables whose records are gone are removed.
 
     Two processes may do so at the same time: each reads and writes under a lock, so the last one has read everything.
 
@@ -125,9 +159,11 @@ def write_leaderboards(records_root: Path, out_root: Path) -> Written:
             stored, problems = load_records(records_root)
             rankings, further = load_rankings(records_root)
             of_ablations, more = load_ablations(out_root)
-            problems += [*further, *more]
+            of_curves, still_more = load_scaling(out_root)
+            problems += [*further, *more, *still_more]
             protocols = _protocols(records_root)
             texts = tables_of(stored, protocols, rankings) | ablation_tables(stored, of_ablations)
+            texts |= scaling_tables(of_curves)
             for name, content in texts.items():
                 files.append(out_root / name)
                 write_atomically(files[-1], content.encode())
@@ -156,7 +192,7 @@ def stale_tables(
     stored: Sequence[StoredRecord], records_root: Path, out_root: Path, rankings: Sequence[StoredRanking] = ()
 ) -> list[str]:
     """A line for each table in `out_root` that is not the one of the records, or is missing or has no records, and for
-    each record of an ablation that is left out.
+    each record of an ablation or a curve that is left out.
 
     Pages are compared to the letter, numbers in CSV files to six digits: another processor may round the last ones.
 
@@ -166,8 +202,10 @@ def stale_tables(
     """
     remedy = "run `tirg-bench leaderboard`"
     of_ablations, problems = load_ablations(out_root)
+    of_curves, further = load_scaling(out_root)
+    problems += further
     protocols = _protocols(records_root)
-    texts = tables_of(stored, protocols, rankings) | ablation_tables(stored, of_ablations)
+    texts = tables_of(stored, protocols, rankings) | ablation_tables(stored, of_ablations) | scaling_tables(of_curves)
     problems += [f"{path}: its records are gone; {remedy}" for path in _without_records(out_root, protocols, texts)]
     for name, content in texts.items():
         path = out_root / name
@@ -183,7 +221,7 @@ def stale_tables(
 
 def _without_records(out_root: Path, protocols: Iterable[str], texts: Collection[str]) -> list[Path]:
     """The tables in `out_root` that are not among `texts`, of the names that are ever written there."""
-    tables = {*protocols, *tasks.names(), *(f"{composer}-ablations" for composer in ablations.names())}
+    tables = {SCALING, *protocols, *tasks.names(), *(f"{composer}-ablations" for composer in ablations.names())}
     names = sorted(f"{table}.{ending}" for table in tables for ending in ("csv", "md"))
     return [path for name in names if name not in texts and (path := out_root / name).is_file()]
 

@@ -5,13 +5,14 @@ cores, each with one thread, take less time than one after the other with two (d
 many runs were made at a time, because a run's own time grows by it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import lru_cache, partial
 from multiprocessing import parent_process
 from pathlib import Path
 
+from benchmark import tasks as datasets
 from benchmark.datasets.splits import Dataset
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
@@ -23,11 +24,14 @@ from css_gen.errors import DatasetError
 from css_gen.pool import Step, run_tasks
 
 
-def run_side_by_side(planned: Plan, bench: Bench, files: Sequence[Path] = ()) -> Iterator[Finished]:
+def run_side_by_side(
+    planned: Plan, bench: Bench, files: Sequence[Path] = (), *, roots: Mapping[str, Path] | None = None
+) -> Iterator[Finished]:
     """As `grid.run_all`, with `bench.runtime.jobs` runs at a time, and each given out when it ends.
 
     Args:
         files: of composers that are not part of the package; every process loads them.
+        roots: folders of datasets by their fingerprints, where the runs of a task are on several.
 
     Raises:
         BenchmarkError: a process was killed.
@@ -36,9 +40,11 @@ def run_side_by_side(planned: Plan, bench: Bench, files: Sequence[Path] = ()) ->
         missing = [run for run in planned.runs if bench.replace or not run.identity.find(bench.records)]
         for task in dict.fromkeys(run.task for run in missing):
             bench.fresh.render(planned.datasets[task], bench.reporter)
-    runs = [(f"[{number}/{len(planned.runs)}] {run}", run) for number, run in enumerate(planned.runs, start=1)]
+    named = [f"{run} ({roots[run.fingerprint]})" if roots else str(run) for run in planned.runs]
+    titles = [f"[{number}/{len(named)}] {name}" for number, name in enumerate(named, start=1)]
+    runs = list(zip(titles, planned.runs, strict=True))
     # A reporter that writes to a terminal cannot be sent to another process.
-    work = partial(_made, replace(bench, reporter=SilentRuns()), tuple(files))
+    work = partial(_made, replace(bench, reporter=SilentRuns()), tuple(files), dict(roots or {}))
     try:
         for _, finished in run_tasks(
             work, runs, jobs=bench.runtime.jobs, on_progress=lambda _: None, on_note=bench.reporter.message
@@ -69,9 +75,13 @@ class _Lines(RunTerminal):
             yield show
 
 
-def _made(bench: Bench, files: tuple[Path, ...], titled: tuple[str, Run], step: Step) -> Finished:
+def _made(
+    bench: Bench, files: tuple[Path, ...], roots: dict[str, Path], titled: tuple[str, Run], step: Step
+) -> Finished:
     title, run = titled
     here = replace(bench, reporter=_Lines(step))
+    if root := roots.get(run.fingerprint):
+        here = replace(here, places={**bench.places, datasets.get(run.task).folder: root})
     _load(files)
     return finish(run, partial(_opened(here), run.task), here, title)
 
@@ -84,14 +94,15 @@ def _load(files: tuple[Path, ...]) -> None:
         local_composer.load(file)
 
 
-_datasets: dict[str, Dataset] = {}
-"""That this process has opened: each holds all of its queries."""
+_datasets: dict[tuple[str, Path], Dataset] = {}
+"""That this process has opened, by task and folder: each holds all of its queries."""
 
 
 def _opened(bench: Bench) -> Callable[[str], Dataset]:
     def opened(task: str) -> Dataset:
-        if task not in _datasets:
-            _datasets[task] = open_task(task, bench)
-        return _datasets[task]
+        key = task, datasets.locate(task, bench.places)
+        if key not in _datasets:
+            _datasets[key] = open_task(task, bench)
+        return _datasets[key]
 
     return opened

@@ -93,6 +93,7 @@ source = images[queries[0]["source_id"]]["image_3d"]
 
 `manifest.json` holds the configuration, the held-out combinations, a checksum of every file and the fingerprint of
 the content: `{manifest.fingerprint}`.
+{_split_fingerprints(manifest)}
 `css-gen verify` checks all of it. Another CPU may compress the PNGs differently; their pixels, and the fingerprint,
 are the same everywhere.
 """
@@ -106,12 +107,17 @@ def _about_track(configuration: Configuration) -> tuple[str, str, str, str]:
     track = registry.get(configuration.track)
     reasons = ", ".join(track.contrasts)
     return (
-        f"{title}, track {track.name}: {track.title}",
-        f"\nA hard track of css: {track.about}.\n",
+        f"{title}, track {track.name}",
+        f"\nA hard track of css, {track.title.lower()}: {track.about}.\n",
         "the queries that share a target",
         "- `distractor_ids`: wrong answers that are in the test split for this query; `distractor_why`: what is wrong\n"
         f"  with each, of {reasons}\n",
     )
+
+
+def _split_fingerprints(manifest: Manifest) -> str:
+    splits = ", ".join(f"of {name} `{manifest.split_fingerprint(name)}`" for name in manifest.splits)
+    return f"A fingerprint of one split is equal wherever the split is, whatever the other one holds: {splits}."
 
 
 def _data_files(pattern: str) -> str:

@@ -16,6 +16,7 @@ MOST_IMAGES = 10_000_000
 """Every worker knows all references; beyond this they would take more than half a GiB."""
 
 SMALLEST_SIZE, LARGEST_SIZE = 16, 4096
+HALF = 0.5
 
 
 LEADERBOARD_FINGERPRINT = "332e216aed40f9b07e1a5f5809182e3e2bfddabe96745f3356042991f5e818b5"
@@ -32,6 +33,9 @@ class Configuration:
         seed: 0 or more.
         size: width and height of an image in pixels.
         test_fraction: share of the images in the test split, between 0 and 1, both excluded.
+        test_images: how many images the test split holds, where that and not a fraction was given; None otherwise. The
+            fraction is then 0.5 and has no effect. It becomes None where a fraction of 0.5 gives as many, so that
+            equal splits of that kind are one configuration.
         names: what the texts call shapes: rectangle, circle, triangle ("2d", as the original) or cube, sphere,
             cylinder ("3d").
         view: the camera, "grid" (the grid fills the frame) or "clevr" (CLEVR's own, uncropped).
@@ -46,7 +50,8 @@ class Configuration:
     images: int
     seed: int = 0
     size: int = 224
-    test_fraction: float = 0.5
+    test_fraction: float = HALF
+    test_images: int | None = None
     names: str = "2d"
     view: str = "grid"
     jitter: Jitter = field(default_factory=Jitter)
@@ -56,7 +61,17 @@ class Configuration:
     def __post_init__(self) -> None:
         choices = (CSS, *tracks.names())
         _require(self.track in choices, "track", f"one of {', '.join(choices)}", self.track)
-        _require(0 < self.images <= MOST_IMAGES, "n", f"from 1 to {MOST_IMAGES:,} images", self.images)
+        if self.test_images is None:
+            _require(0 < self.images <= MOST_IMAGES, "n", f"from 1 to {MOST_IMAGES:,} images", self.images)
+        else:
+            train, test = self.images - self.test_images, self.test_images
+            _require(
+                train > 0 < test and self.images <= MOST_IMAGES, "train and --test",
+                f"from 1 image each to {MOST_IMAGES:,} together", f"{train} and {test}",
+            )  # fmt: skip
+            _require(self.test_fraction == HALF, "test-fraction", "left out beside --test", self.test_fraction)
+            if test == split_images(self.images, HALF, SplitId.TEST):
+                object.__setattr__(self, "test_images", None)
         _require(self.seed >= 0, "seed", "0 or more", self.seed)
         _require(
             SMALLEST_SIZE <= self.size <= LARGEST_SIZE, "size", f"{SMALLEST_SIZE} to {LARGEST_SIZE} pixels", self.size
@@ -69,7 +84,9 @@ class Configuration:
 
     def split_images(self, split: SplitId) -> int:
         """Return how many images a split holds."""
-        return split_images(self.images, self.test_fraction, split)
+        if self.test_images is None:
+            return split_images(self.images, self.test_fraction, split)
+        return self.test_images if split is SplitId.TEST else self.images - self.test_images
 
     @property
     def dataset_name(self) -> str:
@@ -79,14 +96,20 @@ class Configuration:
     def to_json(self) -> dict[str, Any]:
         """Return the options under their names on the command line, as numbers, strings, booleans and lists.
 
-        The track is left out where it is css, so that css is what it was before there were tracks.
+        The track is left out where it is css, so that css is what it was before there were tracks. Splits that were
+        given by their images have "train" and "test" instead of "n" and "test-fraction".
         """
         track = {} if self.track == CSS else {"track": self.track}
+        is_counted = self.test_images is not None
         return track | {
-            "n": self.images,
+            **(
+                {name: self.split_images(split) for name, split in _COUNTS.items()}
+                if is_counted
+                else {"n": self.images}
+            ),
             "seed": self.seed,
             "size": self.size,
-            "test-fraction": self.test_fraction,
+            **({} if is_counted else {"test-fraction": self.test_fraction}),
             "names": self.names,
             "view": self.view,
             "jitter": [name for name in SWITCHES if getattr(self.jitter, name)],
@@ -103,6 +126,10 @@ class Configuration:
         """
         kinds = {"n": int, "seed": int, "size": int, "test-fraction": float, "names": str, "view": str}
         kinds |= dict.fromkeys(("jitter", "materials", "with"), list)
+        is_counted = isinstance(values, dict) and not values.keys().isdisjoint(_COUNTS)
+        if is_counted:
+            del kinds["n"], kinds["test-fraction"]
+            kinds |= dict.fromkeys(_COUNTS, int)
         if not isinstance(values, dict) or values.keys() - {"track"} != kinds.keys():
             raise ValueError(f"expected a configuration with exactly {', '.join(kinds)}, and track except for css")
         values = {"track": CSS} | values
@@ -111,10 +138,11 @@ class Configuration:
             _require(type(values[name]) is kind, name, f"a JSON {kind.__name__}", values[name])
         _require(set(values["jitter"]) <= set(SWITCHES), "jitter", f"some of {', '.join(SWITCHES)}", values["jitter"])
         return cls(
-            images=values["n"],
+            images=sum(values[name] for name in _COUNTS) if is_counted else values["n"],
             seed=values["seed"],
             size=values["size"],
-            test_fraction=values["test-fraction"],
+            test_fraction=HALF if is_counted else values["test-fraction"],
+            test_images=values["test"] if is_counted else None,
             names=values["names"],
             view=values["view"],
             jitter=Jitter(
@@ -128,10 +156,13 @@ class Configuration:
         """List how another configuration differs, each as "size is 64 there and 224 here"."""
         here, other = ({"track": each.track} | each.to_json() for each in (self, there))
         return [
-            f"{name} is {_shown(other[name])} there and {_shown(here[name])} here"
-            for name in here
-            if here[name] != other[name]
+            f"{name} is {_shown(other.get(name))} there and {_shown(here.get(name))} here"
+            for name in here | other
+            if here.get(name) != other.get(name)
         ]
+
+
+_COUNTS = {"train": SplitId.TRAIN, "test": SplitId.TEST}
 
 
 def split_images(images: int, test_fraction: float, split: SplitId) -> int:
@@ -146,4 +177,6 @@ def _require(condition: bool, option: str, expected: str, got: object) -> None:
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return "not given"
     return (", ".join(value) or "nothing") if isinstance(value, list) else str(value)

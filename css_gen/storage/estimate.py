@@ -18,26 +18,35 @@ _BYTES_OF_A_ROW = 200
 """Of its scene, key and query, compressed; rounded up from a dataset of 20,000 images."""
 
 
-def require_large_enough(configuration: Configuration) -> None:
+def require_large_enough(configuration: Configuration, *, by_split: bool = False) -> None:
     """Check that both splits have room for a modification with its references and targets.
 
+    Args:
+        by_split: whether the user gave --train and --test, and not --n.
+
     Raises:
-        ValueError: one has not; the message names the smallest --n that will do.
+        ValueError: one has not; the message names the smallest --n, or --train and --test, that will do.
     """
     share, track, references = configuration.test_fraction, configuration.track, REFERENCES_PER_MODIFICATION
     targets = {split: references if track == CSS else images_of_a_block(track, split) for split in SplitId}
     least = {split: references + count for split, count in targets.items()}
     if all(configuration.split_images(split) >= least[split] for split in SplitId):
         return
-    # Half an image less than needed is rounded up to it; the loop sees to which side exactly.
-    smallest = int(max((least[SplitId.TEST] - 0.5) / share, (least[SplitId.TRAIN] - 0.5) / (1 - share))) - 1
-    while any(split_images(smallest, share, split) < least[split] for split in SplitId):
-        smallest += 1
     needed = f"each split needs {references} references and as many targets"
     if track != CSS:
         needed = (
             f"the test split of {track} needs {references} references and {targets[SplitId.TEST]} images of a query"
         )
+    if by_split:
+        train, test = (configuration.split_images(split) for split in (SplitId.TRAIN, SplitId.TEST))
+        raise ValueError(
+            f"--train must be at least {least[SplitId.TRAIN]} and --test at least {least[SplitId.TEST]}, got {train} "
+            f"and {test}: {needed}"
+        )
+    # Half an image less than needed is rounded up to it; the loop sees to which side exactly.
+    smallest = int(max((least[SplitId.TEST] - 0.5) / share, (least[SplitId.TRAIN] - 0.5) / (1 - share))) - 1
+    while any(split_images(smallest, share, split) < least[split] for split in SplitId):
+        smallest += 1
     raise ValueError(
         f"--n must be at least {smallest} with --test-fraction {share:g}, got {configuration.images}: {needed}"
     )
@@ -62,16 +71,19 @@ def _reference(configuration: Configuration, index: int) -> Scene:
 
 def refuse_too_large(root: Path, needed: int) -> str | None:
     """Return an error message if the disk is too small, else None. A dataset in `root` already counts as free space."""
+    lacks = lacking_room(root, needed)
+    return lacks and f"{lacks}; use fewer images or a smaller --size, another --out, or --yes to try"
+
+
+def lacking_room(root: Path, needed: int) -> str | None:
+    """Return how much is needed and free if a disk is too small, else None; see `refuse_too_large`."""
     there = root if root.exists() else next(parent for parent in root.absolute().parents if parent.exists())
     free = shutil.disk_usage(there).free
     if root.is_dir():
         free += sum((root / name).stat().st_size for name in our_files(root))
     if needed <= free:
         return None
-    return (
-        f"the dataset needs about {human_bytes(needed)} and {there} has {human_bytes(free)} free; "
-        "use a smaller --n or --size, another --out, or --yes to try"
-    )
+    return f"the dataset needs about {human_bytes(needed)} and {there} has {human_bytes(free)} free"
 
 
 def human_bytes(count: int) -> str:

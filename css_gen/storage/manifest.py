@@ -83,6 +83,15 @@ class Manifest:
             fingerprint=fingerprint(FORMAT_VERSION, [(name, entry.content) for name, entry in files.items()]),
         )
 
+    def split_fingerprint(self, split: str) -> str:
+        """Compute the fingerprint of one split, as that of the dataset is computed, from its files alone.
+
+        It does not depend on the other split: datasets whose configurations differ in the number of training images
+        have the same test split.
+        """
+        files = [(name, entry.content) for name, entry in self.files.items() if name.startswith(f"{split}/")]
+        return fingerprint(FORMAT_VERSION, files)
+
     def write(self, root: Path) -> None:
         values = {
             "format": "css",

@@ -24,6 +24,7 @@ COVERED = {
         "new",
         "queries",
         "run",
+        "scaling",
         "score",
         "search",
     ),

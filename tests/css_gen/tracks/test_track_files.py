@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from css_gen import contact_sheet, dataset, tracks
 from css_gen.fresh import render_fresh_test
@@ -81,6 +82,17 @@ def test_what_is_read_is_what_was_planned(name: str, tmp_path: Path) -> None:
             assert (row.kind, row.novel) == (query.modification.kind, query.novel)
             assert (row.modification_id, row.distractors) == (query.modification_id, query.distractors)
             assert row.to_json()["distractors"] == row.distractors
+
+
+def test_the_card_names_the_columns_of_the_queries(chain: Path) -> None:
+    header = yaml.safe_load((chain / "README.md").read_text().split("---\n")[1])
+    features = {each["config_name"]: each["features"] for each in header["dataset_info"]}["queries"]
+    assert [each["name"] for each in features] == pq.read_schema(chain / QUERIES).names
+    assert features[-2:] == [
+        {"name": "distractor_ids", "sequence": "int64"},
+        {"name": "distractor_why", "sequence": "string"},
+    ]
+    assert header["pretty_name"] == "CSS (Color-Shape-Size), track chain"
 
 
 def test_css_has_no_distractors(tiny_dataset: Path) -> None:
