@@ -106,7 +106,8 @@ def novelty_of_source(index: int, split: SplitId) -> str:
     """Return the novelty that queries from a reference have: half the test references have more than six objects."""
     if split is SplitId.TRAIN:
         return SEEN
-    return BY_COUNT if index % 2 else _OF_SMALL_SOURCES[index // 2 % len(_OF_SMALL_SOURCES)]
+    # One of two neighbours, but not every second one: a walk in odd steps must not meet large and small ones in turn.
+    return BY_COUNT if index.bit_count() % 2 else _OF_SMALL_SOURCES[index // 2 % len(_OF_SMALL_SOURCES)]
 
 
 def reference(index: int, seed: int, split: SplitId, held_out: HeldOut) -> Scene:
@@ -154,8 +155,8 @@ def _allows_every_kind(objects: Sequence[SceneObject], novelty: str, held_out: H
 
 def _draw(pool: Pool, source: int, visit: int, *, rng: np.random.Generator) -> Draw | None:
     scene, novelty = pool.scenes[source], novelty_of_source(source, pool.split)
-    if novelty == BY_COUNT and (visit + source // 2) % len(NOVELTIES) > 1:
-        return None  # so that these sources, half of all, have a fifth of the queries
+    if novelty == BY_COUNT and (visit + source // 2) % 4:
+        return None  # half the sources are these; asked once in four visits, they have a fifth of the queries
     combinations = _shown(pool.held_out, pool.split, novelty)
     test_only, wanted = pool.held_out.test_only, {novelty} - {SEEN}
 

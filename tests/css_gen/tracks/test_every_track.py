@@ -18,10 +18,10 @@ from css_gen.tracks import plan as plans
 from css_gen.tracks.certificate import Certificate, Question, certify
 from css_gen.tracks.plan import TrackPlan, TrackQuery, block_sizes, images_of_a_block
 
-TEXT_ALONE_AT_MOST = {"systematic": 5.0}
-"""In percent, for tracks none of whose distractors need be an answer for another source. 0 for the others."""
-
 IMAGES = {SplitId.TRAIN: 500, SplitId.TEST: 1_500}
+MOST_BY_TEXT = {"systematic": 2}
+"""The percentage of queries that the text alone determines, 0 elsewhere: few images show what is held out. Measured:
+1.5 among 1,500 images, 0 among 10,000."""
 
 
 @cache
@@ -168,7 +168,7 @@ def test_the_cells_that_change_are_balanced(name: str) -> None:
 @every_track
 def test_neither_modality_alone_determines_an_answer_and_the_shortcut_fails(name: str) -> None:
     found = certificate(name)
-    assert found.text_alone <= TEXT_ALONE_AT_MOST.get(name, 0)
+    assert found.text_alone <= MOST_BY_TEXT.get(name, 0)
     assert found.source_alone == 0
     assert found.shortcut_recall < 100
     assert found.chance < 1

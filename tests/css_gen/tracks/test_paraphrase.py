@@ -14,7 +14,7 @@ from css_gen.tracks import get
 from css_gen.tracks.paraphrase_program import WORDINGS, Paraphrase, parse, program_from_json, verb_of
 from css_gen.tracks.wording import HELD_OUT_WORDS, LEXICON, PRODUCTIONS
 from tests.css_gen.scenes.reading import fits
-from tests.css_gen.tracks.edit_levels import (
+from tests.css_gen.tracks.test_edits import (
     assert_even,
     plan_of,
     probe_recall,

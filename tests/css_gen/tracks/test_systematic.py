@@ -21,7 +21,7 @@ from css_gen.tracks.systematic import (
     reference,
 )
 from tests.css_gen.scenes.reading import fits, grid
-from tests.css_gen.tracks.edit_levels import (
+from tests.css_gen.tracks.test_edits import (
     assert_even,
     plan_of,
     probe_recall,
@@ -41,7 +41,7 @@ def train():
 
 @pytest.fixture(scope="module")
 def test():
-    return plan_of("systematic", SplitId.TEST, 6_000)
+    return plan_of("systematic", SplitId.TEST, 8_000)
 
 
 def held_out_of(query, test_only):
@@ -140,7 +140,7 @@ def test_a_source_shows_nothing_novel_but_what_its_queries_are_labelled_with(tes
 def test_half_of_the_test_references_have_more_objects_than_training_shows(test):
     counts = Counter(map(len, test.reference_scenes))
     assert {*counts} == {3, 4, 5, 6, 7, 8, 9}
-    assert sum(counts[number] for number in (7, 8, 9)) == test.references // 2
+    assert abs(sum(counts[number] for number in (7, 8, 9)) - test.references / 2) <= 0.5
     for numbers, most_apart in (((3, 4, 5, 6), 4), ((7, 8, 9), 1)):
         assert max(counts[number] for number in numbers) - min(counts[number] for number in numbers) <= most_apart
 
@@ -158,7 +158,7 @@ def test_every_label_has_a_fifth_of_the_queries_and_every_kind_its_share_of_each
 
 @pytest.mark.parametrize("split", SplitId)
 def test_kinds_cells_and_colours_are_balanced(split):
-    queries = queries_of(plan_of("systematic", split, 6_000))
+    queries = queries_of(plan_of("systematic", split, 8_000))
     kinds = Counter(query.modification.kind for query in queries)
     shares = {kind: count / len(queries) for kind, count in kinds.items()}
     assert shares == pytest.approx({"add": 1 / 3, "remove": 1 / 3, "make-colour": 1 / 6, "make-size": 1 / 6}, abs=0.03)
@@ -202,7 +202,7 @@ def test_hardly_any_text_decides_its_answer(test):
 
 
 def test_a_linear_probe_on_text_alone_finds_next_to_nothing(train, test):
-    """The printed level of text alone is 1 in a gallery of 6,000; the probe works, as it does with the source."""
+    """The printed level of text alone is 0.8 in a gallery of 8,000; the probe works, as it does with the source."""
     assert probe_recall(train, test, with_source=False) < 1
     assert probe_recall(train, test, with_source=True) > 10
 
