@@ -4,6 +4,7 @@ To add a metric, write a function here with `@metric`; to show it, list a column
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from math import fsum
 from typing import Annotated, Self
 
@@ -175,8 +176,10 @@ def metrics_of(outcomes: Outcomes, *, only: Collection[str] | None = None) -> Me
     Raises:
         ValueError: there are no queries.
     """
+    # A slice may hold some queries of a group and not the others, whose scores would then be of fewer texts.
+    ungrouped = replace(outcomes, groups=None)
     slices = {
-        attribute: {value: _of_slice(outcomes.rows(mask), only) for value, mask in masks.items()}
+        attribute: {value: _of_slice(ungrouped.rows(mask), only) for value, mask in masks.items()}
         for attribute, masks in slice_masks(outcomes.attributes).items()
     }
     return Metrics(

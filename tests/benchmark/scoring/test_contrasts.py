@@ -222,8 +222,9 @@ def test_worst_of_a_group_and_spread(groups: int) -> None:
     assert scores[SPREAD] == pytest.approx(100 * sum(any(r) and not all(r) for r in by_group.values()) / len(by_group))
 
 
-def test_groups_of_one_have_no_worst() -> None:
+def test_groups_of_one_and_slices_have_no_worst() -> None:
     assert WORST not in metrics_of(contrasted(groups=240)).scores
+    assert all(WORST not in each.scores for each in metrics_of(contrasted()).slices["kind"].values())
     assert WORST not in metrics_of(make_outcomes()).scores
 
 
@@ -294,7 +295,6 @@ def test_parts_of_a_split_carry_contrasts() -> None:
     assert second.shortcut is not None
     assert [column.tolist() for column in second.shortcut] == [[1], [0]]
     small = with_own_images(second)
-    assert small.labels.tolist() == [1, 3]
-    assert small.queries.targets.tolist() == [1]
+    assert (small.labels.tolist(), small.queries.targets.tolist()) == ([1, 3], [1])
     assert {name: images.tolist() for name, images in small.contrasts.items()} == {"one": [[0, -1]], "two": [[-1]]}
     assert small.shortcut is None, "the gallery is another one"
