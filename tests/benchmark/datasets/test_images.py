@@ -125,9 +125,9 @@ def test_a_step_mirrors_images_and_texts_together_or_neither(
         session = Session(network, split, sampler, planned, make_accelerator("cpu", "fp32"))
         real = network.forward
 
-        def noting(images: Any, group: Any, ids: Any, mask: Any, real: Any = real) -> Any:
+        def noting(images: Any, group: Any, ids: Any, mask: Any, real: Any = real, **others: Any) -> Any:
             seen.append((images.clone(), ids.clone()))
-            return real(images, group, ids, mask)
+            return real(images, group, ids, mask, **others)
 
         monkeypatch.setattr(network, "forward", noting)
         for step in range(12):
