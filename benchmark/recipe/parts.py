@@ -60,6 +60,7 @@ class ModelRecipe(Part):
         image_encoder: a name of `models.image_encoders`.
         pretrained: "" for random weights, "torchvision" for its ImageNet weights, or the path of a local weights file,
             to which a run adds "@sha256:" and the digest of its content. The digest is hashed, the path is not.
+            For an encoder of open_clip a tag may precede the path, as `TAG=PATH`: it is hashed.
         text_encoder: a name of `models.text_encoders`.
         text_weights: of a text encoder that reads some: the path of their file, with the digest in the same way.
         text_width: of a word's embedding and of the text feature.
