@@ -165,7 +165,16 @@ class Network(nn.Module):
         return _count(self.parameters()), sum(_count(composer.parameters()) for composer in self.composers)
 
     def _run(self, layers: Iterable[nn.Module], images: Tensor) -> Tensor:
-        """Some layers of the image encoder, its last one in its own memory layout."""
+        """Some layers of the image encoder, its last one in its own memory layout.
+
+        Frozen layers run in float32 also under autocast, so that maps that are kept and maps made in training agree.
+        """
+        if self.image_encoder.is_frozen:
+            with torch.autocast(images.device.type, enabled=False):
+                return self._run_layers(layers, images.float())
+        return self._run_layers(layers, images)
+
+    def _run_layers(self, layers: Iterable[nn.Module], images: Tensor) -> Tensor:
         for layer in layers:
             if layer is self.image_encoder[-1]:
                 images = images.contiguous(memory_format=self.map_layout)

@@ -32,7 +32,8 @@ def open_clip_model(name: str, weights: str | None, *, image_size: int | None = 
 
     Args:
         weights: None for random ones, from torch's current random state; a tag of open_clip's, which is downloaded; or
-            the path of a file (.safetensors, or what torch.save wrote) of the whole model. No code of it is run.
+            the path of a file (.safetensors, or what torch.save wrote) of the whole model. No code of it is run. A file
+            is normalised for as the tag is in `TAG=PATH`, or as all published weights of the model are.
         image_size: the side of the images in pixels; None for the model's own. Positions in the weights are resampled.
 
     Raises:
@@ -40,23 +41,23 @@ def open_clip_model(name: str, weights: str | None, *, image_size: int | None = 
         WeightsError: the weights cannot be downloaded or read, or do not fit.
     """
     open_clip, config = required("open_clip", "open_clip"), config_of(name)
-    if weights is not None:
-        _require_weights(open_clip, name, config, weights)
+    source, normalisation = (None, {}) if weights is None else _source_of(open_clip, name, config, weights)
     try:
         with quietly():
             model = open_clip.create_model(
                 name,
-                pretrained=weights,
+                pretrained=source,
                 pretrained_text=False,
+                force_preprocess_cfg=normalisation,
                 force_image_size=image_size,
                 force_custom_text=True,
                 weights_only=True,
             )
     except Exception as error:  # a damaged file, the hub's client and towers of timm can fail in any way
-        if weights is None:
+        if source is None:
             size = f" for images of {image_size} px" if image_size else ""
             raise RegistryError(f"open_clip/{name} cannot be made{size} ({reason(error)})") from error
-        if Path(weights).is_file():
+        if Path(source).is_file():
             raise WeightsError(
                 f"{weights}: does not fit open_clip/{name} or is damaged ({_shortened(error)})"
             ) from error
@@ -67,19 +68,40 @@ def open_clip_model(name: str, weights: str | None, *, image_size: int | None = 
     return model.eval().requires_grad_(False)
 
 
-def _require_weights(open_clip: Any, name: str, config: dict[str, Any], weights: str) -> None:
-    """Check that weights are a file, or a tag whose model has the same activations: open_clip itself only warns."""
-    if Path(weights).is_file():
-        return
+def _source_of(open_clip: Any, name: str, config: dict[str, Any], weights: str) -> tuple[str, dict[str, Any]]:
+    """The file or the tag, and the mean and deviation of its images where open_clip does not know them.
+
+    open_clip takes OpenAI's for every file, and only warns of other activations.
+    """
     tags = open_clip.list_pretrained_tags_by_model(name)
-    if weights not in tags:
-        raise WeightsError(
-            f"{weights}: there is no such file, and {unknown(f'tag of {name}', weights, tags or ['none'])}"
-        )
-    expected = bool(open_clip.get_pretrained_cfg(name, weights).get("quick_gelu", False))
-    if expected != bool(config.get("quick_gelu", False)):
+    published = {tag: open_clip.get_pretrained_cfg(name, tag) for tag in tags}
+    activations = bool(config.get("quick_gelu", False))
+    tag, _, path = weights.partition("=")
+    if Path(weights).is_file():
+        if not tags:
+            return weights, {}
+        if len({repr(_training_of(found)) for found in published.values()}) > 1:
+            example = next((tag for tag in tags if _training_of(published[tag])[-1] == activations), tags[0])
+            raise WeightsError(
+                f"{weights}: published weights of open_clip/{name} differ in activations or normalisation, and a file "
+                f"does not say which it has; name the tag that it was trained like, as in {example}={weights}"
+            )
+        tag, path = tags[0], weights
+    elif not Path(path).is_file():
+        tag, path = weights, ""
+    if tag not in published:
+        missing = f"{weights}: there is no such file, and " if not path else f"{weights}: "
+        raise WeightsError(missing + unknown(f"tag of {name}", tag, tags or ["none"]))
+    mean, deviation, expected = _training_of(published[tag])
+    if expected != activations:
         other = f"{name}-quickgelu" if expected else name.removesuffix("-quickgelu")
         raise WeightsError(f"{weights} was trained with other activations than {name} has; use open_clip/{other}")
+    return (path, {"mean": mean, "std": deviation}) if path else (tag, {})
+
+
+def _training_of(published: dict[str, Any]) -> tuple[Any, Any, bool]:
+    """Mean and deviation of the images, and whether the activations are QuickGELU."""
+    return published["mean"], published["std"], bool(published.get("quick_gelu", False))
 
 
 def _shortened(error: Exception) -> str:

@@ -45,7 +45,7 @@ _OPTIONS = (
     PLACES,
     SKIP_BROKEN,
     click.option(
-        "--pretrained", metavar="torchvision|timm|TAG|FILE", help="Start the image encoder from these weights."
+        "--pretrained", metavar="torchvision|timm|TAG|FILE|TAG=FILE", help="Start the image encoder from these weights."
     ),
     DEVICE,
     THREADS,

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 PINNED_FILE: Final = re.compile(r"(?P<path>.+)@sha256:(?P<digest>[0-9a-f]{64})")
 """A file of weights with the SHA-256 of its content, see `weights_file`."""
 
+TAGGED_FILE: Final = re.compile(r"(?P<tag>[A-Za-z0-9_-]+)=(?P<path>.+)")
+"""A file of weights after the tag of published weights that it was trained like: images are normalised as for those."""
+
 
 @dataclass(frozen=True)
 class InertWhen:
@@ -49,8 +52,8 @@ def hashed_repeats(recipe: "Recipe") -> JsonValue:
 
 
 def hash_of(content: dict[str, JsonValue]) -> str:
-    """The hash of a recipe's content: SHA-256 of its JSON with sorted keys. Of a file of weights the digest counts, and
-    not its path.
+    """The hash of a recipe's content: SHA-256 of its JSON with sorted keys. Of a file of weights the digest counts and
+    its tag, and not its path.
 
     Raises:
         ValueError: the content holds NaN or infinity.
@@ -62,4 +65,7 @@ def hash_of(content: dict[str, JsonValue]) -> str:
 
 def _without_path(value: JsonValue) -> JsonValue:
     found = PINNED_FILE.fullmatch(value) if isinstance(value, str) else None
-    return f"sha256:{found['digest']}" if found else value
+    if found is None:
+        return value
+    tagged = TAGGED_FILE.fullmatch(found["path"])
+    return f"{tagged['tag']}=sha256:{found['digest']}" if tagged else f"sha256:{found['digest']}"

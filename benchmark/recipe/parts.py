@@ -18,6 +18,11 @@ def _has_no_groups(recipe: "Recipe") -> bool:
     return recipe.training.loss == "random_triplets"
 
 
+def _has_no_lstm(recipe: "Recipe") -> bool:
+    """Whether the text encoder is known to read texts that are encoded already, or by an open_clip model."""
+    return recipe.model.text_encoder == "sentence_file" or recipe.model.text_encoder.startswith("open_clip/")
+
+
 def _groups(others: int, size: int, *, at_most: int) -> int:
     """C(others, size), or any number from `at_most` on if it is larger: the exact one may have millions of digits."""
     found = 1
@@ -55,6 +60,7 @@ class ModelRecipe(Part):
         image_encoder: a name of `models.image_encoders`.
         pretrained: "" for random weights, "torchvision" for its ImageNet weights, or the path of a local weights file,
             to which a run adds "@sha256:" and the digest of its content. The digest is hashed, the path is not.
+            For an encoder of open_clip a tag may precede the path, as `TAG=PATH`: it is hashed.
         text_encoder: a name of `models.text_encoders`.
         text_weights: of a text encoder that reads some: the path of their file, with the digest in the same way.
         text_width: of a word's embedding and of the text feature.
@@ -68,9 +74,7 @@ class ModelRecipe(Part):
     text_encoder: Text = "word_lstm"
     text_weights: Annotated[Text, InertWhen(lambda recipe: recipe.model.text_encoder == "word_lstm")] = ""
     text_width: int = Field(default=512, ge=1, le=8192)
-    state_width: Annotated[int, InertWhen(lambda recipe: recipe.model.text_encoder == "sentence_file")] = Field(
-        default=512, ge=1, le=8192
-    )
+    state_width: Annotated[int, InertWhen(_has_no_lstm)] = Field(default=512, ge=1, le=8192)
     embedding_width: int = Field(default=512, ge=1, le=8192)
     dropout: float = Field(default=0.1, ge=0, lt=1)
 

@@ -1,15 +1,18 @@
 """Maps of an image encoder that is not trained, made once for all runs and kept in the cache beside the images."""
 
 import hashlib
+import inspect
 import platform
 import warnings
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from benchmark.datasets import cache_place
+import models
+from benchmark.datasets import cache_place, image_store
 from benchmark.datasets.image_file import is_whole, new_file
 from benchmark.datasets.image_store import ImageStore
 from benchmark.datasets.splits import Pixels
@@ -19,6 +22,8 @@ from models.network import Network
 
 _AT_ONCE = 64
 """Images encoded at once, whatever the runtime's batch size: that changes the last digits."""
+
+_LIBRARIES = ("open_clip_torch", "timm", "torchvision")
 
 
 class MapStore:
@@ -36,7 +41,7 @@ def frozen_maps(network: Network, pixels: Pixels, device: torch.device) -> Tenso
     """The maps (N, C, h, w) of all images, float32, mapped from a file that is written at the first call.
 
     The file lies beside the images', in a folder of the dataset's fingerprint, and its name has the images' list and
-    size and a digest of the encoder. Call it after `network.arrange`.
+    size and a digest of the encoder and the images. Call it after `network.arrange`.
 
     Args:
         pixels: as a dataset gives them. None is returned for images that are not all of a file of the image cache,
@@ -49,7 +54,7 @@ def frozen_maps(network: Network, pixels: Pixels, device: torch.device) -> Tenso
     images = _file_of(pixels)
     if images is None or network.earlier or not network.image_encoder.is_frozen:
         return None
-    path = images.with_name(f"{images.stem}-features-{_digest(network, device)}.npy")
+    path = images.with_name(f"{images.stem}-features-{_digest(network, pixels, device)}.npy")
     with torch.inference_mode(False), torch.no_grad():
         shape = (len(pixels), *_encoded(network, pixels[:1], device).shape[1:])
         try:
@@ -91,11 +96,38 @@ def _file_of(pixels: Pixels) -> Path | None:
     return path if is_whole(path, pixels.shape) else None
 
 
-def _digest(network: Network, device: torch.device) -> str:
-    """Of all that the maps depend on but the images: the encoder's layers and weights, and what computes them."""
-    machine = (platform.machine(), device.type, torch.__version__, torch.get_num_threads(), str(network.map_layout))
-    digest = hashlib.sha256(repr((machine, network.image_encoder)).encode())
+def _digest(network: Network, pixels: Pixels, device: torch.device) -> str:
+    """Of all that the maps depend on: the images, the encoder's layers and weights, and the code that computes them."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    machine = (platform.machine(), name, torch.__version__, torch.get_num_threads(), str(network.map_layout))
+    versions = tuple(_version_of(library) for library in _LIBRARIES)
+    digest = hashlib.sha256(repr((machine, versions, network.image_encoder)).encode())
+    for path in _sources_of(network.image_encoder):
+        digest.update(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     for name, value in sorted(network.image_encoder.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
         digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    digest.update(hashlib.sha256(pixels.reshape(-1).data).digest())
     return digest.hexdigest()[:16]
+
+
+def _sources_of(encoder: nn.Module) -> list[Path]:
+    """The files of Python code that decide what an encoder gives; torch's are known by its version."""
+    folder, torchs = Path(models.__file__).parent, Path(torch.__file__).parent
+    found = {Path(__file__), Path(image_store.__file__), *(folder / "image_encoders").glob("*.py")}
+    found |= {folder / name for name in ("base.py", "network.py", "open_clip_model.py")}
+    for kind in {type(layer) for layer in encoder.modules()}:
+        try:
+            path = Path(inspect.getfile(kind))
+        except (OSError, TypeError):  # a class that was made in a session, or in C
+            continue
+        if path.is_file() and not path.is_relative_to(torchs):
+            found.add(path)
+    return sorted(found)
+
+
+def _version_of(library: str) -> str:
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return ""

@@ -127,7 +127,14 @@ def _trained(timm: ModuleType, asked: _Asked, pretrained: str) -> dict[str, Tens
         whole = _made(timm, asked, None, num_classes=0)
     config = timm.get_pretrained_cfg(asked.name)
     classifiers = config.classifier if isinstance(config.classifier, tuple | list) else [config.classifier or "fc"]
-    own = {name: value for name, value in weights.tensors.items() if name.rpartition(".")[0] not in classifiers}
+    # LeViT's and RepViT's classifiers are a norm and a linear layer: timm names the latter, and leaves out both.
+    parents = {f"{parent}." for classifier in classifiers if (parent := classifier.rpartition(".")[0])}
+    left_out = tuple(each for each in parents if not any(name.startswith(each) for name in whole.state_dict()))
+    own = {
+        name: value
+        for name, value in weights.tensors.items()
+        if name.rpartition(".")[0] not in classifiers and not name.startswith(left_out)
+    }
     # By this name timm's files of networks convert other spellings, and resample positions to the image's size.
     adapt = getattr(sys.modules[type(whole).__module__], "checkpoint_filter_fn", None)
     if adapt is not None:

@@ -217,6 +217,55 @@ def test_tags_are_checked_before_anything_is_made(tag: str, message: str) -> Non
         text_encoders.get("open_clip/ViT-B-32").require(TextSettings(weights=tag))
 
 
+def published(monkeypatch: pytest.MonkeyPatch, **tags: tuple[float, bool]) -> None:
+    """As if weights of the small model were published, by tag: the mean of their images, and QuickGELU."""
+    found = {
+        tag: {"mean": (mean, mean, mean), "std": (0.5, 0.5, 0.5), "quick_gelu": quick}
+        for tag, (mean, quick) in tags.items()
+    }
+    monkeypatch.setattr(open_clip, "list_pretrained_tags_by_model", lambda _: list(found))
+    monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda _, tag: found[tag])
+
+
+def normalised(given: Tensor, mean: float) -> Tensor:
+    means, deviations = (torch.tensor(each).view(3, 1, 1) for each in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    return (given * deviations + means - mean) / 0.5
+
+
+def test_a_file_is_normalised_for_as_all_published_weights_are(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published(monkeypatch, one=(0.25, False), two=(0.25, False))
+    encoder = image_encoder(f"open_clip/{NAME}", pretrained=weights, image_size=SIZE)
+    torch.testing.assert_close(encoder[0](images()), normalised(images(), 0.25))
+    published(monkeypatch, one=(0.25, True))
+    with pytest.raises(WeightsError, match=rf"use open_clip/{NAME}-quickgelu"):
+        image_encoder(f"open_clip/{NAME}", pretrained=weights, image_size=SIZE)
+
+
+def test_where_published_weights_differ_a_file_needs_a_tag(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published(monkeypatch, quick=(0.25, True), one=(0.25, False), two=(0.75, False))
+    for tag, mean in (("one", 0.25), ("two", 0.75)):
+        encoder = image_encoder(f"open_clip/{NAME}", pretrained=f"{tag}={weights}", image_size=SIZE)
+        torch.testing.assert_close(encoder[0](images()), normalised(images(), mean))
+        with torch.no_grad():
+            expected = reference(weights).encode_image(normalised(images(), mean))
+            torch.testing.assert_close(encoder(images())[:, :, 0, 0], expected)
+    cases = {
+        str(weights): rf"{weights}: published weights of open_clip/{NAME} differ in .*, as in one={weights}",
+        f"thre={weights}": rf"thre={weights}: unknown tag of {NAME}",
+        f"quick={weights}": rf"trained with other activations than {NAME} has; use open_clip/{NAME}-quickgelu",
+        f"one={weights}x": r"there is no such file, and",
+    }
+    for given, message in cases.items():
+        for make in (
+            lambda word: image_encoder(f"open_clip/{NAME}", pretrained=word, image_size=SIZE),
+            lambda word: text_encoders.get(f"open_clip/{NAME}").require(TextSettings(weights=word)),
+        ):
+            with pytest.raises(WeightsError, match=message) as caught:
+                make(given)
+            assert "\n" not in str(caught.value)
+    text_encoders.get(f"open_clip/{NAME}").require(TextSettings(weights=f"one={weights}"))
+
+
 def test_weights_that_do_not_fit_are_one_line(weights: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.pt").write_bytes(b"not weights")
     save_file({"conv1.weight": torch.zeros(2)}, tmp_path / "other.safetensors")

@@ -1,5 +1,6 @@
 """Maps of timm's networks against timm's own forward_intermediates, on random weights."""
 
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -142,6 +143,19 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     save_file(weights, path)
     with pytest.raises(WeightsError, match=r"weights\.safetensors: does not fit"):
         image_encoder(f"timm/{VIT}", pretrained=path, image_size=SIZE)
+
+
+@pytest.mark.parametrize("name", ["levit_128s", "repvit_m0_9"])
+def test_a_classifier_of_several_layers_is_left_out(name: str, tmp_path: Path) -> None:
+    weights = whole(name).state_dict()
+    assert any("head.bn." in each for each in weights)
+    torch.save(weights, tmp_path / "whole.pth")
+    found = image_encoder(f"timm/{name}", pretrained=tmp_path / "whole.pth", image_size=224).state_dict()
+    prefix = re.compile(r"^timm\.network\.(model\.)?")
+    own = {prefix.sub("", each).replace("stages_", "stages."): value for each, value in found.items()}
+    shared = [each for each in own if each in weights]
+    assert len(shared) > 100
+    assert all(torch.equal(own[each], weights[each]) for each in shared)
 
 
 def test_words_that_name_no_file_are_refused(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "data.image_size": st.integers(8, 1024),
     "model.image_encoder": st.sampled_from(["small_resnet", "resnet18"]),
     "model.pretrained": st.sampled_from(["", "torchvision", "weights.pth"]),
-    "model.text_encoder": st.sampled_from(["word_lstm", "sentence_file", "another"]),
+    "model.text_encoder": st.sampled_from(["word_lstm", "sentence_file", "open_clip/ViT-B-32", "another"]),
     "model.text_weights": st.sampled_from(["", "sentences.npz"]),
     "model.text_width": st.integers(1, 8192),
     "model.state_width": st.integers(1, 8192),
@@ -110,7 +110,7 @@ def inert_by_hand(key: str, recipe: Recipe) -> bool:
         case "model.text_weights":
             return recipe.model.text_encoder == "word_lstm"
         case "model.state_width":
-            return recipe.model.text_encoder == "sentence_file"
+            return recipe.model.text_encoder in ("sentence_file", "open_clip/ViT-B-32")
         case "training.muon_lr":
             return training.optimiser in ("adamw", "sgd")
         case "training.momentum":
