@@ -267,7 +267,7 @@ class Resize(Rewrite):
     ),
     (
         "css_gen/scenes/sampling.py",
-        '_TURNS = ("add", "remove", "make-colour", "add", "remove", "make-size"',
+        'TURNS = ("add", "remove", "make-colour", "add", "remove", "make-size"',
         ', "resize"',
     ),
 )

@@ -22,6 +22,7 @@ from css_gen.scenes.scene import Scene, SceneObject
 __all__ = [
     "KINDS_ASKED",
     "REFERENCES_PER_MODIFICATION",
+    "TURNS",
     "HeldOut",
     "Query",
     "SplitPlan",
@@ -190,10 +191,10 @@ class SplitPlan:
 
 _CELLS, _SIZES = tuple(Cell), tuple(Size)
 _ATTRIBUTES = ("cell", "size", "colour", "shape")
-_TURNS = ("add", "remove", "make-colour", "add", "remove", "make-size")
+TURNS = ("add", "remove", "make-colour", "add", "remove", "make-size")
 """How often a dataset asks for each kind of modification, as in the original. Part of the dataset's definition."""
 
-KINDS_ASKED = tuple(dict.fromkeys(_TURNS))
+KINDS_ASKED = tuple(dict.fromkeys(TURNS))
 """The kinds of modification that a dataset asks for, in the order of the tables."""
 
 _DRAWS = 8
@@ -256,9 +257,9 @@ def _attempts(first: int, visit: int) -> Iterator[tuple[str, int]]:
     The visits to a reference take the kinds in turn, and so do neighbouring references on one visit; the numbers change
     after six references and, for the kind that comes again, after three visits.
     """
-    kind = _TURNS[(first + visit) % len(_TURNS)]
+    kind = TURNS[(first + visit) % len(TURNS)]
     numbers = type_of(kind).named
-    named = numbers[(first // len(_TURNS) + visit // 3) % len(numbers)]
+    named = numbers[(first // len(TURNS) + visit // 3) % len(numbers)]
     for fewer in range(named, -1, -1):
         yield from repeat((kind, fewer), _DRAWS)
     yield "add", 0

@@ -9,6 +9,7 @@ from css_gen.scenes.factors import Combination
 from css_gen.scenes.matching import object_set
 from css_gen.scenes.modification import Add, Make, Modification, Remove, Selector, type_of
 from css_gen.scenes.randomness import SplitId, one_of
+from css_gen.scenes.sampling import TURNS
 from css_gen.scenes.scene import Scene, SceneObject
 from css_gen.tracks.base import Draw, Pool, Program, Shortcut, Track
 from css_gen.tracks.chain_distractors import CONTRASTS, distractors
@@ -19,9 +20,6 @@ _DISTRACTORS = 5
 """Room for three intermediate scenes, the swapped order and another source."""
 
 _LENGTHS_IN_TRAINING = 2
-_KINDS = ("add", "remove", "make-colour", "add", "remove", "make-size")
-"""How often an edit is of each kind, as in css."""
-
 _PAIRS = (
     ("add", "remove"), ("remove", "add"), ("add", "remove"), ("remove", "add"),
     ("add", "make-colour"), ("make-colour", "add"), ("add", "make-size"), ("make-size", "add"),
@@ -39,7 +37,7 @@ def _draw(pool: Pool, source: int, visit: int, *, rng: np.random.Generator) -> D
     lengths = _LENGTHS_IN_TRAINING if pool.split is SplitId.TRAIN else len(LENGTHS)
     length, matters = 1 + turn % lengths, turn // lengths % 2 == 0
     for _ in range(_ATTEMPTS):
-        kinds = [one_of(_KINDS, rng) for _ in range(length)]
+        kinds = [one_of(TURNS, rng) for _ in range(length)]
         related = int(rng.integers(length - 1)) if matters and length > 1 else length
         kinds[related : related + 2] = one_of(_PAIRS, rng) if related < length else ()
         for _ in range(_ATTEMPTS_WITH_THESE_KINDS):

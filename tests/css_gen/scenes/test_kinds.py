@@ -16,7 +16,7 @@ from css_gen.scenes.selector import Selector
 
 
 def test_every_kind_has_its_type_and_is_asked_for_in_a_dataset():
-    assert {kind for kind in KINDS if kind in type_of(kind).kinds} == set(KINDS) == set(sampling._TURNS)
+    assert {kind for kind in KINDS if kind in type_of(kind).kinds} == set(KINDS) == set(sampling.TURNS)
     with pytest.raises(ValueError, match="no modification is called 'move'; expected one of add, make-colour"):
         type_of("move")
 
