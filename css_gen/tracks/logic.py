@@ -133,6 +133,7 @@ def _with_distractors(pool: Pool, scene: Scene, program: Logic, *, rng: np.rando
     excluded = {each.key for each in (scene, *targets, *flipped) if each != wrong}
     gallery = Gallery(pool, excluded)
     gallery.add("flipped polarity", [wrong], at_most=1)
+    # Other words in both polarities: those of its own alone would all be nearer to the target than to the sibling's.
     near = [*_near(program), *_near(program.flipped)]
     results = (other.results(scene) for other in shuffled(near, rng))
     others = (one_of(found, rng) for found in results if found)
