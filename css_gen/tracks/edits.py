@@ -14,6 +14,8 @@ from css_gen.scenes.modification.program import SELECTOR_FACTORS
 from css_gen.scenes.scene import Scene, SceneObject
 from css_gen.scenes.selector import Selector
 from css_gen.tracks.base import Distractor, Program
+from css_gen.tracks.distractors import OTHER_SOURCE
+from css_gen.tracks.parts import shows_only, shuffled
 
 WRONG = {
     **{name: f"wrong {name}" for name in SELECTOR_FACTORS},
@@ -24,14 +26,14 @@ WRONG = {
 }
 """By what a near miss changes of the edit, what is wrong with it."""
 
-CONTRASTS = dict.fromkeys(WRONG.values(), "near miss accuracy")
-"""All near misses are counted under one heading."""
+CONTRASTS = {**dict.fromkeys(WRONG.values(), "near miss accuracy"), OTHER_SOURCE: "source accuracy"}
+"""All near misses are counted under one heading; the answer of another source, which fits the text, has its own."""
 
 _LENDERS = 32
 
 
 @dataclass(frozen=True)
-class Edit(Program):
+class CssEdit(Program):
     """A program that means what a modification of css means; a subclass says how it is worded or reported."""
 
     modification: Modification
@@ -74,7 +76,7 @@ def near_misses(
     combinations: Sequence[Combination],
     *,
     count: int,
-    preferred: Callable[[Modification, Scene], bool] | None = None,
+    preferred: Sequence[Callable[[Modification, Scene], bool]] = (),
     rng: np.random.Generator,
 ) -> tuple[Distractor, ...] | None:
     """Return wrong answers that differ from the right one as little as possible; None if there are too few.
@@ -85,27 +87,28 @@ def near_misses(
 
     Args:
         target: where the modification leaves something open, near misses share it with this target.
-        preferred: whether a near miss, an edit and its scene, goes before those that are not; None for all alike.
+        preferred: what a near miss, an edit and its scene, should be, for one near miss each; where there is none, any
+            other is taken.
     """
     taken = {source.key, *modification.targets(source)}
+    wanted = [*preferred]
     found: list[Distractor] = []
     others: list[Distractor] = []
     for why, edit in _other_edits(modification, source, target, combinations, rng):
         if not edit.needs(combinations).fit(object_set(source)):
             continue
         scene = edit.apply(source, rng=rng)  # there is one: what is added is named in full
-        if scene.key in taken or not _shows(scene, source, combinations):
+        if scene.key in taken or not shows_only({*scene} - {*source}, combinations):
             continue
         taken.add(scene.key)
-        (found if preferred is None or preferred(edit, scene) else others).append(Distractor(why, scene))
+        place = next((place for place, holds in enumerate(wanted) if holds(edit, scene)), None)
+        if place is not None:
+            del wanted[place]
+        (others if wanted and place is None else found).append(Distractor(why, scene))
         if len(found) == count:
             return tuple(found)
     enough = (*found, *others)[:count]
     return enough if len(enough) == count else None
-
-
-def _shows(scene: Scene, source: Scene, combinations: Sequence[Combination]) -> bool:
-    return all((item.shape, item.colour) in combinations for item in {*scene} - {*source})
 
 
 def _other_edits(
@@ -129,10 +132,10 @@ def _other_edits(
         if value := getattr(modification, name):
             changed = [{name: other} for other in factor if other != value]
             changes.append((name, [replace(modification, **each) for each in changed]))  # type: ignore[type-var]
-    changes = [changes[place] for place in rng.permutation(len(changes))]
+    changes = shuffled(changes, rng)
     changes.append(("object", [*_of_other_objects(modification, source, combinations, rng)]))
     changes.append(("kind", _of_other_kinds(modification)))
-    columns = [[(WRONG[name], edits[place]) for place in rng.permutation(len(edits))] for name, edits in changes]
+    columns = [[(WRONG[name], edit) for edit in shuffled(edits, rng)] for name, edits in changes]
     yield from (each for turn in zip_longest(*columns) for each in turn if each)
 
 
@@ -148,8 +151,8 @@ def _of_other_objects(
     modification: Modification, source: Scene, combinations: Sequence[Combination], rng: np.random.Generator
 ) -> Iterator[Modification]:
     if not isinstance(modification, Add):
-        for place in rng.permutation(len(source)):
-            yield modification.with_selector(Selector(cell=source.objects[place].cell))
+        for item in shuffled(source.objects, rng):
+            yield modification.with_selector(Selector(cell=item.cell))
         return
     for _ in range(_LENDERS):
         yield Add(_selector(Add.lender(source, combinations, rng=rng)))

@@ -17,7 +17,7 @@ from css_gen.scenes.randomness import one_of
 from css_gen.scenes.scene import Scene
 from css_gen.scenes.selector import Selector
 from css_gen.tracks.base import Draw, Pool, Program, Shortcut, Track
-from css_gen.tracks.distractors import OTHER_SOURCE, Gallery, needs_distractors, of_another_source
+from css_gen.tracks.distractors import OTHER_SOURCE, Gallery, needs_distractors, with_other_source
 from css_gen.tracks.logic_program import COUNTS, Form, Logic, from_json, parse
 from css_gen.tracks.parts import EDIT_KINDS, FACTORS, all_edits, selectors_of, shows_only, shuffled, with_value
 from css_gen.tracks.registry import register
@@ -130,14 +130,24 @@ def _with_distractors(pool: Pool, scene: Scene, program: Logic, *, rng: np.rando
     target, wrong = one_of(targets, rng), one_of(flipped, rng)
     if not needs_distractors(pool):
         return Draw((program,), target)
-    gallery = Gallery(pool, {each.key for each in (scene, *targets, *flipped) if each != wrong})
+    excluded = {each.key for each in (scene, *targets, *flipped) if each != wrong}
+    gallery = Gallery(pool, excluded)
     gallery.add("flipped polarity", [wrong], at_most=1)
-    if not gallery.add(OTHER_SOURCE, of_another_source(program, target, rng=rng), at_most=1):
-        return None
-    results = (other.results(scene) for other in shuffled(list(_near(program)), rng))
+    # Other words in both polarities: those of its own alone would all be nearer to the target than to the sibling's.
+    near = [*_near(program), *_near(program.flipped)]
+    results = (other.results(scene) for other in shuffled(near, rng))
     others = (one_of(found, rng) for found in results if found)
-    gallery.add("other word", (each for each in others if each), at_most=_DISTRACTORS - len(gallery.distractors))
-    return Draw((program,), target, gallery.distractors) if len(gallery.distractors) == _DISTRACTORS else None
+    gallery.add("other word", (each for each in others if each), at_most=_DISTRACTORS - len(gallery.distractors) - 1)
+    distractors = with_other_source(
+        program,
+        target,
+        gallery.distractors,
+        excluded=excluded,
+        allowed=gallery.may_show,
+        kept=("flipped polarity",),
+        rng=rng,
+    )
+    return Draw((program,), target, distractors) if distractors and len(distractors) == _DISTRACTORS else None
 
 
 def _near(program: Logic) -> Iterator[Logic]:
@@ -163,7 +173,7 @@ register(
     Track(
         name="logic",
         title="Logic",
-        about="Edit what a phrase with a negation or a number means, such as all but the cubes.",
+        about="Edit what a phrase with a negation or a number means, such as all but the cubes",
         distractors=_DISTRACTORS,
         contrasts={
             "flipped polarity": "polarity accuracy",

@@ -9,7 +9,7 @@ from css_gen.scenes.modification import Make, Modification, from_json
 from css_gen.scenes.modification.program import types
 from css_gen.scenes.scene import Scene
 from css_gen.scenes.selector import ANY_SHAPE, shape_word
-from css_gen.tracks.edits import Edit
+from css_gen.tracks.edits import CssEdit
 from css_gen.tracks.wording import HELD_OUT_WORDS, LEXICON, MEANING, PRODUCTIONS, SLOTS, Production
 
 WORDINGS = ("seen", "production held out", "synonym held out", "both")
@@ -17,7 +17,7 @@ UNKNOWN_WORDS = ("0", "1", "2", "3 or more")
 
 
 @dataclass(frozen=True)
-class Paraphrase(Edit):
+class Paraphrase(CssEdit):
     """A modification and its wording.
 
     Attributes:

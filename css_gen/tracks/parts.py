@@ -1,7 +1,7 @@
 """Parts of programs of several tracks: an edit of objects, and selectors without a cell, in words and in JSON."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -111,9 +111,9 @@ def selectors_of(item: SceneObject, attributes: Sequence[Sequence[str]]) -> list
     return [Selector(**{name: getattr(item, name) for name in named}) for named in attributes]
 
 
-def shows_only(scene: Scene, combinations: Collection[Combination]) -> bool:
+def shows_only(items: Iterable[SceneObject], combinations: Collection[Combination]) -> bool:
     """Return whether every object's shape and colour is one of these."""
-    return all((item.shape, item.colour) in combinations for item in scene)
+    return all((item.shape, item.colour) in combinations for item in items)
 
 
 def shuffled(items: Sequence[T], rng: np.random.Generator) -> list[T]:

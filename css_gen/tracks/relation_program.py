@@ -7,6 +7,10 @@
 The camera sees three rows and three columns of cells. An object is left or right of another if both are on one row, in
 front of it (nearer to the camera) or behind it if both are in one column, at any distance. It is between two others if
 its cell is halfway between theirs, on a row, a column or a diagonal. No object has a relation to itself.
+
+In a wider sense, an object is left of another in any column further left. The track does not use it: of the objects
+that a noun matches, "left of" could then mean the leftmost alone, whichever object follows. Most queries leave two or
+more objects in that sense, so a person or a model without training has to be told which sense is meant.
 """
 
 import json

@@ -26,7 +26,9 @@ from css_gen.scenes.randomness import SplitId, Stream, one_of, stream
 from css_gen.scenes.sampling import KINDS_ASKED
 from css_gen.scenes.scene import Scene, SceneObject
 from css_gen.tracks.base import Draw, Pool, Program, Shortcut, Track
-from css_gen.tracks.edits import CONTRASTS, Edit, draw_edit, near_misses
+from css_gen.tracks.distractors import with_other_source
+from css_gen.tracks.edits import CONTRASTS, CssEdit, draw_edit, near_misses
+from css_gen.tracks.parts import shows_only
 from css_gen.tracks.registry import register
 
 HELD_OUT_SHAPES = {
@@ -46,7 +48,8 @@ SEEN, BY_SHAPE, BY_CELL, BY_COUNT, BY_COMBINATION = NOVELTIES = (
 )  # fmt: skip
 """What is novel of a query, the values of the slice."""
 
-DISTRACTORS = 2
+DISTRACTORS = 3
+"""A near miss of what training shows, one of the query's own novelty, and one of another source."""
 
 _OF_SMALL_SOURCES = (SEEN, BY_SHAPE, BY_CELL, BY_COMBINATION)
 _DRAWS = 32
@@ -54,7 +57,7 @@ _MOST_TRIES = 10_000
 
 
 @dataclass(frozen=True)
-class SystematicEdit(Edit):
+class SystematicEdit(CssEdit):
     """A modification of css, and which of NOVELTIES its query has; the text does not say, so equality ignores it."""
 
     novelty: str = field(default=SEEN, compare=False)
@@ -163,6 +166,9 @@ def _draw(pool: Pool, source: int, visit: int, *, rng: np.random.Generator) -> D
     def shown_in_training(edit: Modification, made: Scene) -> bool:
         return novelties(edit, scene, made, test_only) <= {BY_COUNT} & wanted
 
+    def as_novel_as_the_target(edit: Modification, made: Scene) -> bool:
+        return novelties(edit, scene, made, test_only) == wanted
+
     kind = _kind(len(scene), rng)
     named = one_of(type_of(kind).named, rng)
     for number in chain.from_iterable(repeat(number, _DRAWS) for number in (named, 4, 3, 2, 1)):
@@ -175,8 +181,19 @@ def _draw(pool: Pool, source: int, visit: int, *, rng: np.random.Generator) -> D
         programs = (SystematicEdit(modification, novelty),)
         if pool.split is SplitId.TRAIN:
             return Draw(programs, target)
-        distractors = near_misses(
-            modification, scene, target, combinations, count=DISTRACTORS, preferred=shown_in_training, rng=rng
+        preferred = (shown_in_training, as_novel_as_the_target)
+        near = near_misses(
+            modification, scene, target, combinations, count=DISTRACTORS - 1, preferred=preferred, rng=rng
+        )
+        if not near:
+            continue
+        distractors = with_other_source(
+            programs[0],
+            target,
+            near,
+            excluded={scene.key, *modification.targets(scene)},
+            allowed=lambda made: _may_show(made, novelty, combinations),
+            rng=rng,
         )
         if distractors:
             return Draw(programs, target, distractors)
@@ -187,6 +204,13 @@ def _shown(held_out: HeldOut, split: SplitId, novelty: str) -> tuple[Combination
     """Return the combinations of shape and colour that images of queries with this novelty show."""
     allowed = held_out.allowed(split)
     return tuple(each for each in allowed if novelty == BY_COMBINATION or each not in held_out.test_only)
+
+
+def _may_show(scene: Scene, novelty: str, combinations: Sequence[Combination]) -> bool:
+    """Return whether images of queries with this novelty show the scene, and nothing else that training does not."""
+    most = MOST_OBJECTS if novelty == BY_COUNT else MOST_TRAIN_OBJECTS
+    in_place = novelty == BY_CELL or not any(item.colour is HELD_OUT_COLOURS[item.cell] for item in scene)
+    return in_place and len(scene) <= most and shows_only(scene, combinations)
 
 
 def _kind(objects: int, rng: np.random.Generator) -> str:

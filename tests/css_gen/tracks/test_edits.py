@@ -104,7 +104,7 @@ def test_preferred_near_misses_go_first():
         def has_its_colour(_, scene, source=source, right=right):
             return all(item.colour is right.colour for item in {*scene} - {*source})
 
-        misses = near_misses(edit, source, target, COMBINATIONS, count=3, preferred=has_its_colour, rng=rng)
+        misses = near_misses(edit, source, target, COMBINATIONS, count=3, preferred=[has_its_colour] * 3, rng=rng)
         preferred = [has_its_colour(None, miss.scene) for miss in misses]
         assert preferred == sorted(preferred, reverse=True)
         assert preferred[0]

@@ -12,10 +12,12 @@ from functools import cache
 import pytest
 
 from css_gen import tracks
+from css_gen.scenes.factors import Cell
 from css_gen.scenes.held_out import HeldOut
 from css_gen.scenes.randomness import SplitId
 from css_gen.tracks import plan as plans
 from css_gen.tracks.certificate import Certificate, Question, certify
+from css_gen.tracks.distractors import OTHER_SOURCE
 from css_gen.tracks.plan import TrackPlan, TrackQuery, block_sizes, images_of_a_block
 
 IMAGES = {SplitId.TRAIN: 500, SplitId.TEST: 1_500}
@@ -230,3 +232,27 @@ def test_the_smallest_split_is_the_smallest(name: str, split: SplitId) -> None:
 
 if __name__ == "__main__":
     sys.stdout.write(" ".join(map(digest, tracks.names())))
+
+
+@pytest.mark.parametrize("name", ["relation", "logic", "paraphrase", "systematic"])
+def test_the_target_is_the_centre_of_its_block_little_more_often_than_by_chance(name: str) -> None:
+    """It differs from the others in the fewest cells in 21 to 31% of the blocks of 10,000 images; ties are shared."""
+    plan = plan_of(name, SplitId.TEST)
+    shares = []
+    for query in queries_of(name, SplitId.TEST)[:: plan.programs]:
+        grids = [
+            {item.cell: item for item in plan.scene(image)}
+            for image in (query.target, *(image for _, image in query.distractors))
+        ]
+        far = [sum(one.get(cell) != other.get(cell) for other in grids for cell in Cell) for one in grids]
+        shares.append((far[0] == min(far)) / far.count(min(far)))
+    assert sum(shares) / len(shares) < 0.4
+
+
+@pytest.mark.parametrize("name", ["relation", "logic", "paraphrase", "systematic"])
+def test_the_answer_of_another_source_fits_the_text_and_is_in_every_block(name: str) -> None:
+    plan = plan_of(name, SplitId.TEST)
+    for query in queries_of(name, SplitId.TEST):
+        (other,) = [plan.scene(image) for why, image in query.distractors if why == OTHER_SOURCE]
+        assert query.modification.can_make(other)
+        assert not query.modification.is_target(query.source_scene, other)

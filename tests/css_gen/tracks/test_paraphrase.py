@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from css_gen.scenes.factors import Cell
+from css_gen.scenes.factors import Cell, Shape, Size
 from css_gen.scenes.modification import parse as parse_css
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.sampling import KINDS_ASKED
@@ -156,15 +156,15 @@ def test_a_linear_probe_on_text_alone_finds_next_to_nothing(train, test):
 
 
 def test_a_solver_of_known_words_scores_what_the_page_says(test):
-    """It is right wherever it knows all words, and on fewer than half of the others: 82 in all."""
+    """It is right wherever it knows all words, and a guess between few images otherwise: 69 of 10,000 images."""
     scores = shortcut_recall(test, "wording")
     assert scores == pytest.approx(
-        {"all": 82, "seen": 100, "production held out": 100, "synonym held out": 46, "both": 46}, abs=4
+        {"all": 91, "seen": 100, "production held out": 100, "synonym held out": 74, "both": 74}, abs=3
     )
     by_number = shortcut_recall(test, "unknown words")
     assert by_number["0"] == 100
     assert by_number["1"] > by_number["2"] > by_number["3 or more"]
-    assert by_number["3 or more"] < 35
+    assert by_number["3 or more"] < 65
 
 
 def targets_of_the_shortcut(text, source):
@@ -175,13 +175,15 @@ def test_the_shortcut_leaves_open_what_it_does_not_know(test):
     for source in test.reference_scenes[:20]:
         for text, readings in {
             "put a big ball in the top-left cell": ["add large circle to top-left"],
-            "put a huge ball in the top-left cell": ["add circle to top-left"],
-            "put a big orb in the northwest cell": ["add large object"],
+            "put a huge ball in the top-left cell": [f"add {size} circle to top-left" for size in Size],
+            "put a big orb in the northwest cell": [
+                f"add large {shape} to {cell}" for shape in ("object", *Shape) for cell in Cell
+            ],
             "insert a red ball": ["add red circle", "remove red circle"],
             "erase every red ball": ["add red circle", "remove red circle"],
-            "convert any red ball to big": ["add red circle", "remove red circle", "make red circle large"],
-            "make every red globe big": ["make red object large"],
-            "remove every thing": ["remove object"],
+            "convert any red ball to big": ["make red circle large"],
+            "make every red globe big": [f"make red {shape} large" for shape in ("object", *Shape)],
+            "remove every thing": [f"remove {shape}" for shape in ("object", *Shape)],
         }.items():
             expected = frozenset().union(*(parse_css(reading).targets(source) for reading in readings))
             assert targets_of_the_shortcut(text, source) == expected
