@@ -157,8 +157,9 @@ def _images_in_all(images: int | None, train: int | None, test: int | None, test
 def info(folder: Path) -> None:
     """Print counts, kinds of modification, held-out combinations and the fingerprint of a dataset."""
     from css_gen.description import print_description
+    from css_gen.progress import Terminal
 
-    print_description(folder)
+    print_description(folder, reporter=Terminal())
 
 
 @main.command()

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from css_gen import dataset
+from css_gen.progress import Reporter, Silent
 from css_gen.scenes.ceiling import best_recall_at_1
 from css_gen.storage.configuration import CSS, LEADERBOARD_FINGERPRINT
 from css_gen.storage.estimate import human_bytes
@@ -15,8 +16,8 @@ from css_gen.tracks import Track, registry
 from css_gen.tracks.certificate import Certificate, Question, certify
 
 
-def print_description(root: Path, console: Console | None = None) -> None:
-    """Print the contents of a dataset.
+def print_description(root: Path, console: Console | None = None, reporter: Reporter | None = None) -> None:
+    """Print the contents of a dataset; the certificate of a large track takes some seconds, which `reporter` is told.
 
     Raises:
         DatasetError: there is none, or its queries cannot be read.
@@ -54,7 +55,7 @@ def print_description(root: Path, console: Console | None = None) -> None:
     if opened.track == CSS:
         table.add_row("best Recall@1", *(f"{_best_recall(split):.1f}" for split in splits.values()))
     else:
-        _add_certificate(table, opened.track, splits)
+        _add_certificate(table, opened.track, splits, reporter or Silent())
     console.print(table)
 
     held_out = Table("split", "only shown here", title="Held-out combinations", title_justify="left")
@@ -75,16 +76,18 @@ def _best_recall(split: dataset.Split) -> float:
     return best_recall_at_1(queries, frozenset(split.keys))
 
 
-def _add_certificate(table: Table, name: str, splits: dict[str, dataset.Split]) -> None:
+def _add_certificate(table: Table, name: str, splits: dict[str, dataset.Split], reporter: Reporter) -> None:
     """Add the distractors by what is wrong with them, and the test split's certificate in percent of its queries."""
     track = registry.get(name)
     reasons = [Counter(why for row in split.iter_queries() for why, _ in row.distractors) for split in splits.values()]
     for why in track.contrasts:
         table.add_row(f"distractors: {why}", *(f"{count[why]:,}" for count in reasons))
-    certificates = {name: _certificate(track, split) for name, split in splits.items() if name == "test"}
+    certificates = {name: _certificate(track, split, reporter) for name, split in splits.items() if name == "test"}
     rows: dict[str, Callable[[Certificate], float]] = {
         f"Recall@1, {track.shortcut.name}": lambda each: each.shortcut_recall,
         "Recall@1, chance": lambda each: each.chance,
+        "Recall@1, centre of the block": lambda each: each.centre,
+        "Recall@1, chance in the block": lambda each: each.centre_chance,
         "% the text alone determines": lambda each: each.text_alone,
         "% the source alone determines": lambda each: each.source_alone,
     }
@@ -92,9 +95,11 @@ def _add_certificate(table: Table, name: str, splits: dict[str, dataset.Split]) 
         table.add_row(label, *(f"{figure(certificates[each]):.2f}" if each in certificates else "" for each in splits))
 
 
-def _certificate(track: Track, split: dataset.Split) -> Certificate:
+def _certificate(track: Track, split: dataset.Split, reporter: Reporter) -> Certificate:
     questions = [
-        Question(query.modification, query.source_id, tuple(image for _, image in query.distractors))
+        Question(query.modification, query.source_id, query.target_id, tuple(image for _, image in query.distractors))
         for query in split.iter_queries()
     ]
-    return certify(track, questions, [split.scene(image) for image in range(len(split))])
+    gallery = [split.scene(image) for image in range(len(split))]
+    with reporter.track("certificate", len(questions), "queries") as report:
+        return certify(track, questions, gallery, report=report)

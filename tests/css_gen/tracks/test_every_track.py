@@ -39,7 +39,7 @@ def queries_of(name: str, split: SplitId) -> list[TrackQuery]:
 def certificate(name: str) -> Certificate:
     plan = plan_of(name, SplitId.TEST)
     questions = [
-        Question(query.modification, query.source, tuple(image for _, image in query.distractors))
+        Question(query.modification, query.source, query.target, tuple(image for _, image in query.distractors))
         for query in queries_of(name, SplitId.TEST)
     ]
     return certify(tracks.get(name), questions, [plan.scene(image) for image in range(plan.images)])

@@ -206,7 +206,9 @@ def test_info_prints_the_certificate(run_css_gen: Callable, chain: Path) -> None
         assert f"distractors: {why} 0 {count}" in lines
     assert "% the text alone determines 0.00" in lines
     assert "% the source alone determines 0.00" in lines
-    assert any(line.startswith("Recall@1, last edit only ") for line in lines)
+    for label in ("last edit only", "centre of the block"):
+        assert any(line.startswith(f"Recall@1, {label} ") for line in lines)
+    assert "Recall@1, chance in the block 16.67" in lines
     assert not any("leaderboard" in line or "best Recall@1" in line for line in lines)
 
 
