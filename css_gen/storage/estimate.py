@@ -34,8 +34,10 @@ def require_large_enough(configuration: Configuration, *, by_split: bool = False
         return
     needed = f"each split needs {references} references and as many targets"
     if track != CSS:
-        needed = (
-            f"the test split of {track} needs {references} references and {targets[SplitId.TEST]} images of a query"
+        short = [split for split in SplitId if configuration.split_images(split) < least[split]]
+        needed = " and ".join(
+            f"the {split.name.lower()} split of {track} needs {references} references and {_images(targets[split])}"
+            for split in short
         )
     if by_split:
         train, test = (configuration.split_images(split) for split in (SplitId.TRAIN, SplitId.TEST))
@@ -50,6 +52,10 @@ def require_large_enough(configuration: Configuration, *, by_split: bool = False
     raise ValueError(
         f"--n must be at least {smallest} with --test-fraction {share:g}, got {configuration.images}: {needed}"
     )
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'s' if count > 1 else ''} of a query"
 
 
 def estimated_bytes(configuration: Configuration) -> int:

@@ -175,3 +175,17 @@ def test_the_test_split_of_a_track_is_the_same_too(track: str) -> None:
     assert Configuration.from_json(values) == counted(40, 120, track=track)
     with pytest.raises(ValueError, match=r"--train must be at least 4 and --test at least \d+, got 40 and 4: the test"):
         require_large_enough(counted(40, 4, track=track), by_split=True)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "short"),
+    [
+        (3, 40, "the train split of chain needs 3 references and 1 image of a query"),
+        (40, 8, "the test split of chain needs 3 references and 6 images of a query"),
+        (3, 8, "the train split of chain needs 3 references and 1 image of a query and the test split of chain needs "
+         "3 references and 6 images of a query"),
+    ],
+)  # fmt: skip
+def test_the_error_names_the_splits_of_a_track_that_are_short(train: int, test: int, short: str) -> None:
+    with pytest.raises(ValueError, match=rf"got {train} and {test}: {short}$"):
+        require_large_enough(counted(train, test, track="chain"), by_split=True)
