@@ -30,7 +30,7 @@ def _card(manifest: Manifest) -> str:
         "depth": "\n- `depth`: 16-bit PNG of the 3D image: distance along the viewing axis\n"
         f"  in {DEPTH_STEPS}ths of a world unit, 65535 for that and all that is farther",
     }
-    title, track, shared, distractors = _about_track(configuration)
+    title, track, shared, novel, distractors = _about_track(configuration)
     # `datasets` caches a folder by its last name and this header, so a new rendering has to change the header.
     identity = f"fingerprint {manifest.fingerprint}"
     return f"""---
@@ -81,7 +81,7 @@ Queries (`queries`):
 - `query_id`: the row's number; `source_id`, `target_id`: image ids of the same split
 - `modification_id`: equal for {shared}
 - `text`: the modification in words; `modification`: the same as JSON; `kind`: its kind
-- `novel`: whether the modification adds, removes or changes an object of a combination that train never shows
+- `novel`: whether {novel} of a combination that train never shows
 {distractors}
 ```python
 import datasets
@@ -99,17 +99,24 @@ are the same everywhere.
 """
 
 
-def _about_track(configuration: Configuration) -> tuple[str, str, str, str]:
-    """Return what a track changes in the card: title, first sentence, what shares a modification_id, more columns."""
+def _about_track(configuration: Configuration) -> tuple[str, str, str, str, str]:
+    """Return what a track changes in the card: title, first sentence, modification_id, novel, more columns."""
     title = "CSS (Color-Shape-Size)"
     if configuration.track == CSS:
-        return title, "", "the three queries that share a modification", ""
+        return (
+            title,
+            "",
+            "the three queries that share a modification",
+            "the modification adds, removes or changes an object",
+            "",
+        )
     track = registry.get(configuration.track)
     reasons = ", ".join(track.contrasts)
     return (
         f"{title}, track {track.name}",
         f"\nA hard track of css, {track.title.lower()}: {track.about}.\n",
         "the queries that share a target",
+        "an object that source and target do not share is",
         "- `distractor_ids`: wrong answers that are in the test split for this query; `distractor_why`: what is wrong\n"
         f"  with each, of {reasons}\n",
     )

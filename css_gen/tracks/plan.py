@@ -29,7 +29,8 @@ class TrackQuery:
         index: its number in the split.
         source, target: numbers of images.
         modification_id: equal for queries that share a target.
-        novel: whether an object that source and target do not share has a combination that only test shows.
+        novel: whether an object that source and target do not share has a combination that only test shows. An object
+            that one edit of a chain makes and a later one takes back does not count.
         distractors: (why, number of an image) of each.
     """
 

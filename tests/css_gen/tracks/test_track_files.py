@@ -93,6 +93,8 @@ def test_the_card_names_the_columns_of_the_queries(chain: Path) -> None:
         {"name": "distractor_why", "sequence": "string"},
     ]
     assert header["pretty_name"] == "CSS (Color-Shape-Size), track chain"
+    novel = "- `novel`: whether an object that source and target do not share is of a combination that train never shows"
+    assert novel in (chain / "README.md").read_text().splitlines()
 
 
 def test_css_has_no_distractors(tiny_dataset: Path) -> None:
