@@ -144,8 +144,19 @@ def fewer_edits(texts: Sequence[str], source: str) -> set[str]:
     return {key for each in some for key in outcomes(each, source)}
 
 
-@settings(max_examples=100)
-@given(texts=st.lists(EDITS, min_size=2, max_size=4), source=st.sampled_from(SMALL_WORLD))
+RELATED = [
+    *("remove red object", "remove blue circle", "remove small object", "make red object blue", "make blue object red"),
+    *("make circle large", "make top-right object red", "add small red circle to top-left"),
+    *("add blue circle to middle-center", "add small circle to bottom-left"),
+]
+"""Edits that often change what others select."""
+
+
+@settings(max_examples=200)
+@given(
+    texts=st.lists(st.sampled_from(RELATED), min_size=2, max_size=4),
+    source=st.sampled_from([scene(RED, GRAY), scene(RED, BLUE), scene(RED, BLUE, "middle-left large blue circle")]),
+)
 def test_the_order_is_what_plain_enumeration_gives(texts: list[str], source: Scene) -> None:
     chain = CHAIN.parse(", then ".join(texts))
     right = chain.targets(source)
