@@ -13,13 +13,15 @@ from css_gen.scenes.sampling import TURNS
 from css_gen.scenes.scene import Scene, SceneObject
 from css_gen.tracks.base import Draw, Pool, Program, Shortcut, Track
 from css_gen.tracks.chain_distractors import CONTRASTS, distractors
-from css_gen.tracks.chain_program import FACTORS, LENGTHS, ORDERS, Chain
+from css_gen.tracks.chain_program import FACTORS, IN_PART, LENGTHS, MATTERS, NOT_AT_ALL, ONE_EDIT, ORDERS, Chain
 from css_gen.tracks.registry import register
 
 _DISTRACTORS = 5
-"""Room for three intermediate scenes, the swapped order and another source."""
+"""Room for three intermediate scenes, another order and another source."""
 
 _LENGTHS_IN_TRAINING = 2
+_ORDERS_IN_TURN = (MATTERS, NOT_AT_ALL, MATTERS, IN_PART)
+
 _PAIRS = (
     ("add", "remove"), ("remove", "add"), ("add", "remove"), ("remove", "add"),
     ("add", "make-colour"), ("make-colour", "add"), ("add", "make-size"), ("make-size", "add"),
@@ -32,24 +34,31 @@ _ATTEMPTS = 4
 
 
 def _draw(pool: Pool, source: int, visit: int, *, rng: np.random.Generator) -> Draw | None:
-    """Ask for each length in turn; among those of several edits, the order matters in every other round."""
+    """Ask for each length in turn; among those of several edits, the order matters in every other round.
+
+    In the rounds between, it matters in part and not at all by turns.
+    """
     turn = source + visit
     lengths = _LENGTHS_IN_TRAINING if pool.split is SplitId.TRAIN else len(LENGTHS)
-    length, matters = 1 + turn % lengths, turn // lengths % 2 == 0
+    length = 1 + turn % lengths
+    order = ONE_EDIT if length == 1 else _ORDERS_IN_TURN[turn // lengths % len(_ORDERS_IN_TURN)]
     for _ in range(_ATTEMPTS):
         kinds = [one_of(TURNS, rng) for _ in range(length)]
-        related = int(rng.integers(length - 1)) if matters and length > 1 else length
+        related = int(rng.integers(length - 1)) if order in (MATTERS, IN_PART) else length
         kinds[related : related + 2] = one_of(_PAIRS, rng) if related < length else ()
         for _ in range(_ATTEMPTS_WITH_THESE_KINDS):
-            if draw := _draw_kinds(pool, pool.scenes[source], kinds, related, rng):
+            if draw := _draw_kinds(pool, pool.scenes[source], kinds, related, order, rng):
                 return draw
     return None
 
 
-def _draw_kinds(pool: Pool, source: Scene, kinds: Sequence[str], related: int, rng: np.random.Generator) -> Draw | None:
-    """Draw edits of these kinds; the order is to matter if `related` is the place of one. None if unfit.
+def _draw_kinds(
+    pool: Pool, source: Scene, kinds: Sequence[str], related: int, order: str, rng: np.random.Generator
+) -> Draw | None:
+    """Draw edits of these kinds whose order matters as one of ORDERS says; None if unfit.
 
-    Every edit makes a scene that was not there before, is not empty, and shows allowed combinations alone.
+    At the place `related`, if there is one, two edits are drawn one of which changes what the other selects. Every edit
+    makes a scene that was not there before, is not empty, and shows allowed combinations alone.
     """
     edits: list[Modification] = []
     scenes = [source]
@@ -70,11 +79,11 @@ def _draw_kinds(pool: Pool, source: Scene, kinds: Sequence[str], related: int, r
         if not drawn:
             return None
     chain = Chain(tuple(edits))
-    if source.key in chain.targets(source) or bool(chain.other_orders(source)) != (related < len(kinds)):
+    if source.key in chain.targets(source) or chain.order(source) != order:
         return None
     if pool.split is SplitId.TRAIN:
         return Draw((chain,), scenes[-1])
-    wrong = distractors(chain, scenes, pool.combinations, count=_DISTRACTORS, rng=rng)
+    wrong = distractors(chain, scenes, pool, count=_DISTRACTORS, rng=rng)
     return Draw((chain,), scenes[-1], wrong) if wrong else None
 
 

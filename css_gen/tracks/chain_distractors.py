@@ -1,90 +1,78 @@
 """Wrong answers to a chain: results of fewer edits, of another order, of another edit, and of another source."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain as joined
 from itertools import combinations as subsets
-from typing import Any
 
 import numpy as np
 
-from css_gen.scenes.factors import COMBINATIONS, Colour, Combination, Shape, Size
+from css_gen.scenes.factors import COMBINATIONS, Colour, Size
 from css_gen.scenes.modification import Add, Make, Modification, Remove
 from css_gen.scenes.randomness import one_of
 from css_gen.scenes.scene import Scene
-from css_gen.tracks.base import Distractor
-from css_gen.tracks.chain_program import FACTORS, Chain, run
+from css_gen.tracks.base import Distractor, Pool
+from css_gen.tracks.chain_program import FACTORS, Chain, incomplete, reordered, run
+from css_gen.tracks.distractors import OTHER_SOURCE, Gallery, of_another_source
+from css_gen.tracks.parts import shuffled
 
-MISSING, SWAPPED, SOURCE, OTHER = "missing edit", "swapped order", "other source", "other edit"
+MISSING, ORDER, EITHER, OTHER = "missing edit", "other order", "missing edit or other order", "other edit"
 CONTRASTS = {
     MISSING: "completion accuracy",
-    SWAPPED: "order accuracy",
-    SOURCE: "source accuracy",
+    ORDER: "order accuracy",
+    EITHER: "completion or order accuracy",
+    OTHER_SOURCE: "source accuracy",
     OTHER: "edit accuracy",
 }
-_VALUES: dict[str, tuple[Any, ...]] = {"size": tuple(Size), "colour": tuple(Colour), "shape": tuple(Shape)}
 _ATTEMPTS = 40
+_EMPTY = Scene()
 
 
 def distractors(
-    chain: Chain, scenes: Sequence[Scene], combinations: Sequence[Combination], *, count: int, rng: np.random.Generator
+    chain: Chain, scenes: Sequence[Scene], pool: Pool, *, count: int, rng: np.random.Generator
 ) -> tuple[Distractor, ...]:
     """Return `count` different wrong answers; none where so many cannot be drawn.
 
-    First every intermediate scene, the result of two neighbours swapped (where their order matters), and the answer for
-    a source one of whose objects differs, which the text alone cannot tell from the target. Then the results without
-    one of the edits, and with another edit in its place.
+    First every intermediate scene, the result of another order (where it matters), and what the text makes of another
+    source, which the text alone cannot tell from the target. Then the results without one of the edits, and with
+    another edit in its place.
+
+    A result of fewer edits is never one of another order, too, except for an intermediate scene, which then is called
+    so. Results of another order, of another source and of another edit are not results of fewer edits.
 
     Args:
         scenes: the source and the scene after each edit.
     """
     source, edits = scenes[0], chain.edits
-    taken = {source.key, *chain.targets(source)}
-    found: list[Distractor] = []
-
-    def take(why: str, options: Iterable[Scene]) -> bool:
-        for scene in options:
-            allowed = all((item.shape, item.colour) in combinations for item in scene)
-            if allowed and scene.objects and scene.key not in taken:
-                taken.add(scene.key)
-                found.append(Distractor(why, scene))
-                return True
-        return False
-
-    needed: list[tuple[str, Iterable[Scene]]] = [(MISSING, [scene]) for scene in scenes[1:-1]]
-    if orders := chain.other_orders(source):
-        needed.append((SWAPPED, _shuffled(one_of(orders, rng), rng)))
-    needed.append((SOURCE, _of_other_sources(chain, source, scenes[-1], rng)))
-    if not all(take(why, options) for why, options in needed):
+    orders = {key for results in reordered(edits, source) for key in results}
+    known = orders | incomplete(edits, source).keys()
+    gallery = Gallery(pool, {source.key, _EMPTY.key, *chain.targets(source)})
+    for scene in scenes[1:-1]:
+        gallery.add(EITHER if scene.key in orders else MISSING, [scene], at_most=1)
+    needed = len(scenes) - 2
+    if others := chain.other_orders(source):
+        each = joined.from_iterable(shuffled(results, rng) for results in shuffled(others, rng))
+        needed += 1
+        gallery.add(ORDER, each, at_most=1)
+    another = of_another_source(chain, scenes[-1], rng=rng)
+    gallery.add(OTHER_SOURCE, (scene for scene in another if scene.key not in known), at_most=1)
+    if len(gallery.distractors) < needed + 1:
         return ()
-    if len(found) < count:
-        take(MISSING, _without_one(edits, source, rng))
-    while len(found) < count:
-        if not take(OTHER, _with_another(edits, scenes, rng)):
+    if needed + 1 < count:
+        gallery.add(MISSING, (each for each in _without_one(edits, source, rng) if each.key not in orders), at_most=1)
+    while len(gallery.distractors) < count:
+        different = (each for each in _with_another(edits, scenes, rng) if each.key not in known)
+        if not gallery.add(OTHER, different, at_most=1):
             return ()
-    return tuple(found)
-
-
-def _of_other_sources(chain: Chain, source: Scene, target: Scene, rng: np.random.Generator) -> Iterator[Scene]:
-    """Yield answers for the source with a size, a colour or a shape changed of an object that the answer shows, too."""
-    kept = [item for item in source if item in target.objects]
-    for _ in range(_ATTEMPTS if kept else 0):
-        item, factor = one_of(kept, rng), one_of(tuple(_VALUES), rng)
-        value = one_of([each for each in _VALUES[factor] if each != getattr(item, factor)], rng)
-        changed = replace(item, **{factor: value})
-        before, after = (
-            Scene(tuple(changed if each == item else each for each in scene)) for scene in (source, target)
-        )
-        if chain.is_target(before, after):
-            yield after
+    return gallery.distractors
 
 
 def _without_one(edits: Sequence[Modification], source: Scene, rng: np.random.Generator) -> Iterator[Scene]:
     """Yield results of some of the edits in their order: of the last alone, then of all but one."""
     if len(edits) > 1:
-        yield from _shuffled(run(edits[-1:], source, skip=True).values(), rng)
-    fewer = list(subsets(edits, len(edits) - 1))
-    for place in rng.permutation(len(fewer)):
-        yield from _shuffled(run(fewer[place], source, skip=True).values(), rng)
+        yield from shuffled(tuple(run(edits[-1:], source, skip=True).values()), rng)
+    for some in shuffled(list(subsets(edits, len(edits) - 1)), rng):
+        yield from shuffled(tuple(run(some, source, skip=True).values()), rng)
 
 
 def _with_another(edits: Sequence[Modification], scenes: Sequence[Scene], rng: np.random.Generator) -> Iterator[Scene]:
@@ -92,7 +80,7 @@ def _with_another(edits: Sequence[Modification], scenes: Sequence[Scene], rng: n
     for _ in range(_ATTEMPTS):
         place = int(rng.integers(len(edits)))
         edit = _another(edits[place], scenes[place], rng)
-        yield from _shuffled(run((edit, *edits[place + 1 :]), scenes[place]).values(), rng)
+        yield from shuffled(tuple(run((edit, *edits[place + 1 :]), scenes[place]).values()), rng)
 
 
 def _another(edit: Modification, scene: Scene, rng: np.random.Generator) -> Modification:
@@ -107,9 +95,3 @@ def _another(edit: Modification, scene: Scene, rng: np.random.Generator) -> Modi
     if isinstance(other, Make) and other.new_size is lender.size:
         return replace(other, new_size=one_of([size for size in Size if size is not lender.size], rng))
     return other
-
-
-def _shuffled(scenes: Iterable[Scene], rng: np.random.Generator) -> Iterator[Scene]:
-    listed = list(scenes)
-    for place in rng.permutation(len(listed)):
-        yield listed[place]

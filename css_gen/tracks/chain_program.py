@@ -2,22 +2,28 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import permutations, product
 from typing import Self, TypeAlias
 
 from css_gen.scenes import modification
 from css_gen.scenes.factors import Cell, Colour, Shape, Size
 from css_gen.scenes.modification import Add, Make, Modification, Remove
+from css_gen.scenes.modification.program import SELECTOR_FACTORS
 from css_gen.scenes.scene import Scene, SceneObject
 from css_gen.tracks.base import Program
 
 MOST_EDITS = 4
 LENGTHS = ("1 edit", "2 edits", "3 edits", "4 edits")
-ORDERS = ("order matters", "order does not matter", "one edit")
-FACTORS = ("cell", "size", "colour", "shape")
+MATTERS, IN_PART, NOT_AT_ALL, ONE_EDIT = ORDERS = (
+    "order matters",
+    "order matters in part",
+    "order does not matter",
+    "one edit",
+)
+FACTORS = tuple(SELECTOR_FACTORS)
 _JOINT = ", then "
 
 
@@ -92,37 +98,84 @@ class Chain(Program):
 
     def attributes(self, source: Scene) -> Mapping[str, str]:
         """Return the number of edits, and whether their order matters."""
-        matters, not_at_all, one = ORDERS
-        order = one if len(self.edits) == 1 else matters if self.other_orders(source) else not_at_all
-        return {"length": self.kind, "order": order}
+        return {"length": self.kind, "order": self.order(source)}
 
-    def other_orders(self, source: Scene) -> list[tuple[Scene, ...]]:
-        """Return the results of each swap of two neighbours that has no result in common with the chain.
+    def order(self, source: Scene) -> str:
+        """Return one of ORDERS: whether the edits give other answers in some other order, of up to 23.
 
-        There is one if and only if the order matters. An edit that finds nothing changes nothing here.
+        The order matters if there are `other_orders`, and does not matter if every order gives exactly the right
+        answers. It matters in part if some order does not, but all of them share a right answer or give only what some
+        of the edits in their order give, too. An edit that finds nothing changes nothing here.
         """
-        targets = self.targets(source)
-        results = [run(edits, source, skip=True) for edits in _swaps(self.edits)]
-        return [tuple(scenes.values()) for scenes in results if targets.isdisjoint(scenes)]
+        if len(self.edits) == 1:
+            return ONE_EDIT
+        if self.other_orders(source):
+            return MATTERS
+        right = self.targets(source)
+        return NOT_AT_ALL if all(scenes.keys() == right for scenes in reordered(self.edits, source)) else IN_PART
+
+    def other_orders(self, source: Scene) -> list[list[Scene]]:
+        """Return the results of each other order that shares no right answer, if it has any that only an order gives.
+
+        What some of the edits in their order give is left out: it may be the answer of one who misses an edit.
+        """
+        right = self.targets(source)
+        wrong = [scenes for scenes in reordered(self.edits, source) if right.isdisjoint(scenes)]
+        fewer = incomplete(self.edits, source) if wrong else {}
+        found = ([scene for key, scene in scenes.items() if key not in fewer] for scenes in wrong)
+        return [scenes for scenes in found if scenes]
 
 
-def run(edits: Iterable[Modification], source: Scene, *, skip: bool = False) -> dict[str, Scene]:
+Scenes: TypeAlias = Mapping[str, Scene]
+"""Scenes by key."""
+
+
+def run(edits: Iterable[Modification], source: Scene, *, skip: bool = False) -> Scenes:
     """Return all scenes that the edits make of the source in their order, by key.
 
     Args:
         skip: whether an edit that does not apply to a scene leaves it as it is. Otherwise that scene has no answer.
     """
-    scenes = {source.key: source}
+    scenes: Scenes = {source.key: source}
     for edit in edits:
-        results = {scene: edit.results(scene) or ((scene,) if skip else ()) for scene in scenes.values()}
-        scenes = {after.key: after for made in results.values() for after in made}
+        scenes = _after(edit, scenes, skip=skip)
     return scenes
 
 
-def _swaps(edits: Sequence[Modification]) -> Iterator[tuple[Modification, ...]]:
-    """Yield the edits with two neighbours swapped, for each pair of neighbours."""
-    for place in range(len(edits) - 1):
-        yield (*edits[:place], edits[place + 1], edits[place], *edits[place + 2 :])
+def _after(edit: Modification, scenes: Scenes, *, skip: bool = False) -> Scenes:
+    results = (edit.results(scene) or ((scene,) if skip else ()) for scene in scenes.values())
+    return {after.key: after for made in results for after in made}
+
+
+def incomplete(edits: Iterable[Modification], source: Scene) -> Scenes:
+    """Return all scenes that some of the edits, not all, make of the source in their order; the source is one."""
+    complete: Scenes = {source.key: source}
+    fewer: Scenes = {}
+    for edit in edits:
+        complete, fewer = _after(edit, complete), {**fewer, **complete, **_after(edit, fewer)}
+    return fewer
+
+
+@lru_cache(maxsize=8)
+def reordered(edits: tuple[Modification, ...], source: Scene) -> tuple[Scenes, ...]:
+    """Return the scenes that the edits make of the source in each other order, equal ones once.
+
+    An edit that finds nothing changes nothing.
+    """
+    made: dict[tuple[Modification, frozenset[str]], Scenes] = {}
+    found: dict[frozenset[str], Scenes] = {}
+    for places in permutations(range(len(edits))):
+        order = tuple(edits[place] for place in places)
+        if order == edits:
+            continue
+        scenes: Scenes = {source.key: source}
+        for edit in order:
+            step = edit, frozenset(scenes)
+            if step not in made:
+                made[step] = _after(edit, scenes, skip=True)
+            scenes = made[step]
+        found.setdefault(frozenset(scenes), scenes)
+    return tuple(found.values())
 
 
 _Content: TypeAlias = tuple[Size, Colour, Shape]

@@ -17,7 +17,7 @@ from css_gen.scenes.factors import Colour, Size
 from css_gen.scenes.modification import Add, Make, Modification, Remove, type_of
 from css_gen.scenes.modification.program import SELECTOR_FACTORS
 from css_gen.scenes.randomness import SplitId, one_of
-from css_gen.scenes.sampling import KINDS_ASKED
+from css_gen.scenes.sampling import KINDS_ASKED, TURNS
 from css_gen.scenes.scene import Scene
 from css_gen.tracks.base import Draw, Pool, Program, Shortcut, Track
 from css_gen.tracks.distractors import with_other_source
@@ -37,7 +37,6 @@ from css_gen.tracks.wording import PRODUCTIONS, Production, synonyms
 
 DISTRACTORS = 3
 
-_TURNS = ("add", "remove", "make-colour", "add", "remove", "make-size")
 _DRAWS = 8
 
 
@@ -84,9 +83,9 @@ def _draw(pool: Pool, source: int, visit: int, *, rng: np.random.Generator) -> D
 
 def _attempts(source: int, visit: int) -> Iterator[tuple[str, int]]:
     """Yield kinds and numbers of named attributes to try, as css does: each in turn, then with fewer attributes."""
-    kind = _TURNS[(source + visit) % len(_TURNS)]
+    kind = TURNS[(source + visit) % len(TURNS)]
     numbers = type_of(kind).named
-    named = numbers[(source // len(_TURNS) + visit // 3) % len(numbers)]
+    named = numbers[(source // len(TURNS) + visit // 3) % len(numbers)]
     for fewer in range(named, 0, -1):
         yield from repeat((kind, fewer), _DRAWS)
 

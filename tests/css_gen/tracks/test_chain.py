@@ -1,8 +1,8 @@
 """Chains, against a reader of their words that shares no code with css_gen, and what a split asks."""
 
 from collections import Counter
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import combinations, pairwise, permutations
 
 import pytest
 from hypothesis import given, settings
@@ -113,14 +113,64 @@ def test_five_edits_are_too_many() -> None:
         ("remove red object", [RED], "one edit"),
         # Only one of eight colours of the new object would be made large with it: the other order has right answers.
         ("add small circle to top-left, then make red circle large", ["top-right small red circle"],
-         "order does not matter"),
+         "order matters in part"),
+        # The other order leaves a blue circle, and so does leaving out the removal.
+        ("make red object blue, then remove blue object", [RED],
+         "order matters in part"),
+        # No two neighbours can be swapped to another answer, but the first and the last can.
+        ("make red object blue, then remove gray object, then remove blue object",
+         [RED, GRAY, "bottom-left small blue circle"],
+         "order matters"),
     ],
 )  # fmt: skip
-def test_the_order_matters_where_no_answer_of_another_is_right(text: str, source: list[str], order: str) -> None:
+def test_whether_the_order_matters(text: str, source: list[str], order: str) -> None:
     assert CHAIN.parse(text).attributes(scene(*source))["order"] == order
 
 
+def outcomes(texts: Sequence[str], source: str) -> set[str]:
+    """Return the keys of what the edits make one after the other; one that does not apply is left out."""
+    keys = {source}
+    for text in texts:
+        keys = {after for key in keys for after in CHAIN.parse(text).targets(_read(key)) or {key}}
+    return keys
+
+
+def other_orders(texts: Sequence[str], source: str) -> list[set[str]]:
+    return [outcomes(order, source) for order in permutations(texts) if order != tuple(texts)]
+
+
+def fewer_edits(texts: Sequence[str], source: str) -> set[str]:
+    some = (each for count in range(len(texts)) for each in combinations(texts, count))
+    return {key for each in some for key in outcomes(each, source)}
+
+
+RELATED = [
+    *("remove red object", "remove blue circle", "remove small object", "make red object blue", "make blue object red"),
+    *("make circle large", "make top-right object red", "add small red circle to top-left"),
+    *("add blue circle to middle-center", "add small circle to bottom-left"),
+]
+"""Edits that often change what others select."""
+
+
+@settings(max_examples=200)
+@given(
+    texts=st.lists(st.sampled_from(RELATED), min_size=2, max_size=4),
+    source=st.sampled_from([scene(RED, GRAY), scene(RED, BLUE), scene(RED, BLUE, "middle-left large blue circle")]),
+)
+def test_the_order_is_what_plain_enumeration_gives(texts: list[str], source: Scene) -> None:
+    chain = CHAIN.parse(", then ".join(texts))
+    right = chain.targets(source)
+    orders = other_orders(texts, source.key)
+    wrong = {key for each in orders if not each & right for key in each - fewer_edits(texts, source.key)}
+    expected = "order does not matter" if all(each == right for each in orders) else "order matters in part"
+    assert chain.attributes(source)["order"] == ("order matters" if wrong else expected)
+    assert {each.key for result in chain.other_orders(source) for each in result} == wrong
+
+
 # What a split asks
+
+
+MISSING = {"missing edit", "missing edit or other order"}
 
 
 def steps(text: str, source: Scene, target: Scene, between: list[Scene]) -> Iterator[bool]:
@@ -136,7 +186,8 @@ def test_the_gallery_holds_every_scene_in_between_and_the_other_order() -> None:
         wrong: dict[str, list[Scene]] = {why: [] for why in CHAIN.contrasts}
         for why, image in query.distractors:
             wrong[why].append(plan.scene(image))
-        between = wrong["missing edit"][: len(edits) - 1]
+        between = [plan.scene(image) for _, image in query.distractors[: len(edits) - 1]]
+        assert {why for why, _ in query.distractors[: len(edits) - 1]} <= MISSING
         assert all(steps(text, query.source_scene, query.target_scene, between))
         assert len(wrong["other source"]) == 1
         other = wrong["other source"][0]
@@ -144,7 +195,22 @@ def test_the_gallery_holds_every_scene_in_between_and_the_other_order() -> None:
         assert len({item.cell for item in changed}) == 1
         assert query.modification.can_make(other)
         matters = query.modification.attributes(query.source_scene)["order"] == "order matters"
-        assert len(wrong["swapped order"]) == matters
+        assert len(wrong["other order"]) == matters
+
+
+def test_a_wrong_answer_tells_a_missing_edit_from_another_order() -> None:
+    plan = plan_of("chain", SplitId.TEST)
+    for query in queries_of("chain", SplitId.TEST):
+        texts, source = query.modification.text.split(", then "), query.source_scene.key
+        orders, fewer = set().union(*other_orders(texts, source)), fewer_edits(texts, source)
+        expected = {
+            "missing edit": (True, False),
+            "other order": (False, True),
+            "missing edit or other order": (True, True),
+        }
+        for why, image in query.distractors:
+            key = plan.scene(image).key
+            assert (key in fewer, key in orders) == expected.get(why, (False, False)), (why, query.modification.text)
 
 
 def test_lengths_and_orders_are_asked_equally_often() -> None:
@@ -155,7 +221,12 @@ def test_lengths_and_orders_are_asked_equally_often() -> None:
         assert max(asked.values()) - min(asked.values()) <= 0.03 * len(rows) + 2
         for length in set(asked) - {"1 edit"}:
             orders = Counter(row["order"] for row in rows if row["length"] == length)
-            assert max(orders.values()) - min(orders.values()) <= 0.05 * asked[length] + 2
+            for order, share in {
+                "order matters": 0.5,
+                "order matters in part": 0.25,
+                "order does not matter": 0.25,
+            }.items():
+                assert abs(orders[order] - share * asked[length]) <= 0.03 * asked[length] + 2
 
 
 def test_kinds_of_edits_are_as_frequent_as_in_css() -> None:

@@ -93,8 +93,7 @@ def test_the_card_names_the_columns_of_the_queries(chain: Path) -> None:
         {"name": "distractor_why", "sequence": "string"},
     ]
     assert header["pretty_name"] == "CSS (Color-Shape-Size), track chain"
-    novel = "- `novel`: whether an object that source and target do not share is of a combination that train never shows"
-    assert novel in (chain / "README.md").read_text().splitlines()
+    assert "- `novel`: whether an object that source and target do not share is of" in (chain / "README.md").read_text()
 
 
 def test_css_has_no_distractors(tiny_dataset: Path) -> None:
