@@ -5,6 +5,7 @@ A page has blocks, each between `<!-- WHAT NAME... -->` and `<!-- end -->`, whos
     <!-- composers css quick -->          the composers of the task's paper, and ours with that preset
     <!-- ablations tirg css quick -->     the settings of an ablation
     <!-- drop css css-2d3d quick -->      how much lower Recall@1 is on the second task
+    <!-- tracks css quick -->             the task and every track: Recall@1 of each composer, and the levels beside it
 
 Ours are the runs of the preset or, where there are none, of the preset with pretrained weights; all runs of a block are
 on one dataset with one recipe.
@@ -15,6 +16,8 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+
+from scipy import stats
 
 from benchmark import ablations, tasks
 from benchmark.ablations import Setting
@@ -139,10 +142,41 @@ def _drop(leaderboards: Path, first: str, second: str, preset: str) -> str:
     return f"\n{markdown_table(header, cells, left=(0,))}\n"
 
 
+def _tracks(leaderboards: Path, task_name: str, preset: str) -> str:
+    """Recall@1 of each composer on a task and on all tracks that have rows, and how alike the orders are."""
+    first = tasks.get(task_name)
+    shown = [first, *(task for task in map(tasks.get, tasks.names()) if task.track)]
+    boards = {task.name: _by_composer(_board(leaderboards / f"{task.name}.csv", task, preset)) for task in shown}
+    ours = boards[first.name]
+    if not ours:
+        return "\nNot run yet.\n"
+    boards = {name: board for name, board in boards.items() if board}
+    best = sorted(ours, key=lambda name: -float(ours[name]["recall_1"]))
+    cells = [
+        [get(name).info.title, *(number(_value(board.get(name), "recall_1")) for board in boards.values())]
+        for name in best
+    ]
+    for level in ("chance", "source_oracle", "shortcut"):
+        lines = (next(iter(board.values())) for board in boards.values())
+        cells.append([f"*{level.replace('_', ' ')}*", *(number(_value(line, f"recall_1_{level}")) for line in lines)])
+    cells.append([f"*Kendall's tau with {first.name}*", *(_alike(ours, board) for board in boards.values())])
+    return f"\n{markdown_table(['Composer', *boards], cells, left=(0,))}\n\n{_runs(ours.values(), preset)}\n"
+
+
+def _alike(one: Mapping[str, Line], other: Mapping[str, Line]) -> str:
+    """Kendall's tau of the Recall@1 of the composers that both boards have."""
+    both = [name for name in one if name in other]
+    if len(both) < 3 or one is other:
+        return NOTHING
+    ours, theirs = ([float(board[name]["recall_1"]) for name in both] for board in (one, other))
+    return f"{stats.kendalltau(ours, theirs).statistic:.2f}"
+
+
 _KINDS: dict[str, tuple[int, Callable[..., str]]] = {
     "composers": (2, _composers),
     "ablations": (3, _ablations),
     "drop": (3, _drop),
+    "tracks": (2, _tracks),
 }
 """By kind of block: how many names it has, the preset last, and what writes it."""
 

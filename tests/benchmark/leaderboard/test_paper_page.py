@@ -131,6 +131,28 @@ def test_a_drop_is_the_second_task_minus_the_first(tmp_path: Path) -> None:
     assert found["FiLM"] == ["65.6", "43.7", "-21.9", "50.0", "-", "-"]
 
 
+def test_tracks_are_beside_the_task_with_their_levels(tmp_path: Path) -> None:
+    levels = {"recall_1_chance": "0.01", "recall_1_source_oracle": "13.5"}
+    order = {"tirg": 70.0, "film": 50.0, "concat": 60.0, "mrn": 65.0}
+    write(tmp_path / "css.csv", *(line(name, 0.0, **levels, recall_1=str(recall)) for name, recall in order.items()))
+    # Of the six pairs, that of TIRG and MRN alone is in the other order: tau is (5 - 1) / 6.
+    there = {"tirg": 30.25, "film": 10.0, "concat": 20.0, "mrn": 40.0}
+    shortcut = {"recall_1_shortcut": "28.5"}
+    write(
+        tmp_path / "css-chain.csv",
+        *(line(name, 0.0, **levels, **shortcut, recall_1=str(recall)) for name, recall in there.items()),
+    )
+    text = updated(page("tracks css quick"), tmp_path)
+    found = table(text)
+    assert found["Composer"] == ["css", "css-chain"]
+    assert [name for name in found if name in ("TIRG", "MRN", "Concat", "FiLM")] == ["TIRG", "MRN", "Concat", "FiLM"]
+    assert found["TIRG"] == ["70.0", "30.2"]
+    assert found["*source oracle*"] == ["13.5", "13.5"]
+    assert found["*shortcut*"] == ["-", "28.5"]
+    assert found["*Kendall's tau with css*"] == ["-", "0.67"]
+    assert "Not run yet." in updated(page("tracks css quick"), tmp_path / "nowhere")
+
+
 def test_ablations_are_compared_with_their_own_full_composer(tmp_path: Path) -> None:
     shared = {"task": "css", "preset": "quick", "recipe": "44336f72", "dataset": "ab" * 32}
     write(
@@ -168,7 +190,7 @@ def test_ablations_of_another_task_do_not_hide_a_measured_one(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("block", "message"),
     [
-        ("tables css quick", r"<!-- tables css quick -->: unknown kind; there are composers, ablations, drop"),
+        ("tables css quick", r"<!-- tables css quick -->: unknown kind; there are composers, ablations, drop, tracks"),
         ("composers css", r"<!-- composers css -->: expected 2 names, found 1"),
         ("composers csss quick", r"unknown dataset 'csss': did you mean"),
         ("composers css quik", r"unknown preset 'quik': did you mean quick"),
