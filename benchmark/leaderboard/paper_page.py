@@ -6,6 +6,7 @@ A page has blocks, each between `<!-- WHAT NAME... -->` and `<!-- end -->`, whos
     <!-- ablations tirg css quick -->     the settings of an ablation
     <!-- drop css css-2d3d quick -->      how much lower Recall@1 is on the second task
     <!-- tracks css quick -->             the task and every track: Recall@1 of each composer, and the levels beside it
+    <!-- strengths css quick -->          the slices on which a composer ranks better, or worse, than on all queries
 
 Ours are the runs of the preset or, where there are none, of the preset with pretrained weights; all runs of a block are
 on one dataset with one recipe.
@@ -14,7 +15,7 @@ on one dataset with one recipe.
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from scipy import stats
@@ -163,6 +164,36 @@ def _tracks(leaderboards: Path, task_name: str, preset: str) -> str:
     return f"\n{markdown_table(['Composer', *boards], cells, left=(0,))}\n\n{_runs(ours.values(), preset)}\n"
 
 
+_CLEAR = 3
+"""Places between a composer's rank on a slice and its rank on all queries from which it is named."""
+
+
+def _strengths(leaderboards: Path, task_name: str, preset: str) -> str:
+    """For each composer its Recall@1, its rank, and the slices on which its rank is clearly better or worse."""
+    task = tasks.get(task_name)
+    lines = _board(leaderboards / f"{task.name}.csv", task, preset)
+    names = [ALL, *(f"{each}={value}" for each, its in task.slices.items() if its.on_tables for value in its.values)]
+    ranks = {name: rank for name in names if (rank := _ranks(lines, name))}
+    cells = []
+    for line in sorted(_by_composer(lines).values(), key=lambda line: -float(line["recall_1"])):
+        own = ranks[ALL][line["composer"]]
+        gains = {name: own - its[line["composer"]] for name, its in ranks.items()}
+        better, worse = ([name for name in gains if sign * gains[name] >= _CLEAR] for sign in (1, -1))
+        said = (
+            ", ".join(f"{name.replace('=', ' ')} ({ranks[name][line['composer']]})" for name in each)
+            for each in (better, worse)
+        )
+        cells.append([line["title"], number(float(line["recall_1"])), str(own), *said])
+    header = ["Composer", "R@1", "Rank", "Ranks better on", "Ranks worse on"]
+    return f"\n{markdown_table(header, cells, left=(0, 3, 4))}\n\n{_runs(lines, preset) or 'Not run yet.'}\n"
+
+
+def _ranks(lines: Sequence[Line], name: str) -> dict[str, int]:
+    """The ranks of all composers by Recall@1 on a slice, from 1; those of equal Recall share one."""
+    found = {line["composer"]: float(line["recall_1"]) for line in lines if line["slice"] == name}
+    return {composer: 1 + sum(other > recall for other in found.values()) for composer, recall in found.items()}
+
+
 def _alike(one: Mapping[str, Line], other: Mapping[str, Line]) -> str:
     """Kendall's tau of the Recall@1 of the composers that both boards have."""
     both = [name for name in one if name in other]
@@ -177,6 +208,7 @@ _KINDS: dict[str, tuple[int, Callable[..., str]]] = {
     "ablations": (3, _ablations),
     "drop": (3, _drop),
     "tracks": (2, _tracks),
+    "strengths": (2, _strengths),
 }
 """By kind of block: how many names it has, the preset last, and what writes it."""
 

@@ -153,6 +153,21 @@ def test_tracks_are_beside_the_task_with_their_levels(tmp_path: Path) -> None:
     assert "Not run yet." in updated(page("tracks css quick"), tmp_path / "nowhere")
 
 
+def test_strengths_are_slices_of_another_rank(tmp_path: Path) -> None:
+    composers = ("tirg", "film", "concat", "mrn", "relationship")
+    by_slice = {"all": (90, 80, 70, 60, 50), "kind=add": (50, 80, 70, 60, 90), "selection=cell": (90, 60, 80, 70, 50)}
+    rows = [
+        line(name, 0.0, title=name.upper(), slice=slice_name, recall_1=str(recall))
+        for slice_name, recalls in by_slice.items()
+        for name, recall in zip(composers, recalls, strict=True)
+    ]
+    write(tmp_path / "css.csv", *rows)
+    found = table(updated(page("strengths css quick"), tmp_path))
+    assert found["TIRG"] == ["90.0", "1", "", "kind add (5)"]
+    assert found["RELATIONSHIP"] == ["50.0", "5", "kind add (1)", ""]
+    assert found["FILM"] == ["80.0", "2", "", ""], "two places are not clear"
+
+
 def test_ablations_are_compared_with_their_own_full_composer(tmp_path: Path) -> None:
     shared = {"task": "css", "preset": "quick", "recipe": "44336f72", "dataset": "ab" * 32}
     write(
@@ -190,7 +205,10 @@ def test_ablations_of_another_task_do_not_hide_a_measured_one(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("block", "message"),
     [
-        ("tables css quick", r"<!-- tables css quick -->: unknown kind; there are composers, ablations, drop, tracks"),
+        (
+            "tables css quick",
+            r"<!-- tables css quick -->: unknown kind; there are composers, ablations, drop, tracks, strengths",
+        ),
         ("composers css", r"<!-- composers css -->: expected 2 names, found 1"),
         ("composers csss quick", r"unknown dataset 'csss': did you mean"),
         ("composers css quik", r"unknown preset 'quik': did you mean quick"),
@@ -226,8 +244,12 @@ ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "paper.md").read_text()
 
 
-def test_its_tables_are_up_to_date() -> None:
-    assert updated(PAGE, ROOT / "leaderboards") == PAGE, "tirg-bench leaderboard --page docs/paper.md writes them again"
+@pytest.mark.parametrize("name", ["paper", "composers", "tracks"])
+def test_the_tables_of_a_page_are_up_to_date(name: str) -> None:
+    content = (ROOT / "docs" / f"{name}.md").read_text()
+    again = updated(content, ROOT / "leaderboards")
+    assert "<!-- end -->" in again
+    assert again == content, f"tirg-bench leaderboard --page docs/{name}.md writes them again"
 
 
 def test_it_has_a_table_for_every_task_and_ablation_that_the_paper_reports() -> None:
