@@ -14,6 +14,7 @@ from benchmark.cli.compare import compare
 from benchmark.cli.data import data
 from benchmark.cli.explain import explain
 from benchmark.cli.options import FOLDER, LEADERBOARDS
+from benchmark.cli.plot import plot
 from benchmark.cli.results import print_results
 from benchmark.cli.run import run
 from benchmark.cli.scaling import scaling
@@ -46,6 +47,7 @@ def main(debug: bool) -> None:
     tirg-bench scaling --all --images 2000,10000 --test 10000     R@1 over training images
     tirg-bench compare tirg concat              whether two rows of a table differ significantly
     tirg-bench explain --composer tirg          which errors it makes, how often, and for which words
+    tirg-bench plot --width 3.3                 figures for a paper: R@1, curves, cost and slices
     tirg-bench new my_composer.py               start a composer of your own; then `check` and `submit` it
     tirg-bench verify                           check records and tables
     """
@@ -118,6 +120,7 @@ main.add_command(scaling)
 main.add_command(data)
 main.add_command(compare)
 main.add_command(explain)
+main.add_command(plot)
 main.add_command(verify)
 main.add_command(search)
 main.add_command(new)

@@ -22,6 +22,7 @@ COVERED = {
         "leaderboard",
         "list",
         "new",
+        "plot",
         "queries",
         "run",
         "scaling",
