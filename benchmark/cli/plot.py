@@ -114,7 +114,7 @@ def _boards(
 
     Raises:
         UsageError: a task, a preset, a composer or an attribute is on none of them.
-        BenchmarkError: there are no records.
+        BenchmarkError: there are no records, or none of a task that was asked for.
     """
     from benchmark import tasks
     from benchmark.leaderboard.boards import build, comparable, label_of
@@ -123,7 +123,10 @@ def _boards(
         raise BenchmarkError(f"{root / 'records'}: no board has a row yet; `tirg-bench run` makes records")
     named = _named(comparable(stored))
     asked = [task.name if (task := tasks.find(name)) else name for name in wanted.datasets]
-    _require("dataset with rows", asked, {runs[0].record.protocol for runs in named.values()})
+    with_rows = {runs[0].record.protocol for runs in named.values()}
+    _require("dataset", asked, with_rows | set(tasks.names()))
+    if without := [name for name in asked if name not in with_rows]:
+        raise BenchmarkError(f"{without[0]} has no rows in {root}; `tirg-bench run --dataset {without[0]}` makes some")
     named = {name: runs for name, runs in named.items() if not asked or runs[0].record.protocol in asked}
     _require("preset", [wanted.preset] if wanted.preset else [], {label_of(runs[0].record) for runs in named.values()})
     named = {name: runs for name, runs in named.items() if wanted.preset in (None, label_of(runs[0].record))}

@@ -89,8 +89,8 @@ def test_recipes_of_the_same_file_name_are_told_apart(boards: Path, tirg_bench: 
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--dataset=cs"], 2, "unknown dataset with rows 'cs': did you mean css"),
-        (["--dataset=fashion-iq"], 2, "unknown dataset with rows 'fashion-iq': there are css, css-2d3d"),
+        (["--dataset=cs"], 2, "unknown dataset 'cs': did you mean css"),
+        (["--dataset=fashion_iq"], 1, "fashion-iq has no rows in leaderboards; `tirg-bench run --dataset fashion-iq`"),
         (["--preset=quik"], 2, "unknown preset 'quik': did you mean quick?"),
         (["--composer=flim"], 2, "unknown composer 'flim': did you mean film?"),
         (["--dataset=css-2d3d", "--composer=film"], 2, "unknown composer 'film': there are tirg"),
