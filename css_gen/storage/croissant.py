@@ -19,6 +19,8 @@ _TYPES = {pa.int64(): "cr:Int64", pa.string(): "sc:Text", pa.bool_(): "sc:Boolea
 _FILES = {"images": "images-*.parquet", "queries": "queries.parquet"}
 """The files of each record set in the folder of a split."""
 
+_SPLITS = {"train": "cr:TrainingSplit", "test": "cr:TestSplit"}
+
 _SEMANTIC_VERSION = re.compile(r"\d+\.\d+\.\d+")
 
 # Names that belong to Croissant, each with a prefix; Croissant's readers expect every one, used or not.
@@ -102,7 +104,8 @@ def problem(root: Path, manifest: Manifest) -> str | None:
 def describe(manifest: Manifest) -> dict[str, Any]:
     """Return the Croissant description of a dataset: a pure function of its manifest.
 
-    It has no date of publication, which the manifest does not know. `url` is the dataset card beside it.
+    It has no date of publication, which the manifest does not know. `url` is the dataset card beside it. mlcroissant
+    does not check the checksums of files that it reads as a set, as here; `css-gen verify` does.
     """
     configuration, version = manifest.configuration, manifest.generator_version
     return {
@@ -127,6 +130,7 @@ def describe(manifest: Manifest) -> dict[str, Any]:
             *(_file_set(manifest, name) for name in _FILES),
         ],
         "recordSet": [
+            _splits(manifest),
             _record_set(manifest, "images", image_schema(image_columns(configuration))),
             _record_set(manifest, "queries", query_schema(configuration)),
         ],
@@ -150,8 +154,8 @@ def _responsible_ai(manifest: Manifest) -> dict[str, Any]:
     return {
         "rai:dataCollection": f"Generated, not collected: {generated} draws scenes and modifications at random from a "
         f"seed and renders them. The same options give the same pixels on every CPU. Options: {options}",
-        "rai:dataCollectionType": ["Software Collection", "Others"],
-        "rai:dataCollectionRawData": "None. The column scene holds what each image was rendered from.",
+        "rai:dataCollectionType": "Others",
+        "rai:dataCollectionRawData": "None. The column scene holds the objects that each image shows.",
         "rai:dataAnnotationProtocol": "No annotators. Texts are written from a grammar, and the right answers are "
         "computed from the scenes.",
         "rai:machineAnnotationTools": [generated],
@@ -161,10 +165,9 @@ def _responsible_ai(manifest: Manifest) -> dict[str, Any]:
         "shape-colour combinations are in one split alone (held_out in manifest.json), to measure generalisation.",
         "rai:dataLimitations": "Simple scenes and English texts of a grammar: results do not carry over to "
         "photographs or to what people write without a test there. The generator of the dataset of Vo et al. (2019) "
-        "was never released; this is another one.",
+        "was never released; this dataset is from another one.",
         "rai:dataUseCases": "Training and comparing models that compose an image and a text for retrieval, and tests "
         "of compositional generalisation.",
-        "rai:dataSocialImpact": "No impact on people is expected from the data.",
         "rai:dataReleaseMaintenancePlan": "A dataset is rendered again by the same version of css-gen with the same "
         "options. Its fingerprint (identifier) covers the decoded content.",
     }  # fmt: skip
@@ -181,15 +184,29 @@ def _file_set_id(record_set: str) -> str:
     return f"{record_set}-files"
 
 
+def _splits(manifest: Manifest) -> dict[str, Any]:
+    """Return the record set that says what each split is for."""
+    return {
+        "@type": "cr:RecordSet", "@id": "splits", "name": "splits", "dataType": "cr:Split",
+        "key": {"@id": "splits/name"},
+        "field": [
+            {"@type": "cr:Field", "@id": "splits/name", "name": "name", "dataType": "sc:Text"},
+            {"@type": "cr:Field", "@id": "splits/url", "name": "url", "dataType": ["sc:URL", "cr:Split"]},
+        ],
+        "data": [{"splits/name": split, "splits/url": _SPLITS[split]} for split in manifest.splits],
+    }  # fmt: skip
+
+
 def _record_set(manifest: Manifest, name: str, schema: pa.Schema) -> dict[str, Any]:
     _, _, shared, novel, _ = about_track(manifest.configuration)
     # mlcroissant makes the pattern of one split's files from this, to read no others.
     files = _FILES[name].replace(".", r"\.").replace("*", ".*")
     split = {
-        "@type": "cr:Field", "@id": f"{name}/split", "name": "split", "dataType": ["sc:Text", "cr:Split"],
+        "@type": "cr:Field", "@id": f"{name}/split", "name": "split", "dataType": "sc:Text",
         "description": f"The split, one of {', '.join(manifest.splits)}.",
         "source": {"fileSet": {"@id": _file_set_id(name)}, "extract": {"fileProperty": "fullpath"},
                    "transform": {"regex": f"^({'|'.join(manifest.splits)})/{files}$"}},
+        "references": {"field": {"@id": "splits/name"}},
     }  # fmt: skip
     fields = [_field(name, field, _COLUMNS[field.name].format(shared=shared, novel=novel)) for field in schema]
     return {

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -124,14 +125,21 @@ def test_one_split_is_read_alone(tiny_dataset: Path, record_set: str, split: str
     assert of_split(found, record_set, split) == found
 
 
-def test_a_pattern_without_matches_is_silent_so_that_counts_have_to_be_asserted(
-    tiny_copy: Path, tiny_values: dict[str, Any]
+def test_the_splits_are_named_by_what_they_are_for(tiny_dataset: Path) -> None:
+    found = {record["splits/name"]: record["splits/url"] for record in read(tiny_dataset, "splits")}
+    assert found == {"train": "cr:TrainingSplit", "test": "cr:TestSplit"}
+    for record_set in mlcroissant.Dataset(tiny_dataset / "croissant.json").metadata.record_sets:
+        references = [field.references.field for field in record_set.fields if field.references.field]
+        assert references == ([] if record_set.id == "splits" else ["splits/name"])
+
+
+def test_mlcroissant_is_silent_where_a_pattern_has_no_matches_so_that_counts_have_to_be_asserted(
+    tiny_copy: Path,
 ) -> None:
-    for each in tiny_values["distribution"]:
-        if each["@type"] == "cr:FileSet":
-            each["includes"] = ["elsewhere/*.parquet"]
-    (tiny_copy / "croissant.json").write_text(json.dumps(tiny_values))
-    assert [read(tiny_copy, record_set) for record_set in ("images", "queries")] == [[], []]
+    shutil.rmtree(tiny_copy / "test")
+    for record_set in ("images", "queries"):
+        assert read(tiny_copy, record_set, {f"{record_set}/split": "test"}) == []
+        assert {record[f"{record_set}/split"] for record in read(tiny_copy, record_set)} == {"train"}
 
 
 @every_dataset
