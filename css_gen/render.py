@@ -12,8 +12,9 @@ from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.sampling import reference
 from css_gen.storage import folder
 from css_gen.storage.atomic import written_atomically
-from css_gen.storage.card import CARD_NAME, write_card
+from css_gen.storage.card import write_card
 from css_gen.storage.configuration import Configuration
+from css_gen.storage.croissant import write_croissant
 from css_gen.storage.manifest import MANIFEST_NAME, FileEntry, Manifest, SplitCounts, generator_version, read_manifest
 from css_gen.storage.plan import Plan, Shard, Unit, held_out, split_name, split_plan, units
 from css_gen.storage.shard_writer import render_pixels, write_images, write_queries
@@ -54,9 +55,9 @@ def render(
 def make(
     root: Path, configuration: Configuration, *, jobs: int, reporter: Reporter, keep_manifest: bool = False
 ) -> Manifest:
-    """Make every unfinished file of a locked folder (see `folder`), then the card and the manifest."""
+    """Make every unfinished file of a locked folder (see `folder`), then the card, croissant.json and the manifest."""
     tasks = list(units(configuration))
-    folder.sweep(root, {task.name for task in tasks} | ({MANIFEST_NAME, CARD_NAME} if keep_manifest else set()))
+    folder.sweep(root, {task.name for task in tasks} | (folder.DESCRIPTIONS if keep_manifest else set()))
     for split in SplitId:
         (root / split_name(split)).mkdir(exist_ok=True)
     if already := folder.count_done(root):
@@ -70,6 +71,7 @@ def make(
         }
     manifest = Manifest.of(configuration, split_counts(configuration), held_out(configuration).to_json(), files)
     write_card(root, manifest)
+    write_croissant(root, manifest)
     manifest.write(root)
     folder.end(root)
     return manifest

@@ -8,10 +8,10 @@ import pyarrow as pa
 from css_gen.errors import DatasetError
 from css_gen.progress import Reporter, Silent
 from css_gen.render import make
-from css_gen.storage import folder
+from css_gen.storage import croissant, folder
 from css_gen.storage.card import CARD_NAME
 from css_gen.storage.configuration import Configuration
-from css_gen.storage.manifest import MANIFEST_NAME, DamagedManifestError, generator_version, read_manifest
+from css_gen.storage.manifest import MANIFEST_NAME, DamagedManifestError, Manifest, generator_version, read_manifest
 from css_gen.storage.reader import open_parquet
 from css_gen.storage.schema import read_footer
 from css_gen.verify import check_files, manifest_problems
@@ -49,7 +49,7 @@ def repair(root: Path, *, jobs: int, reporter: Reporter | None = None) -> list[s
     broken = [name for name in reports if name not in sound]
     stray = folder.our_files(root) - set(reports)
     if trusted and not broken and not stray and (root / CARD_NAME).exists():
-        return []
+        return _repair_croissant(root, trusted, reporter)
     if broken and version != generator_version():
         raise DatasetError(
             f"{root} was made by css-gen {version} and this is {generator_version()}, which may render differently; "
@@ -63,7 +63,16 @@ def repair(root: Path, *, jobs: int, reporter: Reporter | None = None) -> list[s
             f"{root} has different content than when it was made: its fingerprint was {trusted.fingerprint[:16]} and "
             f"is {made.fingerprint[:16]}; please report this together with the output of `css-gen info {root}`"
         )
-    return broken or [MANIFEST_NAME, CARD_NAME]
+    return broken or [MANIFEST_NAME, CARD_NAME, croissant.CROISSANT_NAME]
+
+
+def _repair_croissant(root: Path, manifest: Manifest, reporter: Reporter) -> list[str]:
+    """Write the croissant.json of a sound dataset where it is wrong, or where an earlier css-gen wrote none."""
+    if (root / croissant.CROISSANT_NAME).exists() and not croissant.problem(root, manifest):
+        return []
+    with folder.held(root, on_note=reporter.message):
+        croissant.write_croissant(root, manifest)
+    return [croissant.CROISSANT_NAME]
 
 
 def _read_from_files(root: Path) -> tuple[Configuration, str]:

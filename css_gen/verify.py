@@ -7,7 +7,7 @@ from pathlib import Path
 from css_gen.pool import run_tasks
 from css_gen.progress import Reporter, Silent
 from css_gen.render import split_counts
-from css_gen.storage import folder
+from css_gen.storage import croissant, folder
 from css_gen.storage.card import CARD_NAME
 from css_gen.storage.configuration import Configuration
 from css_gen.storage.content import fingerprint
@@ -46,6 +46,8 @@ def verify(root: Path, *, jobs: int, reporter: Reporter | None = None) -> list[P
         problems.append(Problem(MANIFEST_NAME, None, "its fingerprint is not that of the content"))
     if not (root / CARD_NAME).exists():
         problems.append(Problem(CARD_NAME, None, "is missing"))
+    if wrong := croissant.problem(root, manifest):
+        problems.append(Problem(croissant.CROISSANT_NAME, None, wrong))
     return sorted(problems, key=lambda problem: (problem.file, problem.row or 0))
 
 

@@ -30,7 +30,7 @@ def _card(manifest: Manifest) -> str:
         "depth": "\n- `depth`: 16-bit PNG of the 3D image: distance along the viewing axis\n"
         f"  in {DEPTH_STEPS}ths of a world unit, 65535 for that and all that is farther",
     }
-    title, track, shared, novel, distractors = _about_track(configuration)
+    title, track, shared, novel, distractors = about_track(configuration)
     # `datasets` caches a folder by its last name and this header, so a new rendering has to change the header.
     identity = f"fingerprint {manifest.fingerprint}"
     return f"""---
@@ -99,7 +99,7 @@ are the same everywhere.
 """
 
 
-def _about_track(configuration: Configuration) -> tuple[str, str, str, str, str]:
+def about_track(configuration: Configuration) -> tuple[str, str, str, str, str]:
     """Return what a track changes in the card: title, first sentence, modification_id, novel, more columns."""
     title = "CSS (Color-Shape-Size)"
     if configuration.track == CSS:

@@ -19,8 +19,12 @@ from css_gen.storage import locking
 from css_gen.storage.atomic import PARTIAL_SUFFIX, write_atomically
 from css_gen.storage.card import CARD_NAME
 from css_gen.storage.configuration import Configuration
+from css_gen.storage.croissant import CROISSANT_NAME
 from css_gen.storage.manifest import MANIFEST_NAME, FileEntry, generator_version
 from css_gen.storage.plan import split_name
+
+DESCRIPTIONS = frozenset({MANIFEST_NAME, CARD_NAME, CROISSANT_NAME})
+"""What css-gen writes beside the data files."""
 
 _PROGRESS_NAME = ".progress"
 _LOCK_NAME = ".css-gen.lock"
@@ -125,7 +129,7 @@ def foreign_files(root: Path) -> list[str]:
 
 def sweep(root: Path, keep: set[str]) -> None:
     """Delete what css-gen made, and nothing else, except for the files in `keep`."""
-    for name in {MANIFEST_NAME, CARD_NAME} - keep:
+    for name in DESCRIPTIONS - keep:
         (root / name).unlink(missing_ok=True)
     for folder in (root, *(root / split_name(split) for split in SplitId)):
         for path in folder.iterdir() if folder.is_dir() else ():

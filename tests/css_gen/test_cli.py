@@ -91,7 +91,7 @@ def test_force_starts_over_and_keeps_what_is_not_ours(run_css_gen, tiny_copy, co
     assert run_css_gen(*arguments, "--force").exit_code == 0
     assert run_css_gen("verify", tiny_copy, "--jobs", 1).exit_code == 0
     assert set(contents(tiny_copy)) - set(dataset.open(tiny_copy).manifest.files) == {
-        "notes.txt", "train/images.parquet", "README.md", "manifest.json",
+        "notes.txt", "train/images.parquet", "README.md", "croissant.json", "manifest.json",
     }  # fmt: skip
     assert (tiny_copy / "notes.txt").read_text() == "mine"
 

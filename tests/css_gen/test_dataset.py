@@ -103,7 +103,7 @@ def test_several_workers_make_the_same_bytes(tiny_dataset, tiny_configuration, t
 def test_nothing_but_the_dataset_is_left_in_its_folder(tiny_dataset):
     manifest = read_manifest(tiny_dataset)
     left = {path.relative_to(tiny_dataset).as_posix() for path in tiny_dataset.rglob("*") if path.is_file()}
-    assert left == {*manifest.files, "manifest.json", "README.md", ".css-gen.lock"}
+    assert left == {*manifest.files, "manifest.json", "README.md", "croissant.json", ".css-gen.lock"}
 
 
 def test_the_manifest_counts_and_sums_its_files(tiny_dataset, tiny_configuration):
