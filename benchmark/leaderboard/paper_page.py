@@ -157,7 +157,7 @@ def _tracks(leaderboards: Path, task_name: str, preset: str) -> str:
         [get(name).info.title, *(number(_value(board.get(name), "recall_1")) for board in boards.values())]
         for name in best
     ]
-    for level in ("chance", "source_oracle", "shortcut"):
+    for level in ("source_oracle", "shortcut"):
         lines = (next(iter(board.values())) for board in boards.values())
         cells.append([f"*{level.replace('_', ' ')}*", *(number(_value(line, f"recall_1_{level}")) for line in lines)])
     cells.append([f"*Kendall's tau with {first.name}*", *(_alike(ours, board) for board in boards.values())])
