@@ -37,7 +37,10 @@ def board() -> dict[tuple[str, str], float]:
 @pytest.mark.parametrize("name", ["selection=cell", "selection=content", "changed=0", "changed=3+"])
 def test_a_panel_shows_the_recall_of_each_composer(name: str) -> None:
     found = markers((ROOT / "docs/what_composes_best_slices.svg").read_text(), name, "x")
-    composers = sorted({composer for composer, _ in board()}, key=lambda composer: -board()[composer, "all"])
+    composers = list(dict.fromkeys(composer for composer, _ in board()))
+    assert sorted((board()[composer, "all"] for composer in composers), reverse=True) == [
+        board()[composer, "all"] for composer in composers
+    ]
     values = [board()[composer, name] for composer in composers]
     assert len(found) == len(values) > 15
     require_linear(values, found, sign=1)
