@@ -10,13 +10,11 @@ from hypothesis import strategies as st
 
 from css_gen import tracks
 from css_gen.scenes.factors import Cell, Colour, Shape, Size
-from css_gen.scenes.held_out import HeldOut
-from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.scene import Scene, SceneObject
 from css_gen.scenes.selector import Selector
 from css_gen.tracks.logic_program import COUNTS, Form, Logic, from_json, parse
 from css_gen.tracks.parts import Edit
-from css_gen.tracks.plan import TrackPlan, TrackQuery
+from css_gen.tracks.plan import TrackQuery
 
 SOLIDS = {"cube": "rectangle", "sphere": "circle", "cylinder": "triangle"}
 NUMBERS = {"two": 2, "three": 3, "four": 4}
@@ -196,6 +194,7 @@ def test_other_texts_are_refused_in_one_line(text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+TRACK = "logic"
 GOOD = json.loads(parse("remove all spheres except the red one").to_json())
 
 
@@ -221,21 +220,6 @@ def test_other_json_is_refused_in_one_line(values: object) -> None:
     with pytest.raises(ValueError, match=r"cannot read the phrase .*(expected|not a valid)") as caught:
         from_json(json.dumps(values))
     assert "\n" not in str(caught.value)
-
-
-@pytest.fixture(scope="module")
-def plan() -> TrackPlan:
-    return TrackPlan("logic", 4_000, seed=0, split=SplitId.TEST, held_out=HeldOut.sample(seed=0))
-
-
-@pytest.fixture(scope="module")
-def queries(plan: TrackPlan) -> list[TrackQuery]:
-    return plan.queries(0, plan.query_count)
-
-
-@pytest.fixture(scope="module")
-def gallery(plan: TrackPlan) -> list[Scene]:
-    return [plan.scene(image) for image in range(plan.images)]
 
 
 def test_a_solver_finds_the_target_and_no_distractor(queries: list[TrackQuery], gallery: list[Scene]) -> None:

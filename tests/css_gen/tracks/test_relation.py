@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 
 from css_gen import tracks
 from css_gen.scenes.factors import Cell, Colour, Shape, Size
-from css_gen.scenes.held_out import HeldOut
-from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.scene import Scene, SceneObject
 from css_gen.scenes.selector import Selector
 from css_gen.tracks.parts import Edit
-from css_gen.tracks.plan import TrackPlan, TrackQuery
+from css_gen.tracks.plan import TrackQuery
 from css_gen.tracks.relation_program import Relate, Relation, from_json, parse
 
 GRID = ("top", "middle", "bottom"), ("left", "center", "right")
@@ -170,6 +168,7 @@ def test_other_texts_are_refused_in_one_line(text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+TRACK = "relation"
 GOOD = json.loads(parse("make the small cube left of the red sphere blue").to_json())
 
 
@@ -195,21 +194,6 @@ def test_other_json_is_refused_in_one_line(values: object) -> None:
     with pytest.raises(ValueError, match=r"cannot read the relation .*(expected|not a valid)") as caught:
         from_json(json.dumps(values))
     assert "\n" not in str(caught.value)
-
-
-@pytest.fixture(scope="module")
-def plan() -> TrackPlan:
-    return TrackPlan("relation", 4_000, seed=0, split=SplitId.TEST, held_out=HeldOut.sample(seed=0))
-
-
-@pytest.fixture(scope="module")
-def queries(plan: TrackPlan) -> list[TrackQuery]:
-    return plan.queries(0, plan.query_count)
-
-
-@pytest.fixture(scope="module")
-def gallery(plan: TrackPlan) -> list[Scene]:
-    return [plan.scene(image) for image in range(plan.images)]
 
 
 def test_a_solver_finds_the_target_and_no_distractor(queries: list[TrackQuery], gallery: list[Scene]) -> None:
