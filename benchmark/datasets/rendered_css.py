@@ -14,6 +14,7 @@ from PIL import Image
 
 import css_gen.dataset
 from benchmark.datasets.combinations import Combinations
+from benchmark.datasets.equivalent_texts import equivalents_of
 from benchmark.datasets.folder_images import BrokenImage
 from benchmark.datasets.image_cache import ImageSource, cached
 from benchmark.datasets.relevance import Relevance
@@ -94,7 +95,8 @@ class Css:
         try:
             keys, labels = np.unique(np.array(split.keys), return_inverse=True)
             scenes = [split.scene(image) for image in range(len(split))]
-            relevant = _relevant(split, scenes, keys.tolist())
+            label_of = {key: label for label, key in enumerate(keys.tolist())}
+            relevant = _relevant(split, scenes, label_of)
             queries = _queries(split, scenes, relevant, self._track)
             text_candidates = None if self._track else _text_candidates(split, scenes)
             contrasts = contrasts_of(self._track, split.queries) if self._track else {}
@@ -118,6 +120,7 @@ class Css:
             combinations=_combinations(scenes, queries),
             contrasts=contrasts,
             shortcut=shortcut,
+            equivalents=None if self._track else equivalents_of(split.queries, scenes, label_of),
         )
 
     def _pixels(self, split: css_gen.dataset.Split, view: str, count: int) -> Pixels:
@@ -156,14 +159,13 @@ def reduced(png: bytes, size: int) -> Pixels:
     return np.asarray(small)
 
 
-def _relevant(split: css_gen.dataset.Split, scenes: Sequence[Scene], keys: Sequence[str]) -> Relevance:
+def _relevant(split: css_gen.dataset.Split, scenes: Sequence[Scene], label_of: Mapping[str, int]) -> Relevance:
     """The labels of all the split's scenes that satisfy each query.
 
     Args:
         scenes: of every image.
-        keys: of the different scenes, in the order of their labels.
+        label_of: the label of each scene of the split, by the scene's key.
     """
-    label_of = {key: label for label, key in enumerate(keys)}
     return Relevance.of_sets(
         [label_of[key] for key in row.modification.targets(scenes[row.source_id]) if key in label_of]
         for row in split.queries

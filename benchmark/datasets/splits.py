@@ -1,6 +1,6 @@
 """The form in which training and scoring get a dataset, whatever its file format."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
@@ -85,6 +85,22 @@ class Shortcut(NamedTuple):
     hits: Rows
 
 
+class EquivalentTexts(NamedTuple):
+    """For each of Q queries all texts that ask for its target of its source, its own among them.
+
+    Attributes:
+        starts: (Q + 1,) query q's are number `starts[q]` to `starts[q + 1]`, the end excluded.
+        texts: N texts.
+        shares: (N,) how often each is drawn; those of a query sum to 1.
+        relevant: the relevant labels of each text, N rows.
+    """
+
+    starts: Rows
+    texts: tuple[str, ...]
+    shares: NDArray[np.float64]
+    relevant: Relevance
+
+
 @dataclass(frozen=True)
 class Split:
     """Images and the queries on them.
@@ -107,6 +123,10 @@ class Split:
         contrasts: by the heading of tables, wrong images that the gallery holds for each query: (Q, M) rows of
             `gallery`, -1 where a query has fewer.
         shortcut: how far the solver gets that a track is built against. None where there is none.
+        equivalents: finds the equivalent texts of the queries with the given ids. None where the scenes of the images
+            are not known.
+        alternatives: where each batch draws the texts of its queries: which rows of `queries` differ in their text
+            alone, and their shares. None where every query has one text. See `with_equivalent_texts`.
     """
 
     sources: Pixels
@@ -123,6 +143,8 @@ class Split:
     combinations: Combinations | None = None
     contrasts: Mapping[str, Rows] = field(default_factory=dict)
     shortcut: Shortcut | None = None
+    equivalents: Callable[[Sequence[str]], EquivalentTexts] | None = None
+    alternatives: EquivalentTexts | None = None
 
     def asking(self, rows: Rows) -> "Split":
         """The same images with only these queries, in this order."""

@@ -106,6 +106,8 @@ class TrainingRecipe(Part):
         shift: images are moved by up to so many pixels, drawn per image; the edge is repeated.
         brightness: images become darker or brighter by up to this share.
         mirror: each batch has left and right exchanged with probability 1/2, in its images and in its texts.
+        mined_texts: a query's text is drawn in every step from all texts that ask for its target of its source, which
+            needs the scenes of the training images.
     """
 
     steps: int = Field(default=1_000, ge=1, le=10_000_000)
@@ -150,6 +152,7 @@ class TrainingRecipe(Part):
     shift: int = Field(default=0, ge=0, le=64)
     brightness: float = Field(default=0.0, ge=0, lt=1)
     mirror: bool = False
+    mined_texts: bool = False
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:

@@ -9,6 +9,7 @@ from time import perf_counter
 import torch
 from accelerate import Accelerator
 
+from benchmark.datasets.equivalent_texts import with_equivalent_texts
 from benchmark.datasets.splits import Dataset, Split, hold_out, with_own_images
 from benchmark.device import make_accelerator, peak_memory_mib, reproducible, start_measuring_memory
 from benchmark.errors import UsageError
@@ -240,18 +241,29 @@ def parts_of(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split | None, Spl
 
     Raises:
         UsageError: the recipe scores the validation part, and the dataset is too small to have one or has too few
-            combinations to hold out.
+            combinations to hold out; or it mines texts, and the scenes of the dataset are not known.
     """
     wanted = recipe.evaluation
     if wanted.split == "test":
         training, validation = hold_out(dataset.train, wanted.held_out)
-        return training, with_own_images(validation) if validation else None, dataset.test
-    try:
-        training, validation = hold_out(dataset.train, wanted.held_out, combinations=wanted.held_out_combinations)
-    except ValueError as error:
-        raise UsageError(
-            f"evaluation.held_out_combinations={wanted.held_out_combinations}: {error} ({dataset.name})"
-        ) from None
-    if validation is None:
-        raise UsageError("evaluation.split=validation: the validation part has no source; raise evaluation.held_out")
-    return training, with_own_images(validation), validation
+        scored, validation = dataset.test, with_own_images(validation) if validation else None
+    else:
+        try:
+            training, held_out = hold_out(dataset.train, wanted.held_out, combinations=wanted.held_out_combinations)
+        except ValueError as error:
+            raise UsageError(
+                f"evaluation.held_out_combinations={wanted.held_out_combinations}: {error} ({dataset.name})"
+            ) from None
+        if held_out is None:
+            raise UsageError(
+                "evaluation.split=validation: the validation part has no source; raise evaluation.held_out"
+            )
+        scored, validation = held_out, with_own_images(held_out)
+    if recipe.training.mined_texts:
+        try:
+            training = with_equivalent_texts(training)
+        except ValueError as error:
+            raise UsageError(
+                f"training.mined_texts=true: {error} ({dataset.name}); css, css-2d3d and css-pooled have them"
+            ) from None
+    return training, validation, scored

@@ -1,15 +1,15 @@
 """Choose the queries of each training step, as a pure function of (seed, step)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 
-from benchmark.datasets.splits import Rows, Split
+from benchmark.datasets.splits import EquivalentTexts, Rows, Split
 
-_ORDER, _DRAWS = 0, 2
+_ORDER, _DRAWS, _TEXTS = 0, 2, 3
 """First numbers of the spawn keys here; `randomness` has 1 and 4."""
 
 
@@ -51,6 +51,8 @@ def make_sampler(training: Split, *, groups: int, modifications: int, seed: int)
         ValueError: the split is too small for one batch.
     """
     queries, pairs = training.queries, training.drawn_pairs
+    if training.alternatives is not None:
+        return TextSampler(training, training.alternatives, groups=groups, modifications=modifications, seed=seed)
     if pairs is None:
         return PairSampler(
             queries.sources, training.text_rows, queries.targets, groups=groups, modifications=modifications, seed=seed
@@ -120,6 +122,42 @@ class PairSampler:
             count = -(-len(queries) // self._modifications)
             groups.append(np.resize(rng.permutation(queries), (count, self._modifications)))
         return rng.permutation(np.concatenate(groups))
+
+
+class TextSampler:
+    """Fixed pairs of source and target in the order of `PairSampler`, whose text is drawn in every batch.
+
+    Args:
+        training: a split with a query for each text.
+        alternatives: which of them are of one pair.
+
+    Raises:
+        ValueError: there are fewer groups than one batch needs.
+    """
+
+    def __init__(
+        self, training: Split, alternatives: EquivalentTexts, *, groups: int, modifications: int, seed: int
+    ) -> None:
+        queries, self._starts, self._seed = training.queries, alternatives.starts, seed
+        self._texts, self._until = training.text_rows, np.cumsum(alternatives.shares)
+        firsts = self._starts[:-1]
+        self._pairs = PairSampler(
+            queries.sources[firsts],
+            firsts,
+            queries.targets[firsts],
+            groups=groups,
+            modifications=modifications,
+            seed=seed,
+        )
+
+    def batch(self, step: int) -> Batch:
+        pairs = self._pairs.batch(step)
+        first, end = self._starts[pairs.queries], self._starts[pairs.queries + 1]
+        rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence(self._seed, spawn_key=(_TEXTS, step))))
+        # The shares of a pair sum to 1, so those of the pairs before it sum to the pair's number.
+        drawn = np.searchsorted(self._until, pairs.queries + rng.random(len(first)), side="right")
+        chosen = np.clip(drawn, first, end - 1)
+        return replace(pairs, texts=self._texts[chosen], queries=chosen)
 
 
 class DrawnSampler:

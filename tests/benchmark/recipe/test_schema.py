@@ -47,6 +47,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "training.shift": st.integers(0, 64),
     "training.brightness": st.floats(0, 0.9),
     "training.mirror": st.booleans(),
+    "training.mined_texts": st.booleans(),
     "evaluation.split": st.sampled_from(["test", "validation"]),
     "evaluation.held_out": st.floats(0, 0.9),
     "evaluation.held_out_combinations": st.integers(0, 12),
