@@ -152,6 +152,7 @@ def environment(work: Path) -> dict[str, str]:
     env = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}
     if (WHEELS / "commit").exists():
         env["CSS_BENCH_COMMIT"] = (WHEELS / "commit").read_text().strip()
+        env["GIT_DIR"] = os.devnull  # a copy's own history may end before the commit
     if subprocess.run([sys.executable, "-c", f"import {IMPORTED}"], cwd=ROOT, env=env, check=False).returncode:
         raise SystemExit(
             f"gpu: {sys.executable} lacks a package: run `bash speed/gpu.sh carry` where there is a network, and carry "

@@ -23,7 +23,7 @@ _VALIDATION: Final = (
 def board(options: Namespace) -> list[Command]:
     """Train and score every composer on every CSS task, seed by seed: as many runs as fit."""
     tasks = [part for task in ("css", "css-2d3d", "css-pooled") for part in ("--dataset", task)]
-    every = ("--preset", "standard", "--all", *tasks, "--seeds", "3", "--minutes", MINUTES_LEFT)
+    every = ("--preset", "standard-mined", "--all", *tasks, "--seeds", "3", "--minutes", MINUTES_LEFT)
     return [_render(options, 128), _train(options, 128, *every)]
 
 
@@ -59,7 +59,7 @@ def speed(options: Namespace) -> list[Command]:
 
 def tune(options: Namespace) -> list[Command]:
     """Score TIRG on the validation part, once for each `--attempt KEY=VALUE,...`."""
-    tirg = ("--preset", "standard", "--composer", "tirg", "--dataset", "css", *_VALIDATION)
+    tirg = ("--preset", "standard-mined", "--composer", "tirg", "--dataset", "css", *_VALIDATION)
     attempts = (_assignments(attempt.split(",")) for attempt in options.attempts)
     return [_render(options, 128), *(_train(options, 128, *tirg, *changes) for changes in attempts)]
 

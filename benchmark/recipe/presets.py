@@ -90,10 +90,10 @@ _LONG = override(_QUICK, ("training.steps=6000",))
 _MINED = ("training.mined_texts=true",)
 
 _STANDARD = _make(
-    data={"image_size": 96},
+    data={"image_size": 128},
     model={"image_encoder": "resnet18", "text_width": 512, "state_width": 512, "embedding_width": 512},
     training={
-        "steps": 1_000,
+        "steps": 650,
         "sources": 64,
         "modifications": 8,
         "optimiser": "muon",

@@ -1,14 +1,16 @@
 """Runs within a limit of time: which run to make next, and when to stop."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from time import monotonic
 
+from benchmark.datasets.splits import Dataset
 from benchmark.recipe.identity import Run
 from benchmark.records.environment import device_name
 from benchmark.runs.grid import Finished, Plan, finish, run_all
-from benchmark.runs.single_run import Bench
+from benchmark.runs.single_run import Bench, parts_of
 
 FIRST = "tirg"
 """The composer of each board that is trained first, because the others are compared with it."""
@@ -53,13 +55,25 @@ def next_run(runs: Sequence[Run], done: Collection[Run], seconds: Mapping[Run, f
     return next((run for run in missing if expected_seconds(run, seconds) <= left), None)
 
 
+def prepare(run: Run, dataset: Dataset, bench: Bench) -> None:
+    """Read the splits of a run's task, decode their images, and render its fresh test set, all of which are kept.
+
+    What is wrong with them is reported by the run itself.
+    """
+    with suppress(Exception):
+        parts_of(dataset, run.recipe)
+        if bench.fresh is not None:
+            bench.fresh.of(dataset, image_size=run.recipe.data.image_size, reporter=bench.reporter)
+
+
 def run_within(
     planned: Plan, bench: Bench, seconds: float, *, clock: Callable[[], float] = monotonic
 ) -> Iterator[Finished]:
     """Make the runs that have no record yet, by priority, as long as they are expected to end in time.
 
-    Records of the same kind of device say how long a run takes. Without any, the first run is made in any case. A run
-    that takes longer than expected is not stopped. One that fails does not stop the rest.
+    Records of the same kind of device say how long a run takes. Without any, the first run is made in any case. What
+    the runs of a task share is prepared before the first of them, so that no run seems to take longer than the others.
+    A run that takes longer than expected is not stopped. One that fails does not stop the rest.
 
     Args:
         seconds: from now on.
@@ -78,7 +92,12 @@ def run_within(
         return finished
 
     yield from map(note, run_all(replace(planned, runs=recorded), bench))
-    while run := next_run(runs, done, took, left := end - clock()):
+    prepared: set[str] = set()
+    while run := next_run(runs, done, took, end - clock()):
+        if run.task not in prepared:
+            prepared.add(run.task)
+            prepare(run, planned.datasets[run.task], bench)
+        left = end - clock()
         title = f"[{len(done) + 1}/{len(runs)}, {left:.0f} s left] {run}"
         begun = clock()
         finished = note(finish(run, partial(planned.datasets.__getitem__, run.task), bench, title))

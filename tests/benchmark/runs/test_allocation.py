@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmark.datasets.rendered_css import Css
 from benchmark.datasets.splits import Dataset
+from benchmark.recipe.changes import override
 from benchmark.recipe.identity import Run
 from benchmark.recipe.presets import PRESETS
 from benchmark.records.environment import device_name
 from benchmark.records.store import RunRecord, save_record
-from benchmark.runs import grid
+from benchmark.runs import allocation, grid
 from benchmark.runs.allocation import by_priority, next_run, run_within
 from benchmark.runs.grid import Finished, Plan
 from benchmark.runs.single_run import Bench
@@ -122,13 +125,19 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
         save_record(record, outcomes, its.records)
         return record
 
+    def prepare(run: Run, dataset: Dataset, its: Bench) -> None:
+        del run, dataset, its
+        Clock.now += Clock.preparation
+
     monkeypatch.setattr(Clock, "now", 0.0)
+    monkeypatch.setattr(Clock, "preparation", 0.0)
+    monkeypatch.setattr(allocation, "prepare", prepare)
     monkeypatch.setattr(grid, "make_record", fake)
     return made
 
 
 class Clock:
-    now = 0.0
+    now = preparation = 0.0
 
     @classmethod
     def read(cls) -> float:
@@ -177,3 +186,21 @@ def test_the_pace_of_another_device_says_nothing(
 def test_with_no_time_nothing_is_made(bench: Bench, made: list[tuple[str, str, int]]) -> None:
     assert allocate(bench, 0) == []
     assert made == []
+
+
+def test_the_time_to_prepare_a_dataset_is_not_taken_for_that_of_a_run(
+    bench: Bench, made: list[tuple[str, str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After 100 seconds of preparation two runs of 185.2 seconds fit into 500: 214.8 are left for the second."""
+    monkeypatch.setattr(Clock, "preparation", 100.0)
+    allocate(bench, 500)
+    assert made == [("css", "tirg", 0), ("css", "concat", 0)]
+
+
+def test_datasets_and_fresh_test_sets_are_prepared_before_the_first_run(css: Css, bench: Bench) -> None:
+    asked: list[int] = []
+    fresh: Any = SimpleNamespace(of=lambda dataset, *, image_size, reporter: asked.append(image_size))  # noqa: ARG005
+    run = replace(a_run("css", "tirg", 0), recipe=override(PRESETS["quick"], ["data.image_size=16"]))
+    allocation.prepare(run, css, replace(bench, fresh=fresh))
+    assert asked == [16]
+    assert {"train", "test"} <= set(vars(css))
