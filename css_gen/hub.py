@@ -4,6 +4,7 @@ A push is one commit: a repository holds all of a dataset or a model, or what it
 before the commit, so after an interruption the same command sends only those that the Hub does not have yet.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,7 @@ def require_repo(repo: str) -> None:
     """Raise UsageError unless `repo` names a repository and its owner; raise HubError without huggingface_hub."""
     try:
         from huggingface_hub.errors import HFValidationError
-        from huggingface_hub.utils import validate_repo_id
+        from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # not in its __all__
     except ImportError:
         raise HubError("huggingface_hub is not installed; install it with: pip install 'css-bench[hub]'") from None
     expected = f"{repo!r} is not the name of a repository; expected USER/NAME, such as me/css"
@@ -79,7 +80,9 @@ def push(
             "may write (huggingface.co/settings/tokens)"
         )
     api = HfApi(library_name="css-bench")
-    with _explained(repo, kind, api):
+    with _explained(repo, kind, api), warnings.catch_warnings():
+        # The outcomes of a record are meant to be in the repository of its model.
+        warnings.filterwarnings("ignore", message="It seems that you are about to commit a data file")
         url = api.create_repo(repo, repo_type=kind, private=private or None, exist_ok=True)
         before, held = _head(api, repo, kind)
         stale = sorted(path for path in held if path not in files and is_stale(path))
