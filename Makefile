@@ -75,6 +75,7 @@ dist: $(RELEASE)
 # Write the version into pyproject.toml, CITATION.cff and CHANGELOG.md, commit, tag, and build. Nothing is published.
 release: $(RELEASE)
 	@echo '$(VERSION)' | grep -Eqx '[0-9]+\.[0-9]+\.[0-9]+' || { echo "say which version: make release VERSION=1.2.3"; exit 2; }
+	@git diff --quiet HEAD || { echo "there are changes that are not committed: commit or stash them first"; exit 2; }
 	$(if $(CHECKS),$(MAKE) $(CHECKS))
 	$(BIN)/bump-my-version bump --new-version $(VERSION)
 	$(MAKE) dist
