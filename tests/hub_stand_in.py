@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -42,6 +43,7 @@ class Hub:
         requests: method and path of every request.
         stored: the SHA-256 of each blob in the order in which they came.
         refuse_after: how many blobs are still taken before the stand-in refuses one, as if the connection were lost.
+        is_down: whether it answers everything with 503.
     """
 
     endpoint: str = ""
@@ -50,6 +52,7 @@ class Hub:
     requests: list[str] = field(default_factory=list)
     stored: list[str] = field(default_factory=list)
     refuse_after: int = 10**9
+    is_down: bool = False
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -63,6 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.body = self.read_body()
         path = unquote(urlsplit(self.path).path).strip("/")
         self.hub.requests.append(f"{self.command} {path}")
+        if self.hub.is_down:
+            return self.answer({"error": "maintenance until noon"}, 503)
         for pattern, act in _ROUTES:
             if match := re.fullmatch(pattern, f"{self.command} {path}"):
                 return act(self, **match.groupdict())
@@ -174,14 +179,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.answer({"_id": "1", "id": repo, "sha": found.commits[-1], "private": found.private, "tags": [],
                          "siblings": siblings, "downloads": 0, "likes": 0})  # fmt: skip
 
-    def tree(self, kind: str, repo: str) -> None:
+    def tree(self, kind: str, repo: str, folder: str | None) -> None:
         if found := self.repository(kind, repo):
-            self.answer([
-                {"type": "file", "path": path, "size": len(content), "oid": _oid(path, content),
-                 **({"lfs": {"oid": _oid(path, content), "size": len(content), "pointerSize": 1}}
-                    if path.endswith(LARGE) else {})}
-                for path, content in found.files.items()
-            ])  # fmt: skip
+            start = f"{folder}/" if folder else ""
+            listed: dict[str, dict[str, Any]] = {}
+            for path, content in found.files.items():
+                if path.startswith(start):
+                    oid, size = _oid(path, content), len(content)
+                    pointer = {"lfs": {"oid": oid, "size": size, "pointerSize": 1}} if path.endswith(LARGE) else {}
+                    listed[path] = {"type": "file", "path": path, "size": size, "oid": oid, **pointer}
+                    for parent in map(str, PurePosixPath(path).parents):
+                        if parent != "." and parent.startswith(start):
+                            listed[parent] = {"type": "directory", "path": parent, "size": 0, "oid": "0" * 40}
+            is_deep = "recursive=true" in self.path.lower()
+            self.answer([each for path, each in listed.items() if is_deep or "/" not in path.removeprefix(start)])
 
     def resolve(self, kind: str, repo: str, path: str) -> None:
         if found := self.repository(kind, repo):
@@ -203,7 +214,7 @@ _ROUTES = [
     (r"PUT store/(?P<oid>[0-9a-f]{64})", _Handler.store),
     (rf"POST api/{_KIND}{_REPO}/commit/main", _Handler.commit),
     (rf"GET api/{_KIND}{_REPO}(?:/revision/[^/]+)?", _Handler.info),
-    (rf"GET api/{_KIND}{_REPO}/tree/[^/]+", _Handler.tree),
+    (rf"GET api/{_KIND}{_REPO}/tree/[^/]+(?:/(?P<folder>.+))?", _Handler.tree),
     (rf"(?:GET|HEAD) {_PREFIX}{_REPO}/resolve/[^/]+/(?P<path>.+)", _Handler.resolve),
 ]
 

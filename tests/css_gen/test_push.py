@@ -1,7 +1,9 @@
 """`css-gen push`: what the Hub gets of a dataset, in one commit, and what it is told when that cannot work."""
 
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,9 @@ from huggingface_hub import constants
 
 import css_gen
 from css_gen import hub as css_gen_hub
+from css_gen.render import render
 from css_gen.storage.card import card
+from css_gen.storage.configuration import Configuration
 from css_gen.storage.croissant import describe
 from css_gen.storage.manifest import read_manifest
 from css_gen.verify import verify
@@ -58,6 +62,32 @@ def test_what_is_fetched_again_is_the_dataset(hub: Hub, tiny_dataset: Path, run_
     fetched = css_gen_hub.fetch("me/css", "dataset", ["*"])
     assert verify(fetched, jobs=1) == []
     assert css_gen.open_dataset(fetched).fingerprint == css_gen.open_dataset(tiny_dataset).fingerprint
+
+
+LOAD = """
+import datasets, sys
+for name in ("images", "queries"):
+    rows = datasets.load_dataset("me/css", name, split=sys.argv[1])
+    print(len(rows), *rows["key" if name == "images" else "text"], sep="\\n")
+"""
+
+
+@pytest.mark.slow
+def test_datasets_loads_the_newest_rendering_from_the_hub(
+    hub: Hub, tiny_dataset: Path, tmp_path: Path, run_css_gen: CssGen
+) -> None:
+    """In a process of its own, as the address of the Hub is read when `datasets` is imported; with one cache."""
+    other = tmp_path / "css"
+    render(other, Configuration(images=24, size=16, seed=9), jobs=1)
+    environment = {**os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}
+    for folder in (tiny_dataset, other):
+        assert run_css_gen("push", folder, "me/css").exit_code == 0
+        for name in ("train", "test"):
+            split = css_gen.open_dataset(folder).split(name)
+            loaded = subprocess.run([sys.executable, "-c", LOAD, name], env=environment, capture_output=True, text=True)
+            assert loaded.returncode == 0, loaded.stderr
+            texts = [query.text for query in split.queries]
+            assert loaded.stdout.splitlines() == [str(len(split)), *split.keys, str(len(texts)), *texts]
 
 
 def test_a_second_push_sends_nothing(hub: Hub, tiny_dataset: Path, run_css_gen: CssGen) -> None:
@@ -120,7 +150,7 @@ def test_a_dry_run_lists_every_file_without_token_or_request(
     assert f"{sum(listed.values()):,} bytes, to the dataset me/css" in heading
 
 
-@pytest.mark.parametrize("how", ["no token", "wrong token", "elsewhere", "no network"])
+@pytest.mark.parametrize("how", ["no token", "wrong token", "elsewhere", "no network", "offline", "down"])
 def test_what_is_missing_is_said_in_one_line(
     hub: Hub, tiny_dataset: Path, run_css_gen: CssGen, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
@@ -134,6 +164,12 @@ def test_what_is_missing_is_said_in_one_line(
         expected = "the token is not valid; log in again"
     elif how == "elsewhere":
         repo, expected = "you/css", "the token may not write there"
+    elif how == "down":
+        hub.is_down = True
+        expected = "the Hub answered 503 (maintenance until noon): run the same command again to resume"
+    elif how == "offline":
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        expected = "cannot be reached (Cannot reach"
     else:
         monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
         expected = "http://127.0.0.1:1 cannot be reached"
