@@ -88,7 +88,9 @@ def push(
         stale = sorted(path for path in held if path not in files and is_stale(path))
         additions = [CommitOperationAdd(path, content) for path, content in files.items()]
         removals = [CommitOperationDelete(path) for path in stale]
-        commit = api.create_commit(repo, [*removals, *additions], commit_message=message, repo_type=kind, num_threads=2)
+        commit = api.create_commit(
+            repo, [*removals, *additions], commit_message=message, repo_type=kind, parent_commit=before, num_threads=2
+        )
         if missing := sorted(files.keys() - _head(api, repo, kind)[1]):
             raise HubError(
                 f"{repo}: the Hub left out {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}; "
@@ -171,6 +173,7 @@ def _refusal(repo: str, error: "OSError") -> str:
     why = {
         401: "the token is not valid; log in again with `hf auth login`",
         403: "the token may not write there; use one with write permission for this repository",
+        412: "somebody else has committed to it meanwhile; run the same command again",
         413: "a file is too large for the Hub",
         429: "too many requests; wait some minutes and run the same command again",
     }.get(status or 0, "run the same command again to resume")

@@ -44,6 +44,7 @@ class Hub:
         stored: the SHA-256 of each blob in the order in which they came.
         refuse_after: how many blobs are still taken before the stand-in refuses one, as if the connection were lost.
         is_down: whether it answers everything with 503.
+        is_shared: whether somebody else commits just before each commit.
     """
 
     endpoint: str = ""
@@ -53,6 +54,7 @@ class Hub:
     stored: list[str] = field(default_factory=list)
     refuse_after: int = 10**9
     is_down: bool = False
+    is_shared: bool = False
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -159,9 +161,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def commit(self, kind: str, repo: str) -> None:
         if found := self.repository(kind, repo, writes=True):
+            if self.hub.is_shared:
+                found.commits.append("1" * 40)
             files = dict(found.files)
             for line in self.body.decode().splitlines():
                 key, value = json.loads(line)["key"], json.loads(line)["value"]
+                if key == "header" and value.get("parentCommit", found.commits[-1]) != found.commits[-1]:
+                    return self.answer({"error": "a newer commit is there"}, 412)
                 if key == "file":
                     files[value["path"]] = base64.b64decode(value["content"])
                 elif key == "lfsFile":
@@ -172,6 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
             found.commits.append(hashlib.sha1(self.body).hexdigest())
             url = f"{self.hub.endpoint}/{kind}{repo}/commit/{found.commits[-1]}"
             self.answer({"success": True, "commitOid": found.commits[-1], "commitUrl": url})
+        return None
 
     def info(self, kind: str, repo: str) -> None:
         if found := self.repository(kind, repo):

@@ -5,6 +5,7 @@ file in `.eval_results/` is read by the leaderboard of a dataset repository, so 
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark import tasks
 from benchmark.records.schema import RunRecord
@@ -14,6 +15,23 @@ from benchmark.tasks.base import Task
 from css_gen.storage.configuration import SWITCHES, Configuration
 
 TASK_TYPE = "composed-image-retrieval"
+
+
+class _Scored(NamedTuple):
+    """What a model was scored on, and its scores in percent by the names of a record.
+
+    Attributes:
+        kind: the Hub's type of the data. Results of one type are shown under the name of the first, so each name has a
+            type of its own.
+    """
+
+    kind: str
+    name: str
+    split: str
+    fingerprint: str
+    queries: int
+    scores: dict[str, float]
+
 
 _METRICS = {
     **{f"recall@{k}": f"R@{k}" for k in KS},
@@ -33,16 +51,14 @@ def model_card(stored: StoredRecord, repo: str, *, dataset: str | None = None) -
 
     record = stored.record
     task = tasks.get(record.protocol)
-    # Results of one dataset type are shown under the first one's name, so each kind of test split has its own type.
-    own = [
+    results = [
         EvalResult(
-            task_type=TASK_TYPE, task_name="Composed image retrieval", dataset_type=dataset_type, dataset_name=name,
-            dataset_split=split, dataset_args={"fingerprint": fingerprint, "queries": queries},
-            metric_type=metric.replace("@", "_at_"), metric_name=_METRICS[metric],
-            metric_value=round(value, 2),
+            task_type=TASK_TYPE, task_name="Composed image retrieval", dataset_type=of.kind, dataset_name=of.name,
+            dataset_split=of.split, dataset_args={"fingerprint": of.fingerprint, "queries": of.queries},
+            metric_type=metric.replace("@", "_at_"), metric_name=_METRICS[metric], metric_value=round(value, 2),
         )
-        for dataset_type, name, split, fingerprint, queries, scores in _scored(record, task)
-        for metric, value in scores.items()
+        for of in _scored(record, task)
+        for metric, value in of.scores.items()
     ]  # fmt: skip
     data = ModelCardData(
         license="apache-2.0" if task.is_rendered else None,
@@ -51,7 +67,7 @@ def model_card(stored: StoredRecord, repo: str, *, dataset: str | None = None) -
         tags=[TASK_TYPE, task.name, record.composer.name],
         datasets=[dataset] if dataset else None,
         model_name=repo.partition("/")[2],
-        eval_results=own,
+        eval_results=results,
     )
     return f"---\n{data.to_yaml()}\n---\n\n{_text(stored, task, repo)}"
 
@@ -72,17 +88,16 @@ def eval_results(record: RunRecord, dataset: str) -> str:
     return yaml_dump(eval_result_entries_to_yaml([entry]))
 
 
-def _scored(record: RunRecord, task: Task) -> list[tuple[str, str, str, str, int, dict[str, float]]]:
-    """What the model was scored on: type and name of the dataset, its split and fingerprint, queries, and scores."""
+def _scored(record: RunRecord, task: Task) -> list[_Scored]:
     shown = [name for name in _METRICS if task.has_exact_answers or name.startswith("recall@")]
     split = str(record.configuration.get("evaluation.split", "test"))
     scores = {name: record.metrics.scores[name] for name in shown if name in record.metrics.scores}
     data = record.dataset
-    found = [(task.name, task.title, split, data.fingerprint, data.queries, scores)]
+    found = [_Scored(task.name, task.title, split, data.fingerprint, data.queries, scores)]
     if fresh := record.fresh:
-        again = {f"recall@{k}": fresh.recall[k] for k in KS}
         name = f"{task.title}, a fresh test set (seed {fresh.seed})"
-        found.append((f"{task.name}-fresh", name, "test", fresh.fingerprint, fresh.queries, again))
+        again = {f"recall@{k}": fresh.recall[k] for k in KS}
+        found.append(_Scored(f"{task.name}-fresh", name, "test", fresh.fingerprint, fresh.queries, again))
     return found
 
 
@@ -90,12 +105,13 @@ def _text(stored: StoredRecord, task: Task, repo: str) -> str:
     record = stored.record
     composer, training, data, device = record.composer, record.training, record.dataset, record.environment.device
     scored = _scored(record, task)
-    headings = list(scored[0][-1])
-    cells = [
-        [name, split, f"{queries:,}", *(f"{of[each]:.1f}" if each in of else "-" for each in headings)]
-        for _, name, split, _, queries, of in scored
-    ]
-    rows = "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    headings = list(scored[0].scores)
+    rows = "\n".join(
+        f"| {of.name} | {of.split} | {of.queries:,} "
+        + "".join(f"| {of.scores[each]:.1f} " if each in of.scores else "| - " for each in headings)
+        + "|"
+        for of in scored
+    )
     chance = f"{record.metrics.scores['chance@1']:.2f}"
     render = f"    {render_command(data.rendering)} --out {Path('data', task.folder)}\n" if data.rendering else ""
     dataset = "" if task.name == "css" else f" --dataset {task.name}"

@@ -125,6 +125,14 @@ def test_data_files_of_another_rendering_are_removed_in_the_same_commit(
     assert len(hub.repositories[REPO].commits) == 3
 
 
+def test_what_somebody_else_commits_meanwhile_is_not_overwritten(
+    hub: Hub, tiny_dataset: Path, run_css_gen: CssGen
+) -> None:
+    hub.is_shared = True
+    assert_last_line(run_css_gen("push", tiny_dataset, "me/css"), "somebody else has committed to it meanwhile")
+    assert hub.repositories[REPO].files == {}
+
+
 def test_a_gitignore_on_the_hub_cannot_leave_data_out_in_silence(
     hub: Hub, tiny_dataset: Path, run_css_gen: CssGen
 ) -> None:
