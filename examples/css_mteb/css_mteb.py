@@ -95,6 +95,11 @@ class CssRetrieval(AbsTaskRetrieval):
         names = [self._name(image) for image in range(len(test))]
         shuffled = sorted(range(len(test)), key=names.__getitem__)
         images = datasets.load_dataset(str(self._folder), "images", split="test")
+        if len(images) != len(test):
+            raise DatasetError(
+                f"{self._folder}: `datasets` reads {len(images)} test images and the manifest has {len(test)}; "
+                f"remove the files that `css-gen verify {self._folder}` names"
+            )
         gallery = images.select_columns(["image_3d"]).rename_column("image_3d", "image").select(shuffled)
         view, sources = f"image_{self._view}", self._queries["source_id"].to_pylist()
         asked = images.select_columns([view]).rename_column(view, "image").select(sources)

@@ -5,6 +5,7 @@ pytest -m slow tests/benchmark/any_model/test_css_mteb.py
 """
 
 import importlib.util
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,13 @@ def test_queries_of_another_dataset_are_refused(css_mteb: Any, data: Path, css_r
     run("queries", "css", "--out=queries.parquet", f"--data=css={css_root}")
     with pytest.raises(DatasetError, match=r"queries\.parquet: not of .*; write it again with: tirg-bench queries"):
         css_mteb.CssRetrieval(data, "queries.parquet")
+
+
+def test_files_that_only_datasets_would_read_are_refused(css_mteb: Any, data: Path, tmp_path: Path) -> None:
+    """It reads whatever has the name of a shard, and would shift the rows of the gallery."""
+    root = Path(shutil.copytree(data, tmp_path / "css"))
+    run("queries", "css", "--out=queries.parquet", f"--data=css={root}")
+    shutil.copy(next((root / "test").glob("images-00000-*")), root / "test" / "images-00000-of-00009.parquet")
+    task = css_mteb.CssRetrieval(root, "queries.parquet")
+    with pytest.raises(DatasetError, match=r"reads 250 test images and the manifest has 200; remove the files that"):
+        task.load_data()
