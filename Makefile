@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+RELEASE := .venv/.release
+CHECKS := test dist
 PACKAGES := css_gen models benchmark
 
-.PHONY: setup demo test test-all lint unit boards wheel site render-bench clean
+.PHONY: setup demo test test-all lint unit boards wheel dist release site render-bench clean
 
 setup: $(READY)
 
@@ -57,6 +59,27 @@ wheel: $(READY)
 		for script in css-gen tirg-bench; do PYTHONPATH=$$site $(CURDIR)/.wheel/bin/$$script --help > /dev/null || exit 1; done
 	rm -rf build .wheel *.egg-info
 	@echo "the wheel holds every file of the packages, and its scripts run"
+
+$(RELEASE): $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[release]'
+	touch $@
+
+# Build what is published, the wheel from the sdist, and check both: metadata, the page that PyPI shows, stray files.
+dist: $(RELEASE)
+	rm -rf build dist *.egg-info
+	$(BIN)/python -m build --outdir dist . > build.log 2>&1 || { cat build.log; exit 1; }
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	rm -rf build build.log *.egg-info
+
+# Write the version into pyproject.toml, CITATION.cff and CHANGELOG.md, commit, tag, and build. Nothing is published.
+release: $(RELEASE)
+	@echo '$(VERSION)' | grep -Eqx '[0-9]+\.[0-9]+\.[0-9]+' || { echo "say which version: make release VERSION=1.2.3"; exit 2; }
+	@git diff --quiet HEAD || { echo "there are changes that are not committed: commit or stash them first"; exit 2; }
+	$(if $(CHECKS),$(MAKE) $(CHECKS))
+	$(BIN)/bump-my-version bump --new-version $(VERSION)
+	$(MAKE) dist
+	@echo "look at it: git show; publish it: git push --follow-tags && $(BIN)/twine upload dist/*"
 
 # The pages of the leaderboards, in leaderboards/site. They are built from the records alone; git ignores them.
 site: $(READY)

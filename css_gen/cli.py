@@ -218,5 +218,28 @@ def export(folder: Path, layout: str, out: Path) -> None:
     click.echo(f"{out}: exported as {layout}")
 
 
+@main.command()
+@click.argument("folder", type=FOLDER)
+@click.argument("repo")
+@click.option("--private", is_flag=True, help="If the repository is new, make it private.")
+@click.option("--dry-run", is_flag=True, help="Print what would be sent; needs neither a token nor a network.")
+def push(folder: Path, repo: str, private: bool, dry_run: bool) -> None:
+    """Send a dataset to REPO (USER/NAME) on the Hugging Face Hub. After an interruption, the same command resumes.
+
+    It is one commit with a dataset card, so that `datasets.load_dataset("USER/NAME")` reads it. Data files of another
+    rendering are removed from the repository. It needs `pip install 'css-bench[hub]'` and `hf auth login`.
+    """
+    from css_gen import hub
+    from css_gen.push import dataset_files, push_dataset
+
+    hub.require_repo(repo)
+    if dry_run:
+        click.echo("\n".join(hub.planned(repo, "dataset", dataset_files(folder, repo))))
+        return
+    pushed = push_dataset(folder, repo, private=private)
+    what = "commit" if pushed.is_new else "nothing to send, it is already there: commit"
+    click.echo(f"{pushed.url}: {what} {pushed.commit[:12]}")
+
+
 if __name__ == "__main__":
     main()

@@ -1,6 +1,9 @@
 """What surrounds the code agrees with it: the Makefile, the workflows, the forms, the files of the wheel."""
 
+import datetime
 import re
+import subprocess
+import sys
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
@@ -116,3 +119,69 @@ def test_the_wheel_takes_every_file_that_a_package_holds() -> None:
     assert len(others) >= 11
     for path in others:
         assert any(fnmatch(path.name, pattern) for pattern in patterns), path
+
+
+RELEASED = ("pyproject.toml", "CITATION.cff", "CHANGELOG.md")
+"""The files that hold the version, or get it at a release."""
+
+
+def test_a_release_finds_each_place_that_it_changes_once() -> None:
+    """A search that matches more, such as to the end of the file, would remove what it matches."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    version = project["project"]["version"]
+    assert project["tool"]["bumpversion"]["current_version"] == version
+    assert read(ROOT / "CITATION.cff")["version"] == version
+    for place in project["tool"]["bumpversion"]["files"]:
+        search = place["search"].format(current_version=version)
+        pattern = search if place.get("regex") else re.escape(search)
+        found = re.findall(pattern, (ROOT / place["filename"]).read_text(), re.MULTILINE | re.DOTALL)
+        assert len(found) == 1, place
+        assert found[0].strip().count("\n") == 0, place
+
+
+@pytest.mark.slow
+def test_a_release_writes_version_and_date_and_nothing_else(tmp_path: Path) -> None:
+    pytest.importorskip("bumpversion", reason="pip install -e '.[release]'")
+    before = {name: (ROOT / name).read_text() for name in RELEASED}
+    for name, text in before.items():
+        (tmp_path / name).write_text(text)
+    git = ["git", "-c", "user.name=Me", "-c", "user.email=me@example.org"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "start"]):
+        subprocess.run([*git, *command], cwd=tmp_path, check=True)
+    for key, value in (("user.name", "Me"), ("user.email", "me@example.org")):
+        subprocess.run(["git", "config", key, value], cwd=tmp_path, check=True)
+    program = [sys.executable, "-m", "bumpversion", "bump", "--new-version", "7.8.9"]
+    subprocess.run(program, cwd=tmp_path, check=True, capture_output=True)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    version = read(ROOT / "CITATION.cff")["version"]
+    expected = {
+        "pyproject.toml": before["pyproject.toml"].replace(f'version = "{version}"', 'version = "7.8.9"'),
+        "CITATION.cff": re.sub(r"date-released: \S+", f"date-released: {today}", before["CITATION.cff"]).replace(
+            f"\nversion: {version}", "\nversion: 7.8.9"
+        ),
+        "CHANGELOG.md": before["CHANGELOG.md"].replace("## Unreleased\n", f"## Unreleased\n\n## 7.8.9 ({today})\n"),
+    }
+    assert {name: (tmp_path / name).read_text() for name in RELEASED} == expected
+
+    def said(*command: str) -> str:
+        return subprocess.run(
+            ["git", *command], cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    assert said("tag", "--points-at", "HEAD") == "v7.8.9"
+    assert said("log", "-1", "--format=%s") == "Release 7.8.9"
+    assert said("status", "--short") == ""
+
+
+def test_the_citation_has_what_its_format_asks_for() -> None:
+    """The required keys of Citation File Format 1.2.0, and those that tools make an entry of."""
+    citation = read(ROOT / "CITATION.cff")
+    assert citation["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors", "abstract", "keywords", "license", "type"} <= citation.keys()
+    assert isinstance(citation["version"], str)
+    assert isinstance(citation["date-released"], datetime.date)
+    (paper,) = citation["references"]
+    assert {"type", "title", "authors", "year", "url", "collection-title"} <= paper.keys()
+    assert [author["family-names"] for author in paper["authors"]] == [
+        "Vo", "Jiang", "Sun", "Murphy", "Li", "Fei-Fei", "Hays"
+    ]  # fmt: skip

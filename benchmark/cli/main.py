@@ -13,6 +13,7 @@ from benchmark.cli.any_model import queries, score
 from benchmark.cli.compare import compare
 from benchmark.cli.data import data
 from benchmark.cli.explain import explain
+from benchmark.cli.hub import pull, push
 from benchmark.cli.options import FOLDER, LEADERBOARDS
 from benchmark.cli.plot import plot
 from benchmark.cli.results import print_results
@@ -128,6 +129,8 @@ main.add_command(check)
 main.add_command(submit)
 main.add_command(queries)
 main.add_command(score)
+main.add_command(push)
+main.add_command(pull)
 
 
 def _value(recipe: "Recipe", key: str) -> str:

@@ -14,10 +14,11 @@ CARD_NAME = "README.md"
 
 def write_card(root: Path, manifest: Manifest) -> None:
     """Write the dataset card."""
-    write_atomically(root / CARD_NAME, _card(manifest).encode())
+    write_atomically(root / CARD_NAME, card(manifest).encode())
 
 
-def _card(manifest: Manifest) -> str:
+def card(manifest: Manifest, *, place: str = "path/to/this/folder") -> str:
+    """Return the text of the dataset card. `place` is what its example loads: a folder, or a repository of the Hub."""
     configuration = manifest.configuration
     size, columns = configuration.size, image_columns(configuration)
     kinds = {field.name: str(field.type) for field in image_schema(columns)} | dict.fromkeys(columns, "image")
@@ -36,6 +37,8 @@ def _card(manifest: Manifest) -> str:
     return f"""---
 pretty_name: {title}
 license: apache-2.0
+language:
+- en
 tags:
 - composed-image-retrieval
 - synthetic
@@ -86,8 +89,8 @@ Queries (`queries`):
 ```python
 import datasets
 
-images = datasets.load_dataset("path/to/this/folder", "images", split="test")
-queries = datasets.load_dataset("path/to/this/folder", "queries", split="test")
+images = datasets.load_dataset("{place}", "images", split="test")
+queries = datasets.load_dataset("{place}", "queries", split="test")
 source = images[queries[0]["source_id"]]["image_3d"]
 ```
 

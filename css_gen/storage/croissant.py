@@ -84,8 +84,12 @@ _COLUMNS = {
 
 def write_croissant(root: Path, manifest: Manifest) -> None:
     """Write croissant.json into a dataset's folder."""
-    content = json.dumps(describe(manifest), indent=1, ensure_ascii=False) + "\n"
-    write_atomically(root / CROISSANT_NAME, content.encode())
+    write_atomically(root / CROISSANT_NAME, croissant(manifest))
+
+
+def croissant(manifest: Manifest) -> bytes:
+    """Return the content of croissant.json: `describe` as JSON."""
+    return (json.dumps(describe(manifest), indent=1, ensure_ascii=False) + "\n").encode()
 
 
 def problem(root: Path, manifest: Manifest) -> str | None:

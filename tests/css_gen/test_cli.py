@@ -28,7 +28,7 @@ def test_every_command_and_option_has_help(run_css_gen, name):
 
 
 def test_every_command_is_in_the_package_and_here(run_css_gen):
-    assert set(main.commands) == {"render", "info", "verify", "show", "export"}
+    assert set(main.commands) == {"render", "info", "verify", "show", "export", "push"}
     listed = run_css_gen("--help").stdout
     assert all(name in listed for name in main.commands)
 

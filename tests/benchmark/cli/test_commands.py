@@ -23,6 +23,8 @@ COVERED = {
         "list",
         "new",
         "plot",
+        "pull",
+        "push",
         "queries",
         "run",
         "scaling",
