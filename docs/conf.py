@@ -1,23 +1,27 @@
 """Sphinx builds the documentation from this file: `make docs` writes docs/_build/index.html.
 
-The sources are the repository's own pages where they are (README, CONTRIBUTING, docs/, leaderboards/, speed/), so a link
-between two of them works on a code host and on the site. Nothing is fetched from a network.
+The sources are the repository's own pages where they are (README, CONTRIBUTING, docs/, leaderboards/, speed/), so a
+link between two of them works on a code host and on the site. Nothing is fetched from a network.
 """
 
 import re
+import shutil
 import sys
 import tomllib
 from inspect import getdoc
 from pathlib import Path
 
+import click
+from docutils import nodes
 from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
+GALLERIES = ROOT / "leaderboards" / "site"
 sys.path.insert(0, str(ROOT))
 
 project = "CSS-bench"
 author = "The CSS-bench authors"
-copyright = author  # noqa: A001  Sphinx names it so
+copyright = author
 version = release = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 root_doc = "docs/index"
@@ -38,7 +42,7 @@ extensions = [
     "sphinx_design",
 ]
 
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["attrs_block", "colon_fence"]
 myst_heading_anchors = 4
 # Docstrings and help texts have `code` in single backticks, and options with two hyphens.
 default_role = "code"
@@ -46,7 +50,7 @@ smartquotes = False
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
-maximum_signature_line_length = 80
+maximum_signature_line_length = 88
 napoleon_use_ivar = True
 copybutton_prompt_text = ">>> "
 copybutton_only_copy_prompt_lines = False
@@ -65,6 +69,7 @@ html_sidebars = {
 html_theme_options = {
     "header_links_before_dropdown": 6,
     "navbar_align": "left",
+    "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
@@ -79,7 +84,9 @@ START = '<!DOCTYPE html><meta charset="utf-8"><meta http-equiv="refresh" content
 def new_pages() -> str:
     """Return the pages of docs/ that no toctree names, one a line, so that a page that somebody adds is found."""
     pages = {path.stem: path.read_text() for path in (ROOT / "docs").glob("*.md")}
-    trees = "".join(tree for text in pages.values() for tree in re.findall(r"```\{toctree\}\n(.*?)```", text, re.DOTALL))
+    trees = "".join(
+        tree for text in pages.values() for tree in re.findall(r"```\{toctree\}\n(.*?)```", text, re.DOTALL)
+    )
     named = set(re.findall(r"^(?:.*<)?([\w./-]+)>?$", trees, re.MULTILINE)) | {"index"}
     return "\n".join(sorted(pages.keys() - named))
 
@@ -90,21 +97,32 @@ def recipe_keys() -> str:
     from benchmark.recipe.presets import PRESETS
     from benchmark.recipe.schema import Recipe
 
-    lines = [f"| Key | Meaning | {' | '.join(PRESETS)} |", "|---|---|" + "--:|" * len(PRESETS)]
+    lines = [f"| Key | {' | '.join(PRESETS)} |", "|---|" + "--:|" * len(PRESETS)]
     for key in Recipe.keys():  # noqa: SIM118  not a dict
         part, _, name = key.partition(".")
         text = getdoc(Recipe.model_fields[part].annotation) or ""
         meaning = re.search(rf"^ *`?{name}`?: ((?:.|\n)*?)(?=\n *\w+: |\Z)", text, re.MULTILINE)
         values = (written(preset.value(key)) or "-" for preset in PRESETS.values())
-        lines.append(f"| `{key}` | {' '.join(meaning[1].split()) if meaning else ''} | {' | '.join(values)} |")
+        named = f"`{key}`: {' '.join(meaning[1].split())}" if meaning else f"`{key}`"
+        lines.append(f"| {named} | {' | '.join(values)} |")
     return "\n".join(lines)
 
 
-ADDED = {"% New pages are added here.": new_pages, "% The keys of a recipe are added here.": recipe_keys}
+def galleries() -> str:
+    """Return a link to the pages that `make site` built, where there are any."""
+    is_built = (GALLERIES / "index.html").exists()
+    return '<a href="../boards/index.html">Sortable tables and galleries of real queries</a>' if is_built else ""
+
+
+ADDED = {
+    "% New pages are added here.": new_pages,
+    "% The keys of a recipe are added here.": recipe_keys,
+    "% The galleries are linked here.": galleries,
+}
 """What replaces a comment in a page."""
 
 
-def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:  # noqa: ARG001  as Sphinx calls it
+def fill_in(app: Sphinx, _docname: str, source: list[str]) -> None:
     """Replace the comments of `ADDED` in a page."""
     for comment, text in ADDED.items():
         if comment in source[0]:
@@ -112,13 +130,52 @@ def fill_in(app: Sphinx, docname: str, source: list[str]) -> None:  # noqa: ARG0
             app.env.note_reread()
 
 
-def write_start(app: Sphinx, error: Exception | None) -> None:
-    """Let the folder itself open the first page, which is docs/index.html."""
+def keep_columns(_: Sphinx, _context: object, lines: list[str]) -> None:
+    """Show the lines of a help text that keep their breaks as code, so that their columns stay."""
+    shown: list[str] = []
+    for line in lines:
+        is_kept = line.startswith("| ")
+        if is_kept and not (shown and shown[-1].startswith("   ")):
+            shown += [".. code-block:: text", ""]
+        shown.append("   " + line.removeprefix("| ") if is_kept else line)
+    lines[:] = shown
+
+
+def options_as_in_help(_: Sphinx, context: click.Context, lines: list[str]) -> None:
+    """Describe options as `--help` does, with the names, bounds and defaults that it prints."""
+    lines[:] = []
+    for parameter in context.command.get_params(context):
+        if isinstance(parameter, click.Option) and (record := parameter.get_help_record(context)):
+            lines += [f".. option:: {record[0]}", "", f"   {record[1]}", ""]
+
+
+def keep_sentence(_: Sphinx, what: str, _name: str, _thing: object, _options: object, lines: list[str]) -> None:
+    """Begin a property's docstring with an empty type, because napoleon takes what is before a colon as its type."""
+    if what in ("property", "attribute"):
+        lines[0] = f": {lines[0]}"
+
+
+def name_fields(_: Sphinx, doctree: nodes.document) -> None:
+    """Write fields of classes as the docstrings do."""
+    words = {" -- ": " \N{EN DASH} ", "Variables": "Attributes"}
+    for text in list(doctree.findall(nodes.Text)):
+        if text in words and text.parent.parent:
+            text.parent.replace(text, nodes.Text(words[text]))
+
+
+def finish(app: Sphinx, error: Exception | None) -> None:
+    """Let the folder itself open the first page, which is docs/index.html, and add the galleries of the boards."""
     if error is None and app.builder.name == "html":
         (Path(app.outdir) / "index.html").write_text(START)
+        if galleries():
+            shutil.copytree(GALLERIES, Path(app.outdir) / "boards", dirs_exist_ok=True)
 
 
 def setup(app: Sphinx) -> None:
     """Connect the functions above to the build."""
     app.connect("source-read", fill_in)
-    app.connect("build-finished", write_start)
+    app.connect("sphinx-click-process-description", keep_columns)
+    app.connect("sphinx-click-process-options", options_as_in_help)
+    app.connect("autodoc-process-docstring", keep_sentence, priority=400)
+    app.connect("doctree-read", name_fields)
+    app.connect("build-finished", finish)

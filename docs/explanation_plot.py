@@ -1,5 +1,6 @@
 """Draw the pictures of docs/explanation.md with css-gen's renderers: `python docs/explanation_plot.py [FOLDER]`."""
 
+import io
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -85,16 +86,21 @@ def renderer_tiles() -> list[Tile]:
     ]
 
 
+def corner(number: int, columns: int) -> tuple[int, int]:
+    """Left and top of a tile on its sheet, in pixels."""
+    return GAP + number % columns * (SIDE + GAP), GAP + number // columns * (SIDE + GAP + BAND)
+
+
 def sheet(tiles: Sequence[Tile], *, columns: int) -> Image.Image:
     """Put tiles into rows, each with its label below."""
     rows = -(-len(tiles) // columns)
-    step = SIDE + GAP
-    whole = Image.new("RGB", (columns * step + GAP, rows * (step + BAND)), GROUND)
+    whole = Image.new("RGB", (columns * (SIDE + GAP) + GAP, rows * (SIDE + GAP + BAND)), GROUND)
     pen, font = ImageDraw.Draw(whole), ImageFont.load_default(FONT)
     for number, (label, ink, image) in enumerate(tiles):
-        left, top = GAP + number % columns * step, GAP + number // columns * (step + BAND)
+        left, top = corner(number, columns)
+        width = 1 if ink == INK else 3
+        pen.rectangle((left - width, top - width, left + SIDE + width - 1, top + SIDE + width - 1), fill=ink)
         whole.paste(Image.fromarray(image), (left, top))
-        pen.rectangle((left - 3, top - 3, left + SIDE + 2, top + SIDE + 2), outline=ink, width=1 if ink == INK else 3)
         pen.text((left + SIDE // 2, top + SIDE + BAND // 2), label, fill=ink, font=font, anchor="mm")
     return whole
 
@@ -109,8 +115,6 @@ def pictures() -> dict[str, Image.Image]:
 
 def main() -> None:
     """Write them to a folder, docs/ by default."""
-    import io
-
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
     for name, picture in pictures().items():
         file = io.BytesIO()
