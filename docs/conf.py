@@ -10,6 +10,7 @@ import sys
 import tomllib
 from inspect import getdoc
 from pathlib import Path
+from typing import Any
 
 import click
 from docutils import nodes
@@ -51,6 +52,7 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 88
+napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 copybutton_prompt_text = ">>> "
 copybutton_only_copy_prompt_lines = False
@@ -155,6 +157,12 @@ def keep_sentence(_: Sphinx, what: str, _name: str, _thing: object, _options: ob
         lines[0] = f": {lines[0]}"
 
 
+def show_factories(_: Sphinx, *args: Any) -> tuple[str | None, str | None]:
+    """Return a signature in which the default of a dataclass's field that a function makes can be read by Python."""
+    *_others, signature, returned = args
+    return signature and signature.replace("<factory>", "..."), returned
+
+
 def name_fields(_: Sphinx, doctree: nodes.document) -> None:
     """Write fields of classes as the docstrings do."""
     words = {" -- ": " \N{EN DASH} ", "Variables": "Attributes"}
@@ -177,5 +185,6 @@ def setup(app: Sphinx) -> None:
     app.connect("sphinx-click-process-description", keep_columns)
     app.connect("sphinx-click-process-options", options_as_in_help)
     app.connect("autodoc-process-docstring", keep_sentence, priority=400)
+    app.connect("autodoc-process-signature", show_factories)
     app.connect("doctree-read", name_fields)
     app.connect("build-finished", finish)

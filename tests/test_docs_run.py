@@ -66,7 +66,7 @@ def test_every_cell_of_the_notebook_runs(shell: Shell, tmp_path: Path, monkeypat
     notebook = json.loads((DOCS / "notebooks" / "first_steps.ipynb").read_text())
     cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
-    monkeypatch.setattr(mpl, "rcParams", mpl.rcParams)
+    monkeypatch.setenv("TTY_COMPATIBLE", "0")
     mpl.use("Agg")
     names: dict[str, Any] = {"shell": shell}
     for cell in cells:
