@@ -6,7 +6,7 @@ RELEASE := .venv/.release
 CHECKS := test dist
 PACKAGES := css_gen models benchmark
 
-.PHONY: setup demo test test-all lint unit boards wheel dist release site render-bench clean
+.PHONY: setup demo test test-all lint unit boards wheel dist release site docs docs-links render-bench clean
 
 setup: $(READY)
 
@@ -85,11 +85,20 @@ release: $(RELEASE)
 site: $(READY)
 	$(BIN)/tirg-bench leaderboard --html
 
+# The documentation, in docs/_build, with what `make site` built as boards/. A warning is an error. No network is used.
+docs: $(READY)
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -b html . docs/_build
+	@echo "the documentation is docs/_build/index.html"
+
+# Ask every other site that the documentation links to. A test checks the links within it.
+docs-links: $(READY)
+	$(BIN)/python -m sphinx -q -c docs -b linkcheck . docs/_build/links
+
 render-bench: $(READY)
 	$(BIN)/python speed/render.py
 
 # Remove what the other targets made, compiled kernels included. Datasets, runs and records stay.
 clean:
-	rm -rf .venv .wheel build dist *.egg-info leaderboards/site .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf .venv .wheel build dist *.egg-info leaderboards/site docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
