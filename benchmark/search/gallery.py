@@ -83,6 +83,12 @@ class DatasetGallery:
     def picture(self, row: int) -> Pixels:
         return self._picture(row, "image_3d")
 
+    @property
+    def query_rows(self) -> Sequence[css_gen.dataset.QueryRow]:
+        """The queries of a rendered dataset with what is known of each; empty for others."""
+        with readable(self._root):
+            return self._css.queries if self._css else ()
+
     def query_by_row(self, row: int) -> QueryImage:
         """Take a row as a query's image. Raises UsageError if the gallery has no such row."""
         if not 0 <= row < len(self):
