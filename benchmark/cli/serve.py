@@ -1,6 +1,7 @@
 """tirg-bench serve: a page in the browser on which trained models answer queries."""
 
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -49,7 +50,7 @@ def serve(
 
         from benchmark.serve.app import LOCAL, make_app
     except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn"):
+        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
             raise
         raise UsageError("serve needs starlette and uvicorn: pip install 'css-bench[app]'") from None
     from benchmark import tasks
@@ -72,15 +73,15 @@ def serve(
         address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         is_local = host in (LOCALHOST, "localhost", "::1")
         app = make_app(service, hosts=LOCAL if is_local else ("*",))
-        click.echo(
-            f"{len(service.gallery):,} images of {task}, {len(paths)} composers: open {address} (Ctrl-C ends it)"
-        )
+        count = f"{len(paths)} composer{'' if len(paths) == 1 else 's'}"
+        click.echo(f"{len(service.gallery):,} images of {task}, {count}: open {address} (Ctrl-C ends it)")
         if not is_local:
             click.echo(
                 "whoever can reach this machine can use the page: it has no password and no encryption", err=True
             )
         config = uvicorn.Config(app, log_level="error", limit_concurrency=100, timeout_keep_alive=5)
-        uvicorn.Server(config).run(sockets=[listening])
+        with suppress(KeyboardInterrupt):  # how a server is meant to end
+            uvicorn.Server(config).run(sockets=[listening])
 
 
 def _task_of(files: tuple[Path, ...]) -> str:

@@ -39,7 +39,7 @@ def find_model(runs: Path, composer: str, dataset: str, preset: str | None, seed
 def newest_models(runs: Path, dataset: str, preset: str | None, seed: int | None) -> dict[str, Path]:
     """The newest model of every composer on that dataset, of this preset and seed where they are given, by composer.
 
-    Composers are in the order of their names. Submissions, whose code is not run here, are left out.
+    The newest comes first. Submissions, whose code is not run here, are left out.
 
     Raises:
         BenchmarkError: there is none.
@@ -56,7 +56,8 @@ def newest_models(runs: Path, dataset: str, preset: str | None, seed: int | None
             f"{runs} holds no model on {dataset}{' with' if recipe else ''}{recipe}; "
             f"`tirg-bench run --composer tirg --dataset {dataset}{recipe}` makes one"
         )
-    return {composer: _newest(found[composer]) for composer in sorted(found)}
+    newest = {composer: _newest(paths) for composer, paths in found.items()}
+    return dict(sorted(newest.items(), key=lambda item: -item[1].stat().st_mtime_ns))
 
 
 def _stored(runs: Path) -> list[Path]:

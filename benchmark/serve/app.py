@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from benchmark.errors import CssBenchError, UsageError
-from benchmark.serve.service import LONGEST_TEXT, MOST_ANSWERS, Service
+from benchmark.serve.service import LONGEST_TEXT, Service
 from benchmark.serve.upload import MOST_BYTES
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
@@ -26,7 +26,7 @@ LOCAL = ("127.0.0.1", "localhost", "[::1]")
 IMAGE_TYPES = ("image/jpeg", "image/png")
 
 _HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -79,7 +79,9 @@ def _page(service: Service) -> Callable[[Request], Awaitable[Response]]:
         autoescape=True,
     )
     html = environment.get_template("index.html.jinja").render(
-        composers=service.composers,
+        composers=sorted(service.composers),
+        first=service.first,
+        second=service.composers[1] if len(service.composers) == 2 else "",
         task=service.task,
         images=len(service.gallery),
         most_bytes=MOST_BYTES,
@@ -146,7 +148,7 @@ def _search_upload(service: Service) -> Callable[[Request], Awaitable[Response]]
 
 def _answer(service: Service, request: Request, image: int | bytes) -> dict[str, Any]:
     composer, text = request.query_params.get("composer", service.first), request.query_params.get("text", "")
-    return service.answer(composer, image, text, _number(request, "k", min(12, MOST_ANSWERS)))
+    return service.answer(composer, image, text, _number(request, "k", 12))
 
 
 async def _body(request: Request) -> bytes:

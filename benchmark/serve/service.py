@@ -28,7 +28,7 @@ from models.parts import unknown
 
 MOST_ANSWERS = 100
 LONGEST_TEXT = 500
-_MOST_EXAMPLES = 12
+_MOST_EXAMPLES = 4
 _MOST_RIGHT = 12
 _MOST_IMAGES = 60
 
@@ -110,7 +110,7 @@ class Service:
             found = model.rank(asked, text, k, gallery=gallery)
             seconds = time.perf_counter() - start
             judge = self._judge(found.image, understood(text, model.words, names_shapes=self._parses).text)
-        verdicts = [judge and judge.verdict(gallery.keys[answer.row]) for answer in found.answers]
+        verdicts = [judge.verdict(gallery.keys[answer.row]) if judge else None for answer in found.answers]
         return {
             "composer": composer,
             "recipe": label_on(self.task, model.identity.recipe),
@@ -128,7 +128,7 @@ class Service:
                     "similarity": round(answer.similarity, 4),
                     "scene": answer.scene,
                     "is_relevant": answer.is_relevant,
-                    "verdict": verdict and _told(verdict),
+                    "verdict": _told(verdict) if verdict else None,
                 }
                 for answer, verdict in zip(found.answers, verdicts, strict=True)
             ],

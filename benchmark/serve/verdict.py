@@ -47,7 +47,7 @@ class Judge:
         self, source: Scene, program: SceneProgram, *, labels: dict[str, Kind] | None = None, names: str
     ) -> None:
         self._source, self._program, self._labels, self._names = source, program, labels or {}, names
-        self._wanted = {key: frozenset(key.split("; ")) for key in sorted(program.targets(source))}
+        self._wanted = {key: _parts(key) for key in sorted(program.targets(source))}
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -61,10 +61,10 @@ class Judge:
         if key in self._wanted:
             cells = self._cells(key, key)
             return Verdict(True, RIGHT, RIGHT_MEANING, cells)
-        shown = frozenset(key.split("; "))
-        nearest = min(self._wanted, key=lambda wanted: len(self._wanted[wanted] ^ shown))
+        shown = _parts(key)
+        nearest = min(self._wanted, key=lambda wanted: len({part.split()[0] for part in self._wanted[wanted] ^ shown}))
         kind = self._kind(nearest, key)
-        return kind and Verdict(False, str(kind), kind.meaning, self._cells(nearest, key))
+        return Verdict(False, str(kind), kind.meaning, self._cells(nearest, key)) if kind else None
 
     def _kind(self, wanted: str, shown: str) -> Kind | None:
         if wanted == self._source.key:
@@ -85,7 +85,12 @@ def scene_of(key: str) -> Scene:
         ValueError: it is not a scene's key.
     """
     try:
-        items = [part.split(" ") for part in key.split("; ")] if key else []
+        items = [part.split(" ") for part in _parts(key)]
         return Scene(tuple(SceneObject(Cell(c), Size(s), Colour(o), Shape(h)) for c, s, o, h in items))
     except ValueError as error:
         raise ValueError(f"cannot read the scene {key[:80]!r}: {error}") from None
+
+
+def _parts(key: str) -> frozenset[str]:
+    """Return the objects of a scene's key."""
+    return frozenset(key.split("; ") if key else ())

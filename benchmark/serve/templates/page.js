@@ -3,7 +3,8 @@
 const $ = (id) => document.getElementById(id);
 const state = { row: null, file: null, fileUrl: null, seed: Math.floor(Math.random() * 1e6), asked: 0, said: 0 };
 const COLOURS = new Set(["gray", "red", "blue", "green", "brown", "purple", "cyan", "yellow"]);
-const ORDER = "position";
+const BUSY_AFTER = 500; // ms
+const narrow = matchMedia("(max-width: 60rem)");
 
 // Elements are made from text alone, so that no name or text can become markup.
 function make(tag, properties = {}, ...children) {
@@ -37,6 +38,7 @@ function fail(error) {
   $("error").hidden = false;
 }
 
+const images = Number(document.body.dataset.images).toLocaleString("en");
 const picture = (row, ofQuery = false) => `picture/${row}.webp${ofQuery ? "?of=query" : ""}`;
 const sceneText = (scene) => scene ?? "an image whose content is not known";
 
@@ -58,7 +60,6 @@ async function chooseRow(row, { keepFocus = true } = {}) {
   $("row").value = found.row;
   $("texts").replaceChildren(...found.texts.map((text) => make("button", { type: "button", onclick: () => useText(text) }, text)));
   $("examples").hidden = !found.texts.length;
-  $("text").placeholder = found.texts[0] ?? "what to change";
   for (const button of $("strip").children) button.setAttribute("aria-pressed", String(Number(button.dataset.row) === row));
   if (!keepFocus) $("text").focus();
   return found;
@@ -96,7 +97,7 @@ function showSource(address, name, scene) {
 }
 
 async function fillStrip() {
-  const images = await ask("api/images", { seed: state.seed, count: 12 });
+  const images = await ask("api/images", { seed: state.seed, count: 6 });
   $("strip").replaceChildren(...images.map(({ row, scene }) => make(
     "button",
     { type: "button", "data-row": row, "aria-pressed": String(row === state.row), onclick: () => chooseRow(row).catch(fail) },
@@ -128,8 +129,8 @@ async function offerWords() {
 }
 
 function takeWord(keep, word) {
-  $("text").value = `${keep}${word} `;
   $("text").focus();
+  $("text").value = `${keep}${word} `;
   offerWords().catch(fail);
 }
 
@@ -151,7 +152,7 @@ function useText(text) {
 
 // Search
 
-async function search() {
+async function search({ scroll = true } = {}) {
   const text = $("text").value.trim();
   $("error").hidden = true;
   if (state.row === null && !state.file) return fail(new Error("choose an image first"));
@@ -160,21 +161,32 @@ async function search() {
   const names = [...new Set([$("first").value, $("second").value].filter(Boolean))];
   $("answers").setAttribute("aria-busy", "true");
   $("status").textContent = "Searching";
+  let waiting;
   try {
     const found = [];
     // One after the other, so that the times shown are those of one query.
     for (const composer of names) {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => turn === state.asked && showBusy(composer), BUSY_AFTER);
       const image = state.file ? {} : { image: state.row };
-      found.push(await ask("api/search", { composer, text, k: 24, ...image }, state.file));
+      const k = narrow.matches && names.length > 1 ? 12 : 24;
+      found.push(await ask("api/search", { composer, text, k, ...image }, state.file));
       if (turn !== state.asked) return;
     }
     showAnswers(found, text);
     remember(text);
+    if (narrow.matches && scroll) $("results").scrollIntoView({ block: "start" });
   } catch (error) {
     if (turn === state.asked) { fail(error); $("status").textContent = ""; }
   } finally {
-    if (turn === state.asked) $("answers").removeAttribute("aria-busy");
+    clearTimeout(waiting);
+    if (turn === state.asked) { $("answers").removeAttribute("aria-busy"); $("busy").hidden = true; }
   }
+}
+
+function showBusy(composer) {
+  $("busy").textContent = `Loading ${composer} and encoding ${images} images with it. Only its first query waits for that.`;
+  $("busy").hidden = false;
 }
 
 function remember(text) {
@@ -195,11 +207,15 @@ function showAnswers(found, text) {
 
 function showTruth(one, text) {
   const parts = [];
-  if (!one.applies) parts.push(make("h2", {}, "No image is right"), make("p", {}, "The text does not apply to what the image shows."));
-  else if (one.relevant !== null) {
+  const say = (title, why) => parts.push(make("h2", {}, title), make("p", {}, why));
+  if (!one.applies) say("No image is right", "The text does not apply to what the image shows.");
+  else if (one.relevant === null && one.image.scene === null) say("Not judged", "What the image shows is not known exactly, so no answer is marked as right or wrong.");
+  else if (one.relevant === null) say("Not judged", "The text is not in the grammar of the dataset, so no answer is marked as right or wrong.");
+  else if (one.relevant === 0) say("No right answer in the gallery", "No image shows the query's scene after the change. Every text that the dataset asks of an image has a right answer.");
+  else {
     const number = one.relevant.toLocaleString("en");
-    parts.push(make("h2", {}, one.relevant === 1 ? "1 right answer in the gallery" : `${number} right answers in the gallery`));
-    parts.push(make("p", {}, "Every image whose scene is the query's after the change, known exactly."));
+    say(one.relevant === 1 ? "1 right answer in the gallery" : `${number} right answers in the gallery`,
+      "Every image that shows the query's scene after the change.");
     const rows = one.right.map((row, place) => make(
       "button",
       { type: "button", onclick: () => chooseRow(row).catch(fail), title: "Start from this image" },
@@ -232,15 +248,20 @@ function composerColumn(found, text) {
 function card(found, answer, text) {
   const known = answer.is_relevant !== null && found.applies;
   const verdict = !known ? "" : answer.is_relevant ? "right" : answer.verdict?.kind ?? "not relevant";
+  const heard = (text) => make("span", { class: "hidden" }, text);
   const parts = [
     make("img", { src: picture(answer.row), alt: "", width: 224, height: 224, loading: "lazy" }),
-    make("span", { class: "rank" }, make("b", {}, String(answer.rank)), make("span", {}, answer.similarity.toFixed(3))),
+    make(
+      "span", { class: "rank" },
+      make("span", {}, heard("Rank "), make("b", {}, String(answer.rank))),
+      make("span", {}, heard(" similarity "), answer.similarity.toFixed(3)),
+    ),
   ];
   if (verdict) parts.push(make("span", { class: "verdict" }, verdict));
-  const label = `Rank ${answer.rank}, ${verdict || "image"}, similarity ${answer.similarity.toFixed(3)}: ${answer.scene ?? `image ${answer.row}`}`;
+  parts.push(heard(`: ${answer.scene ?? `image ${answer.row}`}`));
   return make(
     "li", { class: known ? (answer.is_relevant ? "right" : "wrong") : "" },
-    make("button", { type: "button", "aria-label": label, onclick: () => showDetail(found, answer, text) }, ...parts),
+    make("button", { type: "button", onclick: () => showDetail(found, answer, text) }, ...parts),
   );
 }
 
@@ -281,6 +302,8 @@ $("more").addEventListener("click", () => { state.seed += 1; fillStrip().catch(f
 $("file").addEventListener("change", () => chooseFile($("file").files[0]));
 $("row").addEventListener("change", () => { if ($("row").value !== "") chooseRow(Number($("row").value)).catch(fail); });
 $("row").addEventListener("keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); $("row").dispatchEvent(new Event("change")); } });
+$("clear").addEventListener("click", () => { $("text").value = ""; $("text").focus(); offerWords().catch(fail); });
+$("text").addEventListener("focus", () => $("text").select());
 $("text").addEventListener("input", () => offerWords().catch(fail));
 $("text").addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown") { event.preventDefault(); moveChoice(1); }
@@ -303,11 +326,12 @@ async function start() {
   for (const name of ["first", "second"]) {
     if ([...$(name).options].some((option) => option.value === query.get(name))) $(name).value = query.get(name);
   }
-  const images = await fillStrip();
-  await chooseRow(/^\d{1,9}$/.test(query.get("image") ?? "") ? Number(query.get("image")) : images[0].row);
-  $("text").value = query.get("text") ?? "";
+  const others = await fillStrip();
+  const asked = query.get("image") ?? "";
+  const found = await chooseRow(/^\d{1,9}$/.test(asked) ? Number(asked) : others[0].row);
+  // A page that already shows an answer explains itself.
+  $("text").value = query.get("text") ?? found.texts[0] ?? "";
   await offerWords();
-  if ($("text").value.trim()) await search();
-  else $("text").focus();
+  if ($("text").value.trim()) await search({ scroll: false });
 }
 start().catch(fail);
