@@ -61,6 +61,9 @@ class Service:
         self._loading, self._answering = RLock(), RLock()
         self.first = next(iter(self._paths))
         self.gallery = self.load(self.first).gallery
+        # What is made on first use is made now, so that the first query waits for nothing.
+        for row, texts in [*self._texts_of_source.items()][:1]:
+            self.answer(self.first, row, texts[0], 1)
 
     @property
     def composers(self) -> tuple[str, ...]:

@@ -207,7 +207,7 @@ function showAnswers(found, text) {
 
 function showTruth(one, text) {
   const parts = [];
-  const say = (title, why) => parts.push(make("h2", {}, title), make("p", {}, why));
+  const say = (title, why) => parts.push(make("div", { class: "told" }, make("h2", {}, title), make("p", {}, why)));
   if (!one.applies) say("No image is right", "The text does not apply to what the image shows.");
   else if (one.relevant === null && one.image.scene === null) say("Not judged", "What the image shows is not known exactly, so no answer is marked as right or wrong.");
   else if (one.relevant === null) say("Not judged", "The text is not in the grammar of the dataset, so no answer is marked as right or wrong.");
