@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli.options import PLACES, by_name
+from benchmark.cli.options import PLACES, RUNS, by_name, runs_and_others
 from benchmark.errors import BenchmarkError, UsageError
 
 _FILE = click.Path(path_type=Path)
@@ -23,7 +23,7 @@ LOCALHOST = "127.0.0.1"
 )
 @click.option("--preset", metavar="NAME", help="The recipe of the runs.  [default: that of each composer's newest run]")
 @click.option("--seed", type=click.IntRange(min=0), help="The seed of the runs.  [default: that of each newest run]")
-@click.option("--runs", type=_FILE, default=Path("runs"), show_default=True, help="The folder of `run`'s models.")
+@RUNS
 @PLACES
 @click.option(
     "--host", default=LOCALHOST, show_default=True, help="The address to listen at; 0.0.0.0 is every network."
@@ -34,7 +34,7 @@ LOCALHOST = "127.0.0.1"
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
 def serve(
     composers: tuple[str, ...], files: tuple[Path, ...], dataset: str | None, preset: str | None, seed: int | None,
-    runs: Path, places: tuple[tuple[str, Path], ...], host: str, port: int, device: str | None,
+    runs: Path | None, places: tuple[tuple[str, Path], ...], host: str, port: int, device: str | None,
 ) -> None:  # fmt: skip
     """Open a page on which trained models answer queries, two side by side.
 
@@ -55,21 +55,24 @@ def serve(
         raise UsageError("serve needs starlette and uvicorn: pip install 'css-bench[app]'") from None
     from benchmark import tasks
     from benchmark.device import choose_device
+    from benchmark.search.gallery import data_or_small
     from benchmark.search.stored_models import find_model, newest_models
     from benchmark.serve.service import Service
     from css_gen.progress import Terminal
 
     given, device = by_name(places), choose_device(device)
     task = tasks.get(dataset or _task_of(files)).name
-    paths = {composer: find_model(runs, composer, task, preset, seed) for composer in composers}
+    own, others = runs_and_others(runs)
+    paths = {name: find_model(own, name, task, preset, seed, others=others) for name in composers}
     if not composers and not files:
-        paths = newest_models(runs, task, preset, seed)
+        paths = newest_models(own, task, preset, seed, others=others)
     for file in files:
         paths[_name(file, paths)] = file
     # The port is taken first, so that nobody waits for a model and learns then that it is not free.
     listening = _listen(host, port)
     with listening:
-        service = Service(paths, task, tasks.locate(task, given), device=device, reporter=Terminal())
+        reporter = Terminal()
+        service = Service(paths, task, data_or_small(task, given, reporter=reporter), device=device, reporter=reporter)
         address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         is_local = host in (LOCALHOST, "localhost", "::1")
         app = make_app(service, hosts=LOCAL if is_local else ("*",))

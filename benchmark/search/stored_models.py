@@ -12,16 +12,22 @@ from benchmark.runs.single_run import MODEL_NAME
 _LISTED = 6
 
 
-def find_model(runs: Path, composer: str, dataset: str, preset: str | None, seed: int | None) -> Path:
+def find_model(
+    runs: Path, composer: str, dataset: str, preset: str | None, seed: int | None, *, others: Path | None = None
+) -> Path:
     """The newest model of that composer on that dataset, of this preset and seed where they are given.
+
+    Args:
+        others: a folder of further models, for composers of which `runs` holds none.
 
     Raises:
         BenchmarkError: there is none; the message names those that are there.
     """
     stored = _stored(runs)
-    fitting = [path for path in _of(stored, preset, seed) if path.parts[-4:-2] == (dataset, composer)]
-    if fitting:
-        return _newest(fitting)
+    for found in (stored, _stored(others) if others else []):
+        fitting = [path for path in _of(found, preset, seed) if path.parts[-4:-2] == (dataset, composer)]
+        if fitting:
+            return _newest(fitting)
     if any(runs.glob(f"{SUBMISSIONS}/{composer}-*")):
         raise BenchmarkError(f"{composer} is a submission: its code is run by `check`, `submit` and `verify` alone")
     recipe = "".join(f" --{name} {value}" for name, value in (("preset", preset), ("seed", seed)) if value is not None)
@@ -36,19 +42,26 @@ def find_model(runs: Path, composer: str, dataset: str, preset: str | None, seed
     )
 
 
-def newest_models(runs: Path, dataset: str, preset: str | None, seed: int | None) -> dict[str, Path]:
+def newest_models(
+    runs: Path, dataset: str, preset: str | None, seed: int | None, *, others: Path | None = None
+) -> dict[str, Path]:
     """The newest model of every composer on that dataset, of this preset and seed where they are given, by composer.
 
     The newest comes first. Submissions, whose code is not run here, are left out.
 
+    Args:
+        others: a folder of further models, for composers of which `runs` holds none; they come last.
+
     Raises:
         BenchmarkError: there is none.
     """
-    found: dict[str, list[Path]] = {}
-    for path in _of(_stored(runs), preset, seed):
-        if path.parts[-4] == dataset and not path.is_relative_to(runs / SUBMISSIONS):
-            found.setdefault(path.parts[-3], []).append(path)
-    if not found:
+    newest: dict[str, Path] = {}
+    for folder in (runs, *([others] if others else [])):
+        paths = sorted(_of(_stored(folder), preset, seed), key=lambda path: -path.stat().st_mtime_ns)
+        for path in paths:
+            if path.parts[-4] == dataset and not path.is_relative_to(folder / SUBMISSIONS):
+                newest.setdefault(path.parts[-3], path)
+    if not newest:
         recipe = "".join(
             f" --{name} {value}" for name, value in (("preset", preset), ("seed", seed)) if value is not None
         )
@@ -56,8 +69,7 @@ def newest_models(runs: Path, dataset: str, preset: str | None, seed: int | None
             f"{runs} holds no model on {dataset}{' with' if recipe else ''}{recipe}; "
             f"`tirg-bench run --composer tirg --dataset {dataset}{recipe}` makes one"
         )
-    newest = {composer: _newest(paths) for composer, paths in found.items()}
-    return dict(sorted(newest.items(), key=lambda item: -item[1].stat().st_mtime_ns))
+    return newest
 
 
 def _stored(runs: Path) -> list[Path]:
