@@ -89,7 +89,7 @@ class Model:
         own = images.places_of(start, own_row=start.row if isinstance(searched, DatasetGallery) else None)
         query = encode_query(self.network, start, wording.text, accelerator=self._accelerator)
         embedded = Embedded(query, images.images, images.rows, own)
-        return judged(embedded, searched, start, wording.text, parse, k=k, words=self.words, notes=wording.notes)
+        return judged(embedded, searched, start, text, parse, k=k, words=self.words, notes=wording.notes)
 
     def encode(self, gallery: Gallery) -> EncodedGallery:
         """Encode the images of a gallery, unless they are those of the last call. `rank` does so on its first query.

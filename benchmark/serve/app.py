@@ -1,6 +1,7 @@
 """The routes of the page, as a Starlette application. Every failure is JSON with one line under "error"."""
 
 import re
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from typing import Any
@@ -33,7 +34,8 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
-_KEPT = {"cache-control": "private, max-age=3600"}
+_KEPT = {"cache-control": "private, max-age=86400"}
+"""Of pictures, whose address has the time at which the server was started: another one may show other images."""
 
 Answer = Callable[[Service, Request], Any]
 
@@ -84,6 +86,7 @@ def _page(service: Service) -> Callable[[Request], Awaitable[Response]]:
         second=service.composers[1] if len(service.composers) == 2 else "",
         task=service.task,
         images=len(service.gallery),
+        started=f"{time.time_ns():x}",
         most_bytes=MOST_BYTES,
         image_types=IMAGE_TYPES,
         longest_text=LONGEST_TEXT,

@@ -29,7 +29,7 @@ class Completion(NamedTuple):
 
 
 class Language(Protocol):
-    """Texts, as sequences of words."""
+    """Texts, as sequences of words in any case."""
 
     def next_words(self, words: Sequence[str]) -> tuple[str, ...]:
         """Return the words that may follow these; none if no text begins with these."""
@@ -48,11 +48,12 @@ def complete(language: Language, text: str) -> Completion:
     >>> complete(CssGrammar("2d"), "remove object")
     Completion(keep='remove object ', words=(), is_text=True)
     """
-    words = text.lower().split()
+    words = text.split()
     is_text = language.is_text(words)
     if words and not text[-1].isspace():
-        begun = [word for word in language.next_words(words[:-1]) if word.startswith(words[-1])]
-        if begun and begun != [words[-1]]:
+        last = words[-1].lower()
+        begun = [word for word in language.next_words(words[:-1]) if word.lower().startswith(last)]
+        if begun and [word.lower() for word in begun] != [last]:
             return Completion(_joined(words[:-1]), tuple(begun), is_text)
     return Completion(_joined(words), language.next_words(words), is_text)
 
@@ -78,7 +79,7 @@ class CssGrammar:
     def _rests(self, words: Sequence[str]) -> list[tuple["_Slot", ...]]:
         """Return what is left to say after these words, for every way to read them."""
         rests = [_slots(each.form, self.names) for each in types.values()]
-        for word in words:
+        for word in map(str.lower, words):
             shape = SHAPE_WORDS.get(word)
             word = shape_word(shape, self.names) if shape else word
             rests = [after for slots in rests for after in _after(slots, word)]
@@ -89,19 +90,22 @@ class DatasetTexts:
     """The texts of a dataset: a word may follow two others if it does in one of them; frequent words come first."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._texts = frozenset(" ".join(text.lower().split()) for text in texts)
+        written = {" ".join(text.split()) for text in texts}
+        self._texts = frozenset(text.lower() for text in written)
         self._counts: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
-        for text in self._texts:
+        for text in written:
             words = ("", "", *text.split())
             for place in range(2, len(words)):
-                self._counts[words[place - 2 : place]][words[place]] += 1
+                before = tuple(word.lower() for word in words[place - 2 : place])
+                self._counts[before][words[place]] += 1
 
     def next_words(self, words: Sequence[str]) -> tuple[str, ...]:
-        following = self._counts.get(("", "", *words)[-2:], Counter())
+        before = ("", "", *map(str.lower, words))[-2:]
+        following = self._counts.get(before, Counter())
         return tuple(word for word, _ in sorted(following.items(), key=lambda item: (-item[1], item[0]))[:_MOST_WORDS])
 
     def is_text(self, words: Sequence[str]) -> bool:
-        return " ".join(words) in self._texts
+        return " ".join(words).lower() in self._texts
 
 
 class _Slot(NamedTuple):

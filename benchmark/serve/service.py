@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmark import tasks
+from benchmark.datasets.splits import Pixels
 from benchmark.errors import UsageError
 from benchmark.explanation.track_kinds import Kind, WrongAnswer
 from benchmark.runs.recipes import label_on
-from benchmark.search.answer import Found
+from benchmark.search.answer import Found, read_program
 from benchmark.search.gallery import DatasetGallery
 from benchmark.search.model import Model
 from benchmark.search.page import webp
 from benchmark.search.query_image import QueryImage
-from benchmark.search.wording import SOLID_NAMES, understood
+from benchmark.search.wording import SOLID_NAMES
 from benchmark.serve.completion import Completion, CssGrammar, DatasetTexts, Language, complete
 from benchmark.serve.upload import uploaded
 from benchmark.serve.verdict import Judge, Verdict
@@ -61,6 +62,9 @@ class Service:
         self._loading, self._answering = RLock(), RLock()
         self.first = next(iter(self._paths))
         self.gallery = self.load(self.first).gallery
+        # The page shows two at once; of more, each is loaded when it is first asked.
+        for composer in self.composers if len(self.composers) == 2 else ():
+            self.load(composer)
         # What is made on first use is made now, so that the first query waits for nothing.
         for row, texts in [*self._texts_of_source.items()][:1]:
             self.answer(self.first, row, texts[0], 1)
@@ -112,7 +116,7 @@ class Service:
             start = time.perf_counter()
             found = model.rank(asked, text, k, gallery=gallery)
             seconds = time.perf_counter() - start
-            judge = self._judge(found.image, understood(text, model.words, names_shapes=self._parses).text)
+            judge = self._judge(found.image, text)
         verdicts = [judge.verdict(gallery.keys[answer.row]) if judge else None for answer in found.answers]
         return {
             "composer": composer,
@@ -162,13 +166,9 @@ class Service:
         """Return how a text may go on; a text that is too long may not."""
         return complete(self._language, text) if len(text) <= LONGEST_TEXT else Completion(text, (), False)
 
-    @property
-    def _parses(self) -> bool:
-        return self._task.parse is not None
-
     @cached_property
     def _language(self) -> Language:
-        if self._parses and not self._task.track:
+        if self._task.parse and not self._task.track:
             return CssGrammar(self._names)
         return DatasetTexts(self.gallery.split.queries.texts)
 
@@ -197,18 +197,15 @@ class Service:
         with self._answering:
             return gallery.recognised(image)
 
-    def _gallery_picture(self, row: int) -> Any:
+    def _gallery_picture(self, row: int) -> Pixels:
         if not 0 <= row < len(self.gallery):
             raise UsageError(f"image {row}: the test images of {self.task} are 0 to {len(self.gallery) - 1}")
         return self.gallery.picture(row)
 
     def _judge(self, image: QueryImage, text: str) -> Judge | None:
         """Make the judge of a query's answers; None where the scene is unknown or the text is no program on scenes."""
-        if image.scene is None or self._task.parse is None:
-            return None
-        try:
-            program = self._task.parse(text)
-        except ValueError:
+        program = read_program(text, self._task.parse)
+        if image.scene is None or program is None:
             return None
         return Judge(image.scene, program, labels=self._labels(image.row, text), names=self._names)
 
@@ -217,7 +214,7 @@ class Service:
         rows = self.gallery.query_rows if self._task.track else ()
         found: dict[str, Kind] = {}
         for query in rows:
-            if query.source_id == row and query.text == text:
+            if query.source_id == row and query.text.lower().split() == text.lower().split():
                 for why, wrong in query.distractors:
                     meaning = "A wrong answer that the dataset holds for this very query, under this label."
                     found[self.gallery.keys[wrong]] = WrongAnswer(why, meaning)

@@ -39,7 +39,7 @@ function fail(error) {
 }
 
 const images = Number(document.body.dataset.images).toLocaleString("en");
-const picture = (row, ofQuery = false) => `picture/${row}.webp${ofQuery ? "?of=query" : ""}`;
+const picture = (row, ofQuery = false) => `picture/${row}.webp?started=${document.body.dataset.started}${ofQuery ? "&of=query" : ""}`;
 const sceneText = (scene) => scene ?? "an image whose content is not known";
 
 function showScene(scene) {

@@ -44,7 +44,7 @@ def test_completion_offers_exactly_the_words_that_lead_to_a_text(texts: set[str]
 
 def test_a_begun_word_is_completed_and_a_whole_one_is_followed() -> None:
     grammar = CssGrammar("2d")
-    assert complete(grammar, "Make TOP-l") == ("make ", ("top-left",), False)
+    assert complete(grammar, "Make TOP-l") == ("Make ", ("top-left",), False)
     assert complete(grammar, "remove r") == ("remove ", ("red", "rectangle"), False)
     assert complete(grammar, "make red").words == ("rectangle", "circle", "triangle", "object")
     assert complete(grammar, "add cube").is_text, "names of solids are understood"
@@ -58,7 +58,9 @@ def test_texts_of_a_dataset_are_completed_by_the_two_words_before() -> None:
     assert complete(language, "").words == ("remove", "make")
     assert complete(language, "remove the ").words == ("blue", "red")
     assert complete(language, "keep the ").words == ()
-    assert complete(language, "remove the blue one").is_text
+    assert complete(language, "Remove the BLUE one").is_text
+    assert complete(DatasetTexts(["I want it"]), "i").words == ("want",)
+    assert complete(DatasetTexts(["I want it"]), "").words == ("I",)
     assert not complete(language, "remove the blue").is_text
 
 
