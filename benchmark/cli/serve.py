@@ -82,7 +82,7 @@ def serve(
             click.echo(
                 "whoever can reach this machine can use the page: it has no password and no encryption", err=True
             )
-        config = uvicorn.Config(app, log_level="error", limit_concurrency=100, timeout_keep_alive=5)
+        config = uvicorn.Config(app, log_level="error", limit_concurrency=100, timeout_graceful_shutdown=1)
         with suppress(KeyboardInterrupt):  # how a server is meant to end
             uvicorn.Server(config).run(sockets=[listening])
 
