@@ -53,6 +53,7 @@ function showScene(scene) {
 // The query's image
 
 async function chooseRow(row, { keepFocus = true } = {}) {
+  $("error").hidden = true;
   const found = await ask(`api/images/${row}`, {});
   setFile(null);
   state.row = found.row;
