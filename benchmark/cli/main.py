@@ -20,6 +20,7 @@ from benchmark.cli.results import print_results
 from benchmark.cli.run import run
 from benchmark.cli.scaling import scaling
 from benchmark.cli.search import search
+from benchmark.cli.serve import serve
 from benchmark.cli.submission import check, new, submit
 from benchmark.cli.verify import verify
 from css_gen.cli_errors import Commands
@@ -49,6 +50,7 @@ def main(debug: bool) -> None:
     tirg-bench compare tirg concat              whether two rows of a table differ significantly
     tirg-bench explain --composer tirg          which errors it makes, how often, and for which words
     tirg-bench plot --width 3.3                 figures for a paper: R@1, curves, cost and slices
+    tirg-bench serve                            a page on which trained models answer queries
     tirg-bench new my_composer.py               start a composer of your own; then `check` and `submit` it
     tirg-bench verify                           check records and tables
     """
@@ -124,6 +126,7 @@ main.add_command(explain)
 main.add_command(plot)
 main.add_command(verify)
 main.add_command(search)
+main.add_command(serve)
 main.add_command(new)
 main.add_command(check)
 main.add_command(submit)

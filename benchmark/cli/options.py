@@ -87,6 +87,18 @@ PLACES = click.option(
 )
 
 
+RUNS = click.option(
+    "--runs", type=FOLDER, help="The folder of `run`'s models.  [default: runs, then trained/ of this repository]"
+)
+
+
+def runs_and_others(given: Path | None) -> tuple[Path, Path | None]:
+    """The folder of `--runs`, and that of the repository's own models where the option was left out."""
+    from benchmark.search.trained_models import TRAINED
+
+    return given or Path("runs"), None if given else TRAINED
+
+
 SKIP_BROKEN = click.option(
     "--skip-broken", is_flag=True, help="Leave out broken images and queries; records say how many."
 )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmark.cli.options import PLACES, by_name
+from benchmark.cli.options import PLACES, RUNS, by_name, runs_and_others
 from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option("--preset", metavar="NAME", help="The recipe of the run.  [default: that of the newest run]")
 @click.option("--seed", type=click.IntRange(min=0), help="The seed of the run.  [default: that of the newest run]")
-@click.option("--runs", type=_FILE, default=Path("runs"), show_default=True, help="The folder of `run`'s models.")
+@RUNS
 @click.option("--model", type=_FILE, metavar="FILE", help="This model.safetensors instead of one of --runs.")
 @click.option("--gallery", type=_FILE, metavar="FOLDER", help="Search the JPEG and PNG files in it, not the dataset.")
 @PLACES
@@ -35,9 +35,9 @@ _FILE = click.Path(path_type=Path)
 @click.option("--out", type=_FILE, metavar="FILE", help="Also write the answers as one self-contained HTML page.")
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
 def search(
-    composer: str | None, image: str, text: str, dataset: str | None, preset: str | None, seed: int | None, runs: Path,
-    model: Path | None, gallery: Path | None, places: tuple[tuple[str, Path], ...], k: int, out: Path | None,
-    device: str | None,
+    composer: str | None, image: str, text: str, dataset: str | None, preset: str | None, seed: int | None,
+    runs: Path | None, model: Path | None, gallery: Path | None, places: tuple[tuple[str, Path], ...], k: int,
+    out: Path | None, device: str | None,
 ) -> None:  # fmt: skip
     """Rank images for one query: an image, and a text that says what to change.
 
@@ -54,7 +54,7 @@ def search(
     from benchmark.device import choose_device
     from benchmark.records.store import SUBMISSIONS
     from benchmark.search.folder_gallery import FolderGallery
-    from benchmark.search.gallery import Gallery
+    from benchmark.search.gallery import Gallery, data_or_small
     from benchmark.search.model import Asked, Model
     from benchmark.search.page import search_page
     from benchmark.search.query_image import printable, resampling
@@ -66,7 +66,8 @@ def search(
     given = by_name(places)
     if model is None and composer is None:
         raise UsageError("say which model answers: either --composer NAME, or --model FILE")
-    is_submission = composer is not None and any(runs.glob(f"{SUBMISSIONS}/{composer}-*"))
+    own, trained = runs_and_others(runs)
+    is_submission = composer is not None and any(own.glob(f"{SUBMISSIONS}/{composer}-*"))
     if composer is not None and composer not in models.names() and not is_submission:
         raise UsageError(unknown("composer", composer, models.names()))
     if dataset is not None:
@@ -78,7 +79,7 @@ def search(
     reporter = Terminal()
 
     device = choose_device(device)
-    path = model or find_model(runs, composer or "", dataset or "css", preset, seed)
+    path = model or find_model(own, composer or "", dataset or "css", preset, seed, others=trained)
     answering = Model.load(path, device=device, reporter=reporter)
     identity = answering.identity
     if composer not in (None, identity.composer):
@@ -92,7 +93,7 @@ def search(
         searched = FolderGallery(gallery, image_size=answering.image_size, resampling=method)
     is_row = image.isdecimal() and image.isascii()
     if is_row or searched is None:
-        tests = answering.test_images(task, tasks.locate(task, given))
+        tests = answering.test_images(task, data_or_small(task, given, reporter=reporter))
         asked = tests.query_by_row(int(image)) if is_row else asked
         searched = searched or tests
     found = answering.rank(asked, text, k, gallery=searched)

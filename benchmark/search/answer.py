@@ -11,6 +11,7 @@ from benchmark.search.gallery import Gallery
 from benchmark.search.query_image import QueryImage
 from benchmark.search.wording import OTHER_NAME, SOLID_NAMES
 from benchmark.tasks.base import SceneProgram
+from models.text_encoders.vocabulary import words_of
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def judged(
     """Give the best answers, told in words and judged where scenes are known and the text can be parsed.
 
     Args:
+        text: as it was given.
         parse: `Task.parse` of the model's task.
         words: those that the model knows; scenes are told with cube, sphere and cylinder if it knows these.
     """
@@ -96,12 +98,22 @@ def judged(
 
 def relevant_keys(image: QueryImage, text: str, parse: Callable[[str], SceneProgram] | None) -> frozenset[str] | None:
     """The scenes that the text makes of the image's; None if that is unknown or the text is no program on scenes."""
-    if image.scene is None or parse is None:
-        return None
-    try:
-        return parse(text).targets(image.scene)
-    except ValueError:
-        return None
+    program = read_program(text, parse)
+    return program.targets(image.scene) if program and image.scene is not None else None
+
+
+def read_program(text: str, parse: Callable[[str], SceneProgram] | None) -> SceneProgram | None:
+    """Parse a text as it is, else in lower case, else its words alone; None if it is no program on scenes.
+
+    Commas are part of some texts ("..., then ..."), and capitals too ("I want ..."), so they are not left out at first.
+    """
+    written = " ".join(text.split())
+    for each in (written, written.lower(), " ".join(words_of(text))):
+        try:
+            return parse(each) if parse else None
+        except ValueError:
+            continue
+    return None
 
 
 def scene_in_words(key: str, *, solid: bool) -> str:

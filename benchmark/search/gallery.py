@@ -1,7 +1,8 @@
 """What can be searched: the contract of a gallery, and the test images of a task."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,8 +16,13 @@ from benchmark.datasets.rendered_css import reduced
 from benchmark.datasets.splits import Pixels, Rows
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.search.query_image import PICTURE, QueryImage, printable, rows_like
+from benchmark.tasks.css import render_missing
 from css_gen.errors import DatasetError
 from css_gen.progress import Reporter
+from css_gen.storage.configuration import CSS, Configuration
+
+SMALL = Configuration(images=1_200, test_images=1_000)
+"""What is rendered where there is no data: its test split is enough to try a model on."""
 
 
 class Gallery(Protocol):
@@ -44,6 +50,25 @@ class Gallery(Protocol):
     def picture(self, row: int) -> Pixels:
         """An image to show, (H, W, 3). Raises BenchmarkError if it cannot be read."""
         ...
+
+
+def data_or_small(task: str, places: Mapping[str, Path], *, reporter: Reporter) -> Path:
+    """The folder of a task's data. Where there is none, render a small gallery of 1,000 images, once, and return that.
+
+    Args:
+        places: folders that were given, by the names of `tasks.folders`; these are taken as they are.
+
+    Raises:
+        BenchmarkError: the small gallery cannot be rendered.
+    """
+    found, root = tasks.get(task), tasks.locate(task, places)
+    if found.folder in places or root.exists() or not found.is_rendered or not found.make:
+        return root
+    small = root.with_name(f"{found.folder}-small")
+    if not (small / "manifest.json").exists():
+        reporter.message(f"there is no {root}: a small gallery is rendered instead, in {small}")
+        render_missing(small, reporter, configuration=replace(SMALL, track=found.track or CSS))
+    return small
 
 
 class DatasetGallery:
@@ -82,6 +107,12 @@ class DatasetGallery:
 
     def picture(self, row: int) -> Pixels:
         return self._picture(row, "image_3d")
+
+    @property
+    def query_rows(self) -> Sequence[css_gen.dataset.QueryRow]:
+        """The queries of a rendered dataset with what is known of each; empty for others."""
+        with readable(self._root):
+            return self._css.queries if self._css else ()
 
     def query_by_row(self, row: int) -> QueryImage:
         """Take a row as a query's image. Raises UsageError if the gallery has no such row."""

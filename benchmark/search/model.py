@@ -85,14 +85,22 @@ class Model:
         wording = understood(text, self.words, names_shapes=parse is not None)
         searched = self._gallery(gallery)
         start = self._query(image, searched)
-        if self._encoded is None or self._encoded[0] is not searched:
-            encoded = encode_gallery(self.network, searched, accelerator=self._accelerator, reporter=self._reporter)
-            self._encoded = searched, encoded
-        images = self._encoded[1]
+        images = self.encode(searched)
         own = images.places_of(start, own_row=start.row if isinstance(searched, DatasetGallery) else None)
         query = encode_query(self.network, start, wording.text, accelerator=self._accelerator)
         embedded = Embedded(query, images.images, images.rows, own)
-        return judged(embedded, searched, start, wording.text, parse, k=k, words=self.words, notes=wording.notes)
+        return judged(embedded, searched, start, text, parse, k=k, words=self.words, notes=wording.notes)
+
+    def encode(self, gallery: Gallery) -> EncodedGallery:
+        """Encode the images of a gallery, unless they are those of the last call. `rank` does so on its first query.
+
+        Raises:
+            BenchmarkError: the gallery cannot be read, or memory ran out.
+        """
+        if self._encoded is None or self._encoded[0] is not gallery:
+            encoded = encode_gallery(self.network, gallery, accelerator=self._accelerator, reporter=self._reporter)
+            self._encoded = gallery, encoded
+        return self._encoded[1]
 
     def test_images(self, task: str | None = None, data: str | Path | None = None) -> DatasetGallery:
         """Open the test images of a task as a gallery.

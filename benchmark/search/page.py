@@ -48,6 +48,11 @@ def search_page(found: Found, *, text: str, gallery: Gallery, identity: Run) -> 
 
 def data_uri(picture: Pixels) -> str:
     """A picture (H, W, 3) as a WebP image inside an address."""
+    return f"data:image/webp;base64,{base64.b64encode(webp(picture)).decode()}"
+
+
+def webp(picture: Pixels) -> bytes:
+    """A picture (H, W, 3) as the content of a WebP file."""
     content = io.BytesIO()
     Image.fromarray(picture).save(content, "WEBP", quality=_QUALITY)
-    return f"data:image/webp;base64,{base64.b64encode(content.getvalue()).decode()}"
+    return content.getvalue()

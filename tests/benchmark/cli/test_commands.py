@@ -31,7 +31,7 @@ COVERED = {
         "score",
         "search",
     ),
-    *("submit", "verify"),
+    *("serve", "submit", "verify"),
 }
 """Commands that have tests of their own. Add a test with the name of a new command here."""
 

@@ -23,6 +23,7 @@ from benchmark.search.query_image import QueryImage, query_from_file, resampling
 from benchmark.search.stored_models import find_model
 from benchmark.search.wording import understood
 from benchmark.training.progress import SilentRuns
+from css_gen import tracks
 from css_gen.scenes.modification import parse
 from css_gen.scenes.scene import Scene
 from models.text_encoders.vocabulary import Vocabulary
@@ -101,6 +102,17 @@ def test_a_text_that_does_not_apply_says_so() -> None:
     nothing = QueryImage("x", np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8), None, Scene(()))
     assert relevant_keys(nothing, "remove red circle", parse) == frozenset()
     assert relevant_keys(nothing, "what is this", parse) is None
+
+
+@pytest.mark.parametrize("name", tracks.names())
+def test_texts_of_every_track_are_judged_as_they_are_written(name: str, places: dict[str, Path]) -> None:
+    split, read = css_gen.dataset.open(places[f"css-{name}"]).split("test"), tracks.get(name).parse
+    pixels = np.zeros((4, 4, 3), np.uint8)
+    for query in split.queries[::5]:
+        image = QueryImage("x", pixels, pixels, None, split.scene(query.source_id))
+        expected = query.modification.targets(image.scene)
+        assert relevant_keys(image, query.text, read) == expected, query.text
+        assert relevant_keys(image, f" {query.text.replace(' ', '  ')}", read) == expected
 
 
 def test_words_are_put_as_the_model_knows_them() -> None:

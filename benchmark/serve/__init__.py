@@ -1,0 +1,1 @@
+"""A page in the browser on which trained models answer queries: `tirg-bench serve`."""
