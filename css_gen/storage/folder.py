@@ -58,8 +58,12 @@ def begin(root: Path, configuration: Configuration, done: dict[str, FileEntry]) 
     Whatever else css-gen had made in the folder is no longer part of it.
     """
     progress = root / _PROGRESS_NAME
-    shutil.rmtree(progress, ignore_errors=True)
-    progress.mkdir()
+    progress.mkdir(exist_ok=True)
+    for note in progress.iterdir():
+        # The earlier configuration stays until the new one replaces it. Without any, the files of an unfinished dataset
+        # would be taken for somebody else's if the process were killed now.
+        if note.name != _STATE_NAME:
+            note.unlink()
     for name, entry in done.items():
         note_done(root, name, entry)
     state = {"generator_version": generator_version(), "configuration": configuration.to_json()}
