@@ -82,7 +82,7 @@ def begun(root: Path) -> tuple[Configuration, str] | None:
         return Configuration.from_json(state["configuration"]), str(state["generator_version"])
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DatasetError(f"{path} is damaged ({error}); use --force to start over") from None
 
 
@@ -101,7 +101,7 @@ def done_entry(root: Path, name: str) -> FileEntry | None:
     try:
         entry = FileEntry(**json.loads(_note(root, name).read_text()))
         intact = (root / name).stat().st_size == entry.bytes and file_sha256(root / name) == entry.sha256
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
     return entry if intact else None
 

@@ -71,7 +71,7 @@ def kill_until(
     compare: Callable[[Path], str],
     seed: int,
     strike: Callable[[Process], object] = Process.kill,
-    prepare: Callable[[Path], None] = lambda _: None,
+    prepare: Callable[[Path], object] = lambda _: None,
 ) -> Tally:
     """Kill a command until so many kills are done. Each killed run is resumed, perhaps killed again, and compared.
 

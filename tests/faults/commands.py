@@ -1,4 +1,4 @@
-"""Run our commands as processes with a fault in them; a server that has imported everything forks those that are many."""
+"""Run our commands as processes with a fault in them; a server that has imported everything forks most of them."""
 
 import json
 import os

@@ -23,9 +23,12 @@ def install(fault):
     Args:
         fault: {} for none, or these keys.
             "below": the folder whose events count.
-            "signal", "event": which signal this process sends to itself, before which event.
+            "signal", "event": which signal this process sends, before which event.
             "signal", "call", "name": the same before a call of the function of that full name.
+            "to": who gets the signal: "self" (the default), or "group" for all processes of the command.
+            "flipped" or "cut", "event": the bit of the file, or the bytes it is cut to: [path, number].
             "largest": the kernel kills this process when a file grows beyond so many bytes, in the middle of a write.
+            "limit": the same, but the write fails.
             "of": "parent" or "worker" if only those processes suffer.
             "refused": {"fsync" or "flock": the name of the error that it ends with}.
             "count": a file that the number of events is written to when the process ends.
@@ -35,12 +38,12 @@ def install(fault):
         return
     for name, code in fault.get("refused", {}).items():
         _refuse(name, getattr(errno, code))
-    if "largest" in fault:
-        # Python ignores the signal, so that a write would fail instead.
-        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (fault["largest"], fault["largest"]))
+    for name in {"largest", "limit"} & fault.keys():
+        if name == "largest":  # Python ignores the signal
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (fault[name], fault[name]))
     if "name" in fault:
-        _before_call(fault["name"], fault["call"], fault["signal"])
+        _before_call(fault["name"], fault["call"], fault)
     if "event" in fault or "count" in fault:
         _watch_files(fault)
 
@@ -53,7 +56,7 @@ def _watch_files(fault):
             return
         number = next(done)
         if number == fault.get("event"):
-            os.kill(os.getpid(), fault["signal"])
+            _strike(fault)
         if "count" in fault:
             os.pwrite(counted, f"{number:<9}".encode(), 0)
 
@@ -65,21 +68,37 @@ def _watch_files(fault):
     real = os.fsync
 
     def fsync(descriptor):
-        happens(os.readlink(f"/proc/self/fd/{descriptor}"))
+        happens(os.readlink(f"/proc/self/fd/{descriptor}"))  # noqa: PTH115
         real(descriptor)
 
     os.fsync = fsync
     sys.addaudithook(audit)
 
 
-def _before_call(name, call, number):
+def _strike(fault):
+    if "signal" in fault and fault.get("to") == "group":
+        os.killpg(0, fault["signal"])
+    elif "signal" in fault:
+        os.kill(os.getpid(), fault["signal"])
+    elif "cut" in fault:
+        os.truncate(*fault["cut"])
+    else:
+        path, bit = fault["flipped"]
+        with open(path, "r+b") as file:  # noqa: PTH123
+            file.seek(bit // 8)
+            byte = file.read(1)[0]
+            file.seek(bit // 8)
+            file.write(bytes([byte ^ 1 << bit % 8]))
+
+
+def _before_call(name, call, fault):
     place, _, attribute = name.rpartition(".")
     owner, done = pkgutil.resolve_name(place), count(1)
     real = getattr(owner, attribute)
 
     def killing(*arguments, **options):
         if next(done) == call:
-            os.kill(os.getpid(), number)
+            _strike(fault)
         return real(*arguments, **options)
 
     setattr(owner, attribute, killing)
