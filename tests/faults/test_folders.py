@@ -20,7 +20,7 @@ REFUSALS: dict[str, Fault] = {
 }
 
 
-@pytest.mark.parametrize("how", ["a full disk", "a limit on files"])
+@pytest.mark.parametrize("how", ["a full disk", pytest.param("a limit on files", marks=pytest.mark.slow)])
 def test_training_without_room(how: str, undisturbed: Undisturbed, tmp_path: Path) -> None:
     """Room for a random part of what a run writes. Only root can mount a small disk; anybody can be limited."""
     sizes = [path.stat().st_size for path in (undisturbed.run.root / "runs").rglob("*") if path.is_file()]
@@ -60,7 +60,9 @@ def test_training_into_a_read_only_folder(undisturbed: Undisturbed, tmp_path: Pa
     assert not undisturbed.in_run(place)
 
 
-@pytest.mark.parametrize("what", REFUSALS)
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=[pytest.mark.slow] * (what != "neither")) for what in REFUSALS]
+)
 def test_file_systems_that_offer_less(what: str, undisturbed: Undisturbed, tmp_path: Path) -> None:
     """Rendering, training and tables there are killed once, and end as elsewhere."""
     fault = REFUSALS[what] | {"below": str(tmp_path)}
@@ -138,7 +140,7 @@ def damage(root: Path, whole: Path, rng: np.random.Generator, how: str) -> Fault
     return {how: [str(root / name), place], "below": str(root.parent)}
 
 
-@pytest.mark.parametrize("how", ["cut", "flipped"])
+@pytest.mark.parametrize("how", ["cut", pytest.param("flipped", marks=pytest.mark.slow)])
 def test_a_shard_that_is_damaged_while_it_is_rendered(how: str, undisturbed: Undisturbed, tmp_path: Path) -> None:
     """`render` looks at the sizes of finished files, `verify` at their content."""
     rng, server, events = np.random.default_rng(23), undisturbed.server, undisturbed.data.events
@@ -156,7 +158,7 @@ def test_a_shard_that_is_damaged_while_it_is_rendered(how: str, undisturbed: Und
         assert not undisturbed.in_data(root)
 
 
-@pytest.mark.parametrize("how", ["cut", "flipped"])
+@pytest.mark.parametrize("how", [pytest.param("cut", marks=pytest.mark.slow), "flipped"])
 def test_a_shard_that_is_damaged_while_it_is_trained_on(how: str, undisturbed: Undisturbed, tmp_path: Path) -> None:
     """The run had read the shard before, and its record is right, or it ends in one line that says what to do."""
     rng, refused = np.random.default_rng(24), 0

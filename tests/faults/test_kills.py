@@ -27,7 +27,7 @@ CALLS = (
 def test_rendering(undisturbed: Undisturbed, tmp_path: Path) -> None:
     data = undisturbed.data
     kill_until(
-        times(4),
+        times(3),
         name="rendering, kill -9 of the process",
         start=lambda place, fault: undisturbed.server.start(*rendering(place / "css"), fault=fault),
         moments=Moments(data.events, data.seconds, data.largest),
@@ -41,7 +41,7 @@ def test_force_over_a_rendering_that_was_killed(undisturbed: Undisturbed, tmp_pa
     """`--force` starts over in a folder whose rendering was killed, and is killed, too, at each of its first events."""
     root, server = tmp_path / "css", undisturbed.server
     below = {"signal": int(signal.SIGKILL), "below": str(tmp_path)}
-    for event in range(1, 61, max(1, 60 // times(4, share=0.3))):
+    for event in range(1, 61, max(1, 60 // times(2, share=0.3))):
         assert server.run(*rendering(root), fault=below | {"event": 40})[0] == KILLED
         assert server.run(*rendering(root), "--force", fault=below | {"event": event})[0] == KILLED
         code, output = server.run(*rendering(root), "--force")

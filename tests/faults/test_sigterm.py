@@ -36,7 +36,7 @@ def test_a_rendering_ends_after_its_image(undisturbed: Undisturbed, tmp_path: Pa
         assert not undisturbed.in_data(root)
 
 
-@pytest.mark.parametrize("step", [1, 3, 6])
+@pytest.mark.parametrize("step", [3, *(pytest.param(step, marks=pytest.mark.slow) for step in (1, 6))])
 def test_a_training_writes_a_checkpoint(step: int, undisturbed: Undisturbed, tmp_path: Path) -> None:
     """Of the very step in which the signal came, which no other checkpoint is due at."""
     words = without_checkpoints(undisturbed.place(tmp_path))
