@@ -6,7 +6,7 @@ RELEASE := .venv/.release
 CHECKS := test dist
 PACKAGES := css_gen models benchmark
 
-.PHONY: setup demo test test-all lint unit boards wheel dist release site docs docs-links render-bench clean
+.PHONY: setup demo test test-all test-faults fuzz lint unit boards wheel dist release site docs docs-links render-bench clean
 
 setup: $(READY)
 
@@ -22,6 +22,15 @@ test: $(READY)
 
 test-all: lint $(READY)
 	$(BIN)/python -m pytest -q -m "slow or not slow"
+
+# Kill -9 at some 300 random moments, and every other fault of docs/reliability.md. Twenty minutes on two idle cores.
+test-faults: $(READY)
+	FAULTS=100 $(BIN)/python -m pytest -q tests/faults -m "slow or not slow"
+
+# Every parser on 2,000 inputs changed at random, then, with `pip install -e '.[fuzz]'`, a search for 20 s each.
+fuzz: $(READY)
+	FUZZ=2000 $(BIN)/python -m pytest -q tests/faults/test_fuzz.py
+	! $(BIN)/python -c "import atheris" 2> /dev/null || $(BIN)/python tests/faults/test_fuzz.py 20
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -1,4 +1,5 @@
-"""Turn every failure of a command into one line and an exit code: 2 for wrong usage, 130 for Ctrl-C, else 1."""
+"""Turn every failure of a command into one line and an exit code: 2 for wrong usage, 130 for Ctrl-C, 143 for SIGTERM,
+else 1."""
 
 import errno
 import os
@@ -10,6 +11,7 @@ from typing import Any
 
 import click
 
+from css_gen import termination
 from css_gen.errors import CssBenchError, UsageError
 from css_gen.namesakes import require_own_packages
 
@@ -39,12 +41,15 @@ class Commands(click.Group):
         options |= {"prog_name": self.program, "standalone_mode": False}
         try:
             require_own_packages(self.packages)
-            code = super().main([DEBUG] * debug + words, **options)
-            sys.stdout.flush()
+            with termination.handled():
+                code = super().main([DEBUG] * debug + words, **options)
+                sys.stdout.flush()
         except BrokenPipeError:
             code = _reader_has_left()
         except (click.Abort, KeyboardInterrupt):
             code = self._failed("interrupted; run the same command again to resume", INTERRUPTED)
+        except termination.Terminated:
+            code = self._failed("terminated; run the same command again to resume", termination.EXIT_CODE)
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
             code = error.exit_code

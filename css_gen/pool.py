@@ -12,6 +12,7 @@ from multiprocessing.connection import wait as wait_for_end
 from typing import Any, TypeVar
 
 from css_gen.errors import DatasetError
+from css_gen.termination import EXIT_CODE
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -128,12 +129,20 @@ def _interrupts_held() -> Iterator[None]:
 
 _done: Any = None
 _stop: Any = None
+_is_working = False
+_is_ending = False
+
+
+def is_stopping() -> bool:
+    """Return whether this process is a worker whose task should end: `step` raises from now on."""
+    return _is_ending or (_stop is not None and _stop.is_set())
 
 
 def _start_worker(done: Any, stop: Any) -> None:
     global _done, _stop
     _done, _stop = done, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _end_after_step)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -144,12 +153,27 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
+def _end_after_step(*_: object) -> None:
+    """SIGTERM, from a scheduler or from an executor that lost a worker: let the task leave nothing half-done."""
+    global _is_ending
+    _is_ending = True
+    if not _is_working:
+        os._exit(EXIT_CODE)
+
+
 def _run_in_worker(work: Callable[[Task, Step], Result], task: Task) -> Result:
-    return work(task, _step_in_worker)
+    global _is_working
+    _is_working = True
+    try:
+        return work(task, _step_in_worker)
+    finally:
+        _is_working = False
+        if _is_ending:
+            os._exit(EXIT_CODE)
 
 
 def _step_in_worker(steps: int) -> None:
     with _done.get_lock():
         _done.value += steps
-    if _stop.is_set():
+    if is_stopping():
         raise Stopped

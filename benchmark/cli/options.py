@@ -169,7 +169,7 @@ def sandbox_tier(asked: str) -> "SandboxTier":
     Raises:
         UsageError: bubblewrap was asked for and does not work here.
     """
-    from benchmark.submissions.sandbox import SandboxTier, best_tier
+    from benchmark.submissions.sandbox import NOT_STOPPED, SandboxTier, best_tier
 
     best = best_tier()
     if asked == SandboxTier.BUBBLEWRAP and best is not SandboxTier.BUBBLEWRAP:
@@ -178,6 +178,9 @@ def sandbox_tier(asked: str) -> "SandboxTier":
     if tier is SandboxTier.BUBBLEWRAP:
         held = "in bubblewrap: it sees the installed packages and its scratch folder, and no network"
     else:
-        held = "with limits and an audit hook: not safe for malicious code (apt install bubblewrap for that)"
+        held = (
+            f"with limits and an audit hook, which do not stop code that tries to {'; '.join(NOT_STOPPED[tier])} "
+            "(for instance by ctypes): not safe for malicious code, apt install bubblewrap for that"
+        )
     click.echo(f"submitted code runs in a process of its own, {held}", err=True)
     return tier

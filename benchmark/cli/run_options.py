@@ -108,7 +108,6 @@ def set_up(
     from benchmark import tasks as datasets
     from benchmark.recipe import presets
     from benchmark.recipe.runtime import split_assignments
-    from benchmark.training.progress import RunTerminal
 
     if seed is not None and seeds is not None:
         raise click.UsageError("--seed and --seeds exclude each other")
@@ -124,6 +123,7 @@ def set_up(
     from benchmark.device import choose_device
     from benchmark.runs.recipes import recipe_on
     from benchmark.runs.single_run import Bench
+    from benchmark.runs.termination import PatientTerminal, with_last_checkpoint
 
     device = choose_device(device)
     name = preset or presets.default_preset(device)
@@ -131,7 +131,7 @@ def set_up(
         device=device, threads=threads, batch_size=batch_size, validate_every=validate_every, compiled=compiled,
         checkpoint_seconds=checkpoint_seconds, graph=graph,
     )  # fmt: skip
-    reporter = RunTerminal()
+    reporter = PatientTerminal()
     for key in spelled:
         reporter.message(f"--set for {key}: it does not change a result, so it is the option --{key.replace('_', '-')}")
     recipes = {task: recipe_on(task, name, pretrained=pretrained, assignments=assignments) for task in wanted}
@@ -146,7 +146,7 @@ def set_up(
         leaderboards=out,
         runs=runs,
     )
-    return Setup(wanted, seeds or (seed or 0,), bench)
+    return Setup(wanted, seeds or (seed or 0,), with_last_checkpoint(bench))
 
 
 def require_possible(jobs: int, bench: "Bench") -> None:

@@ -126,9 +126,9 @@ def submit(
     from benchmark.runs import grid as runner
     from benchmark.runs.recipes import recipe_on
     from benchmark.runs.single_run import Bench
+    from benchmark.runs.termination import PatientTerminal, with_last_checkpoint
     from benchmark.submissions import candidates
     from benchmark.submissions import submit as submission
-    from benchmark.training.progress import RunTerminal
 
     given = by_name(places)
     names = tuple(datasets.get(name).name for name in names)
@@ -140,7 +140,7 @@ def submit(
     device = choose_device(device)
     preset = preset or presets.default_preset(device)
     runtime = make_runtime(device=device, threads=threads, batch_size=batch_size, validate_every=0, compiled=False)
-    reporter = RunTerminal()
+    reporter = PatientTerminal()
     bench = Bench(
         base=presets.preset(preset),
         recipes={name: recipe_on(name, preset) for name in names},
@@ -158,7 +158,7 @@ def submit(
         url=url,
         dataset_names=names,
         seeds=seeds,
-        bench=bench,
+        bench=with_last_checkpoint(bench),
         tier=sandbox_tier(sandbox),
         seconds=time_limit,
         memory_mib=memory_limit,

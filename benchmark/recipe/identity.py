@@ -108,4 +108,6 @@ class Run:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """Raises ValueError or TypeError if the values are not those of a run of this version."""
+        if not isinstance(values, dict) or not isinstance(values.get("recipe"), dict):
+            raise TypeError("expected the keys and values of a run and of its recipe")
         return cls(**{**values, "recipe": Recipe.from_content(values["recipe"])})

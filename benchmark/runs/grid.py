@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -15,7 +16,7 @@ from benchmark.recipe.identity import Run
 from benchmark.records.code_version import code_version, composer_sha256
 from benchmark.records.store import RunRecord, StoredRecord
 from benchmark.runs.earlier import earlier_record, held, outdated
-from benchmark.runs.single_run import Bench, make_record, run_folder
+from benchmark.runs.single_run import CHECKPOINT_NAME, MODEL_NAME, Bench, make_record, run_folder
 from benchmark.training.parts import require_parts
 from models.parts import unknown
 from models.registry import get
@@ -115,6 +116,7 @@ def finish(run: Run, opened: Callable[[], Dataset], bench: Bench, title: str) ->
     """
     try:
         if stored := _still_good(run, bench, title):
+            _forget_checkpoint(run_folder(run, bench.runs))
             return Finished(run, stored.record, is_new=False)
         with held(run_folder(run, bench.runs), bench.reporter.message):
             return Finished(run, make_record(run, opened(), bench, title))
@@ -122,6 +124,13 @@ def finish(run: Run, opened: Callable[[], Dataset], bench: Bench, title: str) ->
         failure = " ".join(failure_of(error).split())
         bench.reporter.message(f"{title}: FAILED, {failure}")
         return Finished(run, None, failure, traceback.format_exc())
+
+
+def _forget_checkpoint(folder: Path) -> None:
+    """Remove the checkpoint of a finished run, whose process was killed after it had written the record."""
+    if (folder / CHECKPOINT_NAME).exists() and (folder / MODEL_NAME).exists():
+        with suppress(BenchmarkError, OSError), held(folder):
+            (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
 
 
 def _still_good(run: Run, bench: Bench, title: str) -> StoredRecord | None:

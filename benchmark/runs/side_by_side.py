@@ -6,7 +6,7 @@ many runs were made at a time, because a run's own time grows by it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import lru_cache, partial
 from multiprocessing import parent_process
@@ -19,7 +19,8 @@ from benchmark.recipe.identity import Run
 from benchmark.runs import local_composer
 from benchmark.runs.grid import Finished, Plan, finish, open_task
 from benchmark.runs.single_run import Bench
-from benchmark.training.progress import Progress, Report, RunTerminal, SilentRuns
+from benchmark.runs.termination import with_last_checkpoint
+from benchmark.training.progress import Report, RunTerminal, SilentRuns
 from css_gen.errors import DatasetError
 from css_gen.pool import Step, run_tasks
 
@@ -55,31 +56,21 @@ def run_side_by_side(
 
 
 class _Lines(RunTerminal):
-    """Lines alone: several processes cannot share a progress bar. `step` raises if the grid is abandoned."""
-
-    def __init__(self, step: Step) -> None:
-        super().__init__()
-        self._step = step
+    """Lines alone: several processes cannot share a progress bar."""
 
     def training(self, title: str, steps: int) -> AbstractContextManager[Report]:  # noqa: ARG002
-        return self._stoppable(title)
-
-    @contextmanager
-    def _stoppable(self, title: str) -> Iterator[Report]:
-        with self._training_lines(title) as report:
-
-            def show(progress: Progress) -> None:
-                self._step(0)
-                report(progress)
-
-            yield show
+        return self._training_lines(title)
 
 
 def _made(
-    bench: Bench, files: tuple[Path, ...], roots: dict[str, Path], titled: tuple[str, Run], step: Step
+    bench: Bench,
+    files: tuple[Path, ...],
+    roots: dict[str, Path],
+    titled: tuple[str, Run],
+    step: Step,  # noqa: ARG001  a training that is abandoned writes a checkpoint, and then raises by itself
 ) -> Finished:
     title, run = titled
-    here = replace(bench, reporter=_Lines(step))
+    here = with_last_checkpoint(replace(bench, reporter=_Lines()))
     if root := roots.get(run.fingerprint):
         here = replace(here, places={**bench.places, datasets.get(run.task).folder: root})
     _load(files)

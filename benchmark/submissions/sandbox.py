@@ -28,6 +28,18 @@ class SandboxTier(StrEnum):
     PROCESS = "process"
 
 
+NOT_STOPPED: dict[SandboxTier, tuple[str, ...]] = {
+    SandboxTier.BUBBLEWRAP: (),
+    SandboxTier.PROCESS: (
+        "read a file outside, past Python",
+        "write a file outside, past Python",
+        "look at another process, past Python",
+        "send a signal to another process, past Python",
+    ),
+}
+"""What submitted code can do that it should not; `tests/benchmark/submissions/test_hostile.py` tries it."""
+
+
 @functools.cache
 def best_tier() -> SandboxTier:
     """Return bubblewrap if it is installed and the kernel lets it work here."""

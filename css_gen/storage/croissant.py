@@ -99,7 +99,7 @@ def problem(root: Path, manifest: Manifest) -> str | None:
         checksums = {file["@id"]: file["sha256"] for file in files if file["@type"] == "cr:FileObject"}
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "cannot be read"
     expected = {name: entry.sha256 for name, entry in manifest.files.items()}
     return None if checksums == expected else "its checksums are not the manifest's"

@@ -58,8 +58,12 @@ def begin(root: Path, configuration: Configuration, done: dict[str, FileEntry]) 
     Whatever else css-gen had made in the folder is no longer part of it.
     """
     progress = root / _PROGRESS_NAME
-    shutil.rmtree(progress, ignore_errors=True)
-    progress.mkdir()
+    progress.mkdir(exist_ok=True)
+    for note in progress.iterdir():
+        # The earlier configuration stays until the new one replaces it. Without any, the files of an unfinished dataset
+        # would be taken for somebody else's if the process were killed now.
+        if note.name != _STATE_NAME:
+            note.unlink()
     for name, entry in done.items():
         note_done(root, name, entry)
     state = {"generator_version": generator_version(), "configuration": configuration.to_json()}
@@ -78,7 +82,7 @@ def begun(root: Path) -> tuple[Configuration, str] | None:
         return Configuration.from_json(state["configuration"]), str(state["generator_version"])
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DatasetError(f"{path} is damaged ({error}); use --force to start over") from None
 
 
@@ -97,7 +101,7 @@ def done_entry(root: Path, name: str) -> FileEntry | None:
     try:
         entry = FileEntry(**json.loads(_note(root, name).read_text()))
         intact = (root / name).stat().st_size == entry.bytes and file_sha256(root / name) == entry.sha256
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
     return entry if intact else None
 

@@ -122,7 +122,7 @@ def read_manifest(root: Path) -> Manifest:
         raise DamagedManifestError(_why_missing(root)) from None
     except NotADirectoryError:
         raise DatasetError(f"{root} is a file; expected the folder of a dataset") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, f"it is not JSON ({error})") from None
     if not isinstance(values, dict) or values.get("format") != "css":
         raise DatasetError(f'{path} is not a manifest of css-gen: expected "format": "css"')

@@ -75,7 +75,10 @@ def read_footer(metadata: pq.FileMetaData) -> Footer:
     Raises:
         ValueError: it is missing or not in the expected form.
     """
-    values = json.loads((metadata.metadata or {}).get(FOOTER_KEY.encode(), b"null"))
+    try:
+        values = json.loads((metadata.metadata or {}).get(FOOTER_KEY.encode(), b"null"))
+    except RecursionError:
+        values = None
     if not isinstance(values, dict) or values.keys() != {"generator_version", "configuration", "content"}:
         raise ValueError("it was not written by css-gen")
     return Footer(

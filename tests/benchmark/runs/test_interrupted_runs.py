@@ -14,6 +14,7 @@ import models
 from benchmark.recipe.runtime import Runtime
 from benchmark.recipe.schema import Recipe
 from benchmark.records.store import RunRecord
+from benchmark.runs.earlier import held
 from benchmark.runs.grid import plan, run_all
 from benchmark.runs.single_run import CHECKPOINT_NAME, Bench, run_folder
 from benchmark.training.checkpoint import Checkpoint
@@ -38,6 +39,7 @@ import torch
 from benchmark.recipe.runtime import Runtime
 from benchmark.recipe.schema import Recipe
 from benchmark.training.progress import SilentRuns
+from benchmark.runs.earlier import held
 from benchmark.runs.grid import plan, run_all
 from benchmark.runs.single_run import Bench
 
@@ -117,3 +119,16 @@ def test_killed_and_resumed_is_the_uninterrupted_record(
     assert resumed.reproducible() == uninterrupted.reproducible()
     left = {path.name for path in run_folder(run, killed.runs).iterdir() if not path.name.startswith("events.")}
     assert left == {"model.safetensors", ".lock"}
+
+
+def test_a_run_that_was_killed_after_its_record_keeps_no_checkpoint(bench: Bench) -> None:
+    """It is skipped from then on, so nothing else would remove it; another process may be at work there, though."""
+    finish(bench)
+    planned = plan(["tirg"], ["css"], [0], bench)
+    folder = run_folder(planned.runs[0], bench.runs)
+    (folder / CHECKPOINT_NAME).write_bytes(b"left")
+    with held(folder):
+        assert [finished.is_new for finished in run_all(planned, bench)] == [False]
+        assert (folder / CHECKPOINT_NAME).exists()
+    assert [finished.is_new for finished in run_all(planned, bench)] == [False]
+    assert not (folder / CHECKPOINT_NAME).exists()

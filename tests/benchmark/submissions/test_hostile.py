@@ -1,13 +1,15 @@
 """Code that does what it may not: none alters a file, none hangs past its limit, each message names the cause."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 import css_gen
+from benchmark.cli.options import sandbox_tier
 from benchmark.submissions import sandboxed_run
 from benchmark.submissions.process import Limits
-from benchmark.submissions.sandbox import SandboxTier
+from benchmark.submissions.sandbox import NOT_STOPPED, SandboxTier
 from tests.benchmark.submissions.conftest import QUICK, Verdict, tiers
 from tests.benchmark.submissions.sources import source
 
@@ -190,3 +192,85 @@ def test_what_it_prints_does_not_reach_us(verdict: Verdict, capfd: pytest.Captur
     )
     assert verdict(source(before=noise)) == ""
     assert "hello" not in "".join(capfd.readouterr())
+
+
+PROBES = """
+import ctypes, os, socket
+c = ctypes.CDLL(None, use_errno=True)
+flags, much, outside, process = os.O_WRONLY | os.O_CREAT, ctypes.c_size_t(5 * 2**30), {outside!r}, {process}
+refusal = 1 if os.uname().machine == "x86_64" else 38
+attempts = {{
+    "read a file outside": lambda: open(outside).read(),
+    "read a file outside, past Python": lambda: c.open(outside.encode(), 0) >= 0,
+    "write a file outside": lambda: open(outside + "-2", "w"),
+    "write a file outside, past Python": lambda: c.open(outside.encode() + b"-3", flags, 0o600) >= 0,
+    "use the network": lambda: socket.socket(),
+    "use the network, past Python": lambda: c.socket(2, 1, 0) >= 0,
+    "start a process": lambda: (os.fork() or os._exit(0)) > 0,
+    "start a process, past Python": lambda: (c.fork() or os._exit(0)) > 0,
+    "look at another process": lambda: open(f"/proc/{{process}}/status"),
+    "look at another process, past Python": lambda: c.open(f"/proc/{{process}}/status".encode(), 0) >= 0,
+    "send a signal to another process": lambda: os.kill(process, 0) is None,
+    "send a signal to another process, past Python": lambda: c.kill(process, 0) == 0,
+    "take more memory than its limit": lambda: bytearray(5 * 2**30),
+    "take more memory than its limit, past Python": lambda: c.mmap(None, much, 3, 34, -1, 0) != -1,
+    "take memory that no limit counts": lambda: os.memfd_create("a"),
+    "make a call under its x32 number": lambda: c.syscall(0x40000000 | 39) >= 0 or ctypes.get_errno() != refusal,
+}}
+reached, first = [], ""
+for name, attempt in attempts.items():
+    try:
+        reached += [name] if attempt() else []
+    except BaseException as error:
+        first = first or str(error)  # the message of what is refused first has to be in ours to be heard
+raise ValueError(f"{{first}} reached: {{'; '.join(reached)}}.")
+"""
+"""Harmless attempts at what the sandbox should stop: a toy file, a signal that does nothing, a page of memory."""
+
+
+def documented(tier: SandboxTier) -> dict[str, str]:
+    """The table of docs/reliability.md."""
+    page = (Path(__file__).parents[3] / "docs/reliability.md").read_text()
+    table = page.partition("| What code may try |")[2].partition("\n\n")[0].splitlines()[2:]
+    rows = [[cell.strip(" *") for cell in line.strip("|").split("|")] for line in table]
+    return {row[0]: row[1 if tier is SandboxTier.PROCESS else 2] for row in rows}
+
+
+@pytest.mark.parametrize("tier", tiers())
+def test_what_each_tier_stops_is_documented(
+    tier: SandboxTier, verdict_of_a_new_process: Verdict, tmp_path: Path
+) -> None:
+    """And what the plain tier does not stop is said whenever it is used."""
+    outside = tmp_path / "outside"
+    outside.write_text(SECRET)
+    text = PROBES.format(outside=str(outside), process=os.getpid())
+    said = verdict_of_a_new_process(source(before=text), tier=tier)
+    assert " reached: " in said, said
+    reached = said.rpartition(" reached: ")[2].rstrip(".").split("; ")
+    if not Path(f"{outside}-3").exists():  # it was written into a folder of the sandbox's own
+        reached = [name for name in reached if name != "write a file outside, past Python"]
+    assert [name for name in reached if name] == list(NOT_STOPPED[tier])
+    names = [line.partition('"')[2].partition('"')[0] for line in text.splitlines() if ": lambda: " in line]
+    assert len(names) == 16
+    expected = {name: "not stopped" if name in reached else "stopped" for name in names}
+    stopped_otherwise = {
+        "take more time than its limit": "stopped",
+        "write more than its limit into one file": "stopped",
+    }
+    assert documented(tier) == expected | stopped_otherwise
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tier", tiers())
+def test_time_and_the_size_of_a_file_are_limited(tier: SandboxTier, verdict_of_a_new_process: Verdict) -> None:
+    slow = source(before="import time\nwhile True: time.sleep(1)")
+    assert "3 seconds" in verdict_of_a_new_process(slow, tier=tier, limits=Limits(seconds=60, silent_seconds=3))
+    large = source(before="open('a', 'wb').truncate(10 * 2**30)")  # takes no room
+    assert "OSError: [Errno 27] File too large" in verdict_of_a_new_process(large, tier=tier)
+
+
+def test_the_plain_tier_says_what_it_does_not_stop(capsys: pytest.CaptureFixture[str]) -> None:
+    assert sandbox_tier("process") is SandboxTier.PROCESS
+    said = capsys.readouterr().err
+    assert all(what in said for what in NOT_STOPPED[SandboxTier.PROCESS])
+    assert len(said.splitlines()) == 1
