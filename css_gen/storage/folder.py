@@ -10,7 +10,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from css_gen.errors import DatasetError
@@ -30,7 +30,27 @@ _PROGRESS_NAME = ".progress"
 _LOCK_NAME = ".css-gen.lock"
 _STATE_NAME = "configuration.json"
 _DATA = re.compile(r"(images-\d+-of-\d+|queries)\.parquet")
+_PART_LOCKS = "part-*.lock"
 _PARTIAL = re.compile(rf"\..+\.\d+{re.escape(PARTIAL_SUFFIX)}")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Part `number` of `count`, counted from 1, of the files of a dataset.
+
+    Raises:
+        ValueError: there is no such part.
+    """
+
+    number: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise ValueError(f"part {self.number} of {self.count}: expected 1 to {self.count}")
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
 
 
 @contextmanager
@@ -41,14 +61,56 @@ def held(root: Path, *, on_note: Callable[[str], None] | None = None) -> Iterato
         on_note: called with one line if the file system has no locks.
 
     Raises:
-        DatasetError: another process renders into it, or the path is a file.
+        DatasetError: another process renders into it or a part of it, or the path is a file.
         OSError: the folder cannot be made or written to.
     """
+    with _locked(root, on_note=on_note):
+        for lock in sorted((root / _PROGRESS_NAME).glob(_PART_LOCKS)):
+            _require_idle(root, lock)
+        yield
+
+
+@contextmanager
+def held_for_parts(root: Path, *, on_note: Callable[[str], None] | None = None, timeout: float = 60) -> Iterator[None]:
+    """As `held`, for a moment and beside the processes that render parts: to begin the folder, or to complete it.
+
+    Args:
+        timeout: seconds to wait for other processes that begin or complete it.
+    """
+    with _locked(root, on_note=on_note, timeout=timeout):
+        yield
+
+
+@contextmanager
+def part_held(root: Path, part: Part, *, on_note: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Keep other processes from rendering the same part of a folder that is begun; enter it inside `held_for_parts`.
+
+    Raises:
+        DatasetError: another process renders it, or a part of another division.
+    """
+    own = root / _PROGRESS_NAME / _PART_LOCKS.replace("*", f"{part.number}-of-{part.count}")
+    for lock in sorted((root / _PROGRESS_NAME).glob(_PART_LOCKS)):
+        if not lock.name.endswith(f"-of-{part.count}.lock"):
+            _require_idle(root, lock)
+    busy = DatasetError(f"another css-gen process renders part {part} of {root}; wait for it to finish")
+    with locking.held(own, busy=busy, on_note=on_note):
+        yield
+
+
+def _require_idle(root: Path, lock: Path) -> None:
+    part = lock.stem.removeprefix("part-").replace("-of-", "/")
+    busy = DatasetError(f"another css-gen process renders part {part} of {root}; wait for it to finish")
+    with locking.held(lock, busy=busy):
+        pass
+
+
+@contextmanager
+def _locked(root: Path, *, on_note: Callable[[str], None] | None, timeout: float = 0) -> Iterator[None]:
     if root.exists() and not root.is_dir():
         raise DatasetError(f"{root} is a file; expected a folder, or a name that is free: choose another with --out")
     root.mkdir(parents=True, exist_ok=True)
     busy = DatasetError(f"another css-gen process is using {root}; wait for it to finish or use another folder")
-    with locking.held(root / _LOCK_NAME, busy=busy, on_note=on_note):
+    with locking.held(root / _LOCK_NAME, busy=busy, timeout=timeout, on_note=on_note):
         yield
 
 
@@ -92,14 +154,22 @@ def note_done(root: Path, name: str, entry: FileEntry) -> None:
     write_atomically(_note(root, name), json.dumps(asdict(entry)).encode())
 
 
-def done_entry(root: Path, name: str) -> FileEntry | None:
-    """Return the note of a finished file, if there is one and the file is what it says."""
+def noted(root: Path, name: str) -> FileEntry | None:
+    """Return the note of a finished file, if there is one and the file has the size that it says."""
     try:
         entry = FileEntry(**json.loads(_note(root, name).read_text()))
-        intact = (root / name).stat().st_size == entry.bytes and file_sha256(root / name) == entry.sha256
+        return entry if (root / name).stat().st_size == entry.bytes else None
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    return entry if intact else None
+
+
+def done_entry(root: Path, name: str) -> FileEntry | None:
+    """Return the note of a finished file, if there is one and the file is what it says."""
+    entry = noted(root, name)
+    try:
+        return entry if entry and file_sha256(root / name) == entry.sha256 else None
+    except FileNotFoundError:
+        return None
 
 
 def count_done(root: Path) -> int:
