@@ -161,12 +161,13 @@ def _images_in_all(images: int | None, train: int | None, test: int | None, test
 
 @main.command()
 @click.argument("folder", type=FOLDER)
-def info(folder: Path) -> None:
+@click.option("--all", "all_files", is_flag=True, help="Read all files of a dataset of more than 400, too.")
+def info(folder: Path, all_files: bool) -> None:
     """Print counts, kinds of modification, held-out combinations and the fingerprint of a dataset."""
     from css_gen.description import print_description
     from css_gen.progress import Terminal
 
-    print_description(folder, reporter=Terminal())
+    print_description(folder, reporter=Terminal(), all_files=all_files)
 
 
 @main.command()

@@ -98,7 +98,7 @@ class SlurmExecutor:
         try:
             jobs: list[Any] = executor.map_array(_Job(work), batch)
         except submitit.core.utils.FailedJobError as error:
-            raise BenchmarkError(f"--executor slurm: sbatch refuses the jobs ({_line(error)})") from None
+            raise BenchmarkError(f"--executor slurm: sbatch refuses the jobs ({_why(error)})") from None
         return jobs
 
     def _result(self, job: Any, task: Task) -> Any:
@@ -106,7 +106,7 @@ class SlurmExecutor:
         try:
             return job.result()
         except submitit.core.utils.UncompletedJobError as error:
-            return self.lost(task, f"job {job.job_id} ended without a result ({_line(error)}); see {job.paths.stderr}")
+            return self.lost(task, f"job {job.job_id} ended without a result ({_why(error)}); see {job.paths.stderr}")
 
 
 class _Job:
@@ -122,9 +122,10 @@ class _Job:
         return _library().helpers.DelayedSubmission(self, task)
 
 
-def _line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+def _why(error: Exception) -> str:
+    """The last line of what submitit says, which is the error's own where it shows a traceback."""
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip(" -")]
+    return lines[-1] if lines else type(error).__name__
 
 
 def _library() -> Any:
