@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from css_gen.cli_errors import Commands
-from css_gen.cli_options import Share, Words
+from css_gen.cli_options import Place, Share, Words
 from css_gen.errors import DatasetError
 from css_gen.export import names as layouts
 
@@ -44,7 +44,8 @@ def main(debug: bool) -> None:
 @click.option("--train", type=int, default=None, help="In place of --n: images of the training split.")
 @click.option("--test", type=int, default=None,
               help="With --train: images of the test split, which do not depend on --train.")  # fmt: skip
-@click.option("--out", type=FOLDER, default=None, help="Folder to write to.  [default: data/css, data/css-TRACK]")
+@click.option("--out", type=Place(), default=None,
+              help="Folder to write to, or a URL as s3://BUCKET/css.  [default: data/css, data/css-TRACK]")  # fmt: skip
 @click.option("--track", metavar="NAME", default="css", show_default=True,
               help="What the queries ask: css, or a hard track; an unknown name lists them.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Each seed gives a different dataset.")
@@ -83,7 +84,7 @@ def main(debug: bool) -> None:
 @click.option("--force", is_flag=True, help="Delete the dataset in the folder and start over.")
 @click.option("--yes", is_flag=True, help="Render even if the disk looks too small.")
 def render(
-    images: int | None, train: int | None, test: int | None, out: Path | None, track: str, seed: int, size: int,
+    images: int | None, train: int | None, test: int | None, out: Path | str | None, track: str, seed: int, size: int,
     jobs: int | None, test_fraction: float | None, names: str,
     materials: tuple[str, ...], no_jitter: tuple[str, ...], view: str, extras: tuple[str, ...],
     shard: tuple[int, int] | None, executor: str, address: str | None, force: bool, yes: bool,
@@ -95,6 +96,7 @@ def render(
     render without --shard makes what is missing.
     """
     from css_gen import render as writing
+    from css_gen.object_store import render_to_url
     from css_gen.part import render_part
     from css_gen.pool import available_cores
     from css_gen.progress import Terminal
@@ -103,6 +105,7 @@ def render(
     from css_gen.storage.configuration import HALF, SWITCHES, Configuration
     from css_gen.storage.estimate import estimated_bytes, refuse_too_large, require_large_enough
     from css_gen.storage.folder import Part
+    from css_gen.storage.manifest import Manifest
 
     if shard and (force or executor != "local"):
         raise click.UsageError(
@@ -122,29 +125,34 @@ def render(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     out = out or Path("data") / configuration.dataset_name
-    if not force and (manifest := writing.finished(out, configuration)):
-        click.echo(f"{out} is complete: {total} images, fingerprint {manifest.fingerprint[:16]}; nothing to do")
-        return
-    writing.warm_up(configuration, reporter)
-    refuse = refuse_too_large(out, estimated_bytes(configuration))
-    if refuse and not yes:
-        raise click.UsageError(refuse)
+    if isinstance(out, Path):
+        if not force and (manifest := writing.finished(out, configuration)):
+            click.echo(f"{out} is complete: {total} images, fingerprint {manifest.fingerprint[:16]}; nothing to do")
+            return
+        writing.warm_up(configuration, reporter)
+        refuse = refuse_too_large(out, estimated_bytes(configuration))
+        if refuse and not yes:
+            raise click.UsageError(refuse)
+    elif force:
+        raise click.UsageError("--force deletes in folders alone: delete what is at the URL, or use another")
     started = time.monotonic()
     processes = jobs or available_cores()
-    if shard:
-        part = Part(*shard)
+    part = Part(*shard) if shard else None
+    on_ray = RayExecutor(address, jobs) if executor == "ray" else None
+    made: Manifest | None
+    if isinstance(out, str):
+        made = render_to_url(out, configuration, jobs=processes, part=part, reporter=reporter, executor=on_ray)
+    elif part:
         made = render_part(out, configuration, part, jobs=processes, reporter=reporter)
-        if made is None:
-            click.echo(f"{out}: part {part} is rendered, other parts are missing")
-            return
-        manifest = made
     else:
-        on_ray = RayExecutor(address, jobs) if executor == "ray" else None
-        manifest = writing.render(out, configuration, jobs=processes, force=force, reporter=reporter, executor=on_ray)
+        made = writing.render(out, configuration, jobs=processes, force=force, reporter=reporter, executor=on_ray)
+    if made is None:
+        click.echo(f"{out}: part {part} is rendered, other parts are missing")
+        return
     seconds = time.monotonic() - started
     click.echo(
-        f"{out}: {total} images in {seconds:.0f} s, fingerprint {manifest.fingerprint[:16]}; "
-        f"look at it with: css-gen show {out}"
+        f"{out}: {total} images in {seconds:.0f} s, fingerprint {made.fingerprint[:16]}"
+        + (f"; look at it with: css-gen show {out}" if isinstance(out, Path) else "")
     )
 
 

@@ -1,8 +1,21 @@
 """Types of options of the command line."""
 
+from pathlib import Path
 from typing import Any
 
 import click
+
+
+class Place(click.ParamType[Any]):
+    """A folder, as a path, or a URL that fsspec knows, as a string."""
+
+    name = "place"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        return "FOLDER|URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002
+        return value if isinstance(value, Path) or "://" in value else Path(value)
 
 
 class Words(click.ParamType[Any]):

@@ -11,12 +11,7 @@ from css_gen.storage import folder
 from css_gen.storage.configuration import Configuration
 from css_gen.storage.folder import Part
 from css_gen.storage.manifest import Manifest
-from css_gen.storage.plan import Unit, units
-
-
-def units_of(configuration: Configuration, part: Part) -> list[Unit]:
-    """Return the files of a part: every N-th, so that parts differ by one file at most."""
-    return [unit for place, unit in enumerate(units(configuration)) if place % part.count == part.number - 1]
+from css_gen.storage.plan import units
 
 
 def render_part(
@@ -47,7 +42,7 @@ def render_part(
                 prepare(root, every, keep_manifest=bool(done))
             stack.enter_context(folder.part_held(root, part, on_note=reporter.message))
         warm_up(configuration, reporter)
-        make_files(root, configuration, units_of(configuration, part), partial(run_tasks, jobs=jobs), reporter)
+        make_files(root, configuration, part.of(every), partial(run_tasks, jobs=jobs), reporter)
         with folder.held_for_parts(root, on_note=reporter.message):
             if manifest := finished(root, configuration):
                 return manifest

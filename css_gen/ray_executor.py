@@ -162,8 +162,11 @@ def _connected(ray: Any, address: str | None, jobs: int | None) -> Iterator[None
             ray.init("local", num_cpus=jobs, include_dashboard=False, object_store_memory=_STORE_BYTES, **quiet)
         else:
             ray.init(address, **quiet)
-    except (ConnectionError, ValueError) as error:
-        raise UsageError(f"--address {address}: {error}; start a cluster with `ray start --head`") from None
+    except (ConnectionError, ValueError, ray.exceptions.AuthenticationError) as error:
+        raise UsageError(
+            f"--address {address}: {error}; start a cluster with `ray start --head`, and set RAY_AUTH_MODE=token if it "
+            "asks for a token"
+        ) from None
     try:
         yield
     finally:

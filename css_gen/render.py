@@ -158,15 +158,20 @@ def _resumable(root: Path, configuration: Configuration) -> dict[str, FileEntry]
     if begun is None:
         return {}
     there, version = begun
-    _require_same(root, configuration.differences(there) + _version_differences(version))
+    require_same(root, configuration, there, version)
     return None
 
 
-def _require_same(root: Path, differences: list[str]) -> None:
+def require_same(place: Path | str, configuration: Configuration, there: Configuration, version: str) -> None:
+    """Raise DatasetError if what is in a place was begun with another configuration, or by another version."""
+    _require_same(place, configuration.differences(there) + _version_differences(version))
+
+
+def _require_same(place: Path | str, differences: list[str]) -> None:
     if differences:
         raise DatasetError(
-            f"{root} holds another dataset: {'; '.join(differences)}; use --out for another folder or --force to start "
-            "over"
+            f"{place} holds another dataset: {'; '.join(differences)}; use --out for another folder or --force to "
+            "start over"
         )
 
 
@@ -201,7 +206,8 @@ def warm_up(configuration: Configuration, reporter: Reporter) -> None:
 
 
 @lru_cache(maxsize=2)
-def _plan(configuration: Configuration, split: SplitId) -> Plan:
+def plan_of(configuration: Configuration, split: SplitId) -> Plan:
+    """As `split_plan`; the same plan knows its references already."""
     return split_plan(configuration, split)
 
 
@@ -212,7 +218,7 @@ def _make_file(root: Path, configuration: Configuration, unit: Unit, step: Step)
     if entry := folder.done_entry(root, unit.name):
         step(images)
         return entry
-    entry = write_unit(root, configuration, _plan(configuration, unit.split), unit, step)
+    entry = write_unit(root, configuration, plan_of(configuration, unit.split), unit, step)
     folder.note_done(root, unit.name, entry)
     return entry
 

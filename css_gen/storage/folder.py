@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,14 +21,14 @@ from css_gen.storage.card import CARD_NAME
 from css_gen.storage.configuration import Configuration
 from css_gen.storage.croissant import CROISSANT_NAME
 from css_gen.storage.manifest import MANIFEST_NAME, FileEntry, generator_version
-from css_gen.storage.plan import split_name
+from css_gen.storage.plan import Unit, split_name
 
 DESCRIPTIONS = frozenset({MANIFEST_NAME, CARD_NAME, CROISSANT_NAME})
 """What css-gen writes beside the data files."""
 
-_PROGRESS_NAME = ".progress"
+PROGRESS_NAME = ".progress"
 _LOCK_NAME = ".css-gen.lock"
-_STATE_NAME = "configuration.json"
+STATE_NAME = "configuration.json"
 _DATA = re.compile(r"(images-\d+-of-\d+|queries)\.parquet")
 _PART_LOCKS = "part-*.lock"
 _PARTIAL = re.compile(rf"\..+\.\d+{re.escape(PARTIAL_SUFFIX)}")
@@ -52,6 +52,10 @@ class Part:
     def __str__(self) -> str:
         return f"{self.number}/{self.count}"
 
+    def of(self, files: Sequence[Unit]) -> list[Unit]:
+        """Return every `count`-th of the files of a dataset, so that parts differ by one file at most."""
+        return [unit for place, unit in enumerate(files) if place % self.count == self.number - 1]
+
 
 @contextmanager
 def held(root: Path, *, on_note: Callable[[str], None] | None = None) -> Iterator[None]:
@@ -65,7 +69,7 @@ def held(root: Path, *, on_note: Callable[[str], None] | None = None) -> Iterato
         OSError: the folder cannot be made or written to.
     """
     with _locked(root, on_note=on_note):
-        for lock in sorted((root / _PROGRESS_NAME).glob(_PART_LOCKS)):
+        for lock in sorted((root / PROGRESS_NAME).glob(_PART_LOCKS)):
             _require_idle(root, lock)
         yield
 
@@ -88,8 +92,8 @@ def part_held(root: Path, part: Part, *, on_note: Callable[[str], None] | None =
     Raises:
         DatasetError: another process renders it, or a part of another division.
     """
-    own = root / _PROGRESS_NAME / _PART_LOCKS.replace("*", f"{part.number}-of-{part.count}")
-    for lock in sorted((root / _PROGRESS_NAME).glob(_PART_LOCKS)):
+    own = root / PROGRESS_NAME / _PART_LOCKS.replace("*", f"{part.number}-of-{part.count}")
+    for lock in sorted((root / PROGRESS_NAME).glob(_PART_LOCKS)):
         if not lock.name.endswith(f"-of-{part.count}.lock"):
             _require_idle(root, lock)
     busy = DatasetError(f"another css-gen process renders part {part} of {root}; wait for it to finish")
@@ -119,13 +123,18 @@ def begin(root: Path, configuration: Configuration, done: dict[str, FileEntry]) 
 
     Whatever else css-gen had made in the folder is no longer part of it.
     """
-    progress = root / _PROGRESS_NAME
+    progress = root / PROGRESS_NAME
     shutil.rmtree(progress, ignore_errors=True)
     progress.mkdir()
     for name, entry in done.items():
         note_done(root, name, entry)
-    state = {"generator_version": generator_version(), "configuration": configuration.to_json()}
-    write_atomically(progress / _STATE_NAME, json.dumps(state).encode())
+    write_atomically(progress / STATE_NAME, state(configuration))
+
+
+def state(configuration: Configuration) -> bytes:
+    """Return the content of the note that says what is being rendered, and by which version."""
+    values = {"generator_version": generator_version(), "configuration": configuration.to_json()}
+    return json.dumps(values).encode()
 
 
 def begun(root: Path) -> tuple[Configuration, str] | None:
@@ -134,10 +143,10 @@ def begun(root: Path) -> tuple[Configuration, str] | None:
     Raises:
         DatasetError: the note of it cannot be read.
     """
-    path = root / _PROGRESS_NAME / _STATE_NAME
+    path = root / PROGRESS_NAME / STATE_NAME
     try:
-        state = json.loads(path.read_text())
-        return Configuration.from_json(state["configuration"]), str(state["generator_version"])
+        values = json.loads(path.read_text())
+        return Configuration.from_json(values["configuration"]), str(values["generator_version"])
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -146,18 +155,18 @@ def begun(root: Path) -> tuple[Configuration, str] | None:
 
 def is_begun(root: Path) -> bool:
     """Return whether a folder holds notes, so that its rendering is unfinished."""
-    return (root / _PROGRESS_NAME).is_dir()
+    return (root / PROGRESS_NAME).is_dir()
 
 
 def note_done(root: Path, name: str, entry: FileEntry) -> None:
     """Note that a file is finished."""
-    write_atomically(_note(root, name), json.dumps(asdict(entry)).encode())
+    write_atomically(root / note_name(name), json.dumps(asdict(entry)).encode())
 
 
 def noted(root: Path, name: str) -> FileEntry | None:
     """Return the note of a finished file, if there is one and the file has the size that it says."""
     try:
-        entry = FileEntry(**json.loads(_note(root, name).read_text()))
+        entry = FileEntry(**json.loads((root / note_name(name)).read_text()))
         return entry if (root / name).stat().st_size == entry.bytes else None
     except (FileNotFoundError, ValueError, TypeError):
         return None
@@ -174,17 +183,17 @@ def done_entry(root: Path, name: str) -> FileEntry | None:
 
 def count_done(root: Path) -> int:
     """Return how many files are noted as finished."""
-    return len(list((root / _PROGRESS_NAME).glob("*.parquet.json")))
+    return len(list((root / PROGRESS_NAME).glob("*.parquet.json")))
 
 
 def end(root: Path) -> None:
     """Forget the notes: the manifest has taken their place."""
-    shutil.rmtree(root / _PROGRESS_NAME)
+    shutil.rmtree(root / PROGRESS_NAME)
 
 
 def is_ours(root: Path) -> bool:
     """Return whether css-gen made or began a dataset in a folder; a damaged manifest also shows that."""
-    if (root / _PROGRESS_NAME / _STATE_NAME).exists():
+    if (root / PROGRESS_NAME / STATE_NAME).exists():
         return True
     try:
         return b"css-gen" in (root / MANIFEST_NAME).read_bytes()
@@ -226,5 +235,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _note(root: Path, name: str) -> Path:
-    return root / _PROGRESS_NAME / f"{name.replace('/', '.')}.json"
+def note_name(name: str) -> str:
+    """Return the name of the note of a data file, inside the dataset."""
+    return f"{PROGRESS_NAME}/{name.replace('/', '.')}.json"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from css_gen.errors import DatasetError
-from css_gen.part import render_part, units_of
+from css_gen.part import render_part
 from css_gen.render import begin, finished, prepare, render
 from css_gen.storage import folder
 from css_gen.storage.configuration import Configuration
@@ -21,8 +21,9 @@ from tests.css_gen.one_line import RENDER, assert_one_line
 @given(st.integers(1, 40), st.integers(24, 20_000))
 def test_every_file_belongs_to_exactly_one_part(count, images):
     configuration = Configuration(images=images, size=224)
-    parts = [units_of(configuration, Part(number, count)) for number in range(1, count + 1)]
-    assert sorted(unit.name for part in parts for unit in part) == sorted(unit.name for unit in units(configuration))
+    every = list(units(configuration))
+    parts = [Part(number, count).of(every) for number in range(1, count + 1)]
+    assert sorted(unit.name for part in parts for unit in part) == sorted(unit.name for unit in every)
     sizes = [len(part) for part in parts]
     assert max(sizes) - min(sizes) <= 1
 

@@ -15,11 +15,10 @@ from typing import Any
 import pytest
 
 from css_gen.errors import DatasetError, UsageError
-from css_gen.part import units_of
 from css_gen.progress import Silent
 from css_gen.ray_executor import RayExecutor
 from css_gen.render import render
-from css_gen.storage.folder import Part
+from css_gen.storage.plan import units
 
 ray: Any = pytest.importorskip("ray", reason="Ray is not installed: pip install 'css-bench[ray]'")
 
@@ -153,7 +152,7 @@ def test_a_folder_that_a_machine_does_not_see(cluster, tiny_configuration, tmp_p
 
     with pytest.raises(DatasetError, match=r"is not there on .*: use a folder that all machines share"):
         make_files(
-            tmp_path / "elsewhere", tiny_configuration, units_of(tiny_configuration, Part(1, 5)),
+            tmp_path / "elsewhere", tiny_configuration, list(units(tiny_configuration)),
             RayExecutor(cluster.address), Silent(),
         )  # fmt: skip
 
