@@ -1,5 +1,6 @@
 """Make tasks jobs of SLURM, as one array, by submitit (extra `slurm`)."""
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -123,9 +124,10 @@ class _Job:
 
 
 def _why(error: Exception) -> str:
-    """The last line of what submitit says, which is the error's own where it shows a traceback."""
-    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip(" -")]
-    return lines[-1] if lines else type(error).__name__
+    """The last line of the traceback or of the log that submitit shows between rows of dashes; else its own last."""
+    before, *shown = re.split(r"^-{5,}$", str(error), flags=re.MULTILINE)
+    lines = (shown[0] if shown and shown[0].strip() else before).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
 
 
 def _library() -> Any:
