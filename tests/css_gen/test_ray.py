@@ -40,9 +40,10 @@ def find_our_tests() -> Iterator[None]:
 
 
 @pytest.fixture
-def cluster() -> Iterator[Any]:
+def cluster(monkeypatch) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": SLOTS, "include_dashboard": False})
     try:
         yield made
