@@ -7,39 +7,15 @@ import io
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
 from css_gen.cli_errors import Commands
+from css_gen.cli_options import Place, Share, Words
 from css_gen.errors import DatasetError
 from css_gen.export import names as layouts
 
 FOLDER = click.Path(path_type=Path)
-
-
-class Words(click.ParamType[Any]):
-    """A comma-separated list of words out of the given ones."""
-
-    name = "words"
-
-    def __init__(self, *words: str, at_least_one: bool = False) -> None:
-        self.words = words
-        self.at_least_one = at_least_one
-
-    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
-        return ",".join(self.words)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        chosen = tuple(word.strip() for word in str(value).split(",") if word.strip())
-        for word in chosen:
-            if word not in self.words:
-                self.fail(f"{word!r} is not one of {', '.join(self.words)}", param, ctx)
-        if not chosen and self.at_least_one:
-            self.fail(f"name some of {', '.join(self.words)}", param, ctx)
-        return tuple(word for word in self.words if word in chosen)
 
 
 @click.group(
@@ -68,7 +44,8 @@ def main(debug: bool) -> None:
 @click.option("--train", type=int, default=None, help="In place of --n: images of the training split.")
 @click.option("--test", type=int, default=None,
               help="With --train: images of the test split, which do not depend on --train.")  # fmt: skip
-@click.option("--out", type=FOLDER, default=None, help="Folder to write to.  [default: data/css, data/css-TRACK]")
+@click.option("--out", type=Place(), default=None,
+              help="Folder to write to, or a URL as s3://BUCKET/css.  [default: data/css, data/css-TRACK]")  # fmt: skip
 @click.option("--track", metavar="NAME", default="css", show_default=True,
               help="What the queries ask: css, or a hard track; an unknown name lists them.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Each seed gives a different dataset.")
@@ -98,21 +75,44 @@ def main(debug: bool) -> None:
     "--with", "extras", type=Words("masks", "depth"), default="",
     help="Extra columns per image: an object mask and a depth map.",
 )  # fmt: skip
+@click.option("--shard", type=Share(), default=None,
+              help="Render one part of N, beside other processes; the last to end completes the dataset.")  # fmt: skip
+@click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+              help="Where to render: processes of this machine, or Ray (pip install 'css-bench[ray]').")  # fmt: skip
+@click.option("--address", metavar="ADDRESS", default=None,
+              help="Ray cluster to use, such as auto or HOST:PORT.  [default: start Ray on this machine]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Delete the dataset in the folder and start over.")
 @click.option("--yes", is_flag=True, help="Render even if the disk looks too small.")
 def render(
-    images: int | None, train: int | None, test: int | None, out: Path | None, track: str, seed: int, size: int,
+    images: int | None, train: int | None, test: int | None, out: Path | str | None, track: str, seed: int, size: int,
     jobs: int | None, test_fraction: float | None, names: str,
-    materials: tuple[str, ...], no_jitter: tuple[str, ...], view: str, extras: tuple[str, ...], force: bool, yes: bool,
+    materials: tuple[str, ...], no_jitter: tuple[str, ...], view: str, extras: tuple[str, ...],
+    shard: tuple[int, int] | None, executor: str, address: str | None, force: bool, yes: bool,
 ) -> None:  # fmt: skip
-    """Render a dataset. After an interruption, the same command resumes."""
+    """Render a dataset. After an interruption, the same command resumes.
+
+    Several machines that share a folder render it together, to the same bytes if their processors are alike: with Ray,
+    or under any scheduler with --shard 1/8 to --shard 8/8 as eight jobs. A job that failed is started again, or a
+    render without --shard makes what is missing.
+    """
     from css_gen import render as writing
+    from css_gen.object_store import render_to_url
+    from css_gen.part import render_part
     from css_gen.pool import available_cores
     from css_gen.progress import Terminal
+    from css_gen.ray_executor import RayExecutor
     from css_gen.rendering.nuisance import Jitter
     from css_gen.storage.configuration import HALF, SWITCHES, Configuration
     from css_gen.storage.estimate import estimated_bytes, refuse_too_large, require_large_enough
+    from css_gen.storage.folder import Part
+    from css_gen.storage.manifest import Manifest
 
+    if shard and (force or executor != "local"):
+        raise click.UsageError(
+            "--shard renders on this machine beside other processes: leave --force and --executor out"
+        )
+    if address and executor != "ray":
+        raise click.UsageError("--address is of a Ray cluster: add --executor ray")
     reporter = Terminal()
     total = _images_in_all(images, train, test, test_fraction)
     try:
@@ -125,19 +125,34 @@ def render(
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     out = out or Path("data") / configuration.dataset_name
-    if not force and (manifest := writing.finished(out, configuration)):
-        click.echo(f"{out} is complete: {total} images, fingerprint {manifest.fingerprint[:16]}; nothing to do")
-        return
-    writing.warm_up(configuration, reporter)
-    refuse = refuse_too_large(out, estimated_bytes(configuration))
-    if refuse and not yes:
-        raise click.UsageError(refuse)
+    if isinstance(out, Path):
+        if not force and (manifest := writing.finished(out, configuration)):
+            click.echo(f"{out} is complete: {total} images, fingerprint {manifest.fingerprint[:16]}; nothing to do")
+            return
+        writing.warm_up(configuration, reporter)
+        refuse = refuse_too_large(out, estimated_bytes(configuration))
+        if refuse and not yes:
+            raise click.UsageError(refuse)
+    elif force:
+        raise click.UsageError("--force deletes in folders alone: delete what is at the URL, or use another")
     started = time.monotonic()
-    manifest = writing.render(out, configuration, jobs=jobs or available_cores(), force=force, reporter=reporter)
+    processes = jobs or available_cores()
+    part = Part(*shard) if shard else None
+    on_ray = RayExecutor(address, jobs) if executor == "ray" else None
+    made: Manifest | None
+    if isinstance(out, str):
+        made = render_to_url(out, configuration, jobs=processes, part=part, reporter=reporter, executor=on_ray)
+    elif part:
+        made = render_part(out, configuration, part, jobs=processes, reporter=reporter)
+    else:
+        made = writing.render(out, configuration, jobs=processes, force=force, reporter=reporter, executor=on_ray)
+    if made is None:
+        click.echo(f"{out}: part {part} is rendered, other parts are missing")
+        return
     seconds = time.monotonic() - started
     click.echo(
-        f"{out}: {total} images in {seconds:.0f} s, fingerprint {manifest.fingerprint[:16]}; "
-        f"look at it with: css-gen show {out}"
+        f"{out}: {total} images in {seconds:.0f} s, fingerprint {made.fingerprint[:16]}"
+        + (f"; look at it with: css-gen show {out}" if isinstance(out, Path) else "")
     )
 
 
@@ -154,12 +169,13 @@ def _images_in_all(images: int | None, train: int | None, test: int | None, test
 
 @main.command()
 @click.argument("folder", type=FOLDER)
-def info(folder: Path) -> None:
+@click.option("--all", "all_files", is_flag=True, help="Read all files of a dataset of more than 400, too.")
+def info(folder: Path, all_files: bool) -> None:
     """Print counts, kinds of modification, held-out combinations and the fingerprint of a dataset."""
     from css_gen.description import print_description
     from css_gen.progress import Terminal
 
-    print_description(folder, reporter=Terminal())
+    print_description(folder, reporter=Terminal(), all_files=all_files)
 
 
 @main.command()

@@ -4,20 +4,32 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Column, Table
 
 from css_gen import dataset
 from css_gen.progress import Reporter, Silent
 from css_gen.scenes.ceiling import best_recall_at_1
+from css_gen.scenes.randomness import SplitId
 from css_gen.storage.configuration import CSS, LEADERBOARD_FINGERPRINT
 from css_gen.storage.estimate import human_bytes
+from css_gen.storage.plan import queries_name
+from css_gen.storage.reader import open_parquet, reading
 from css_gen.tracks import Track, registry
 from css_gen.tracks.certificate import Certificate, Question, certify
 
+MOST_FILES = 400
+"""Of a dataset that is described from all of its files; from a larger one, the manifest and the queries are read."""
 
-def print_description(root: Path, console: Console | None = None, reporter: Reporter | None = None) -> None:
+
+def print_description(
+    root: Path, console: Console | None = None, reporter: Reporter | None = None, *, all_files: bool = False
+) -> None:
     """Print the contents of a dataset; the certificate of a large track takes some seconds, which `reporter` is told.
+
+    Args:
+        all_files: read all files of a dataset however many there are.
 
     Raises:
         DatasetError: there is none, or its queries cannot be read.
@@ -40,23 +52,28 @@ def print_description(root: Path, console: Console | None = None, reporter: Repo
     console.print(about)
 
     splits = {name: opened.split(name) for name in opened.split_names}
-    counts = {name: Counter(query.kind for query in split.iter_queries()) for name, split in splits.items()}
-    novel = {name: sum(query.novel for query in split.iter_queries()) for name, split in splits.items()}
+    counts, novel = {}, {}
+    for name in splits:
+        counts[name], novel[name] = _kinds(root, name)
+    is_read = all_files or len(manifest.files) <= MOST_FILES
     table = Table("", *splits, title="Counts", title_justify="left")
     for column in table.columns[1:]:
         column.justify = "right"
     table.add_row("images", *(f"{split.counts.images:,}" for split in splits.values()))
     table.add_row("references", *(f"{split.counts.references:,}" for split in splits.values()))
-    table.add_row("different scenes", *(f"{len(set(split.keys)):,}" for split in splits.values()))
+    if is_read:
+        table.add_row("different scenes", *(f"{len(set(split.keys)):,}" for split in splits.values()))
     table.add_row("queries", *(f"{split.counts.queries:,}" for split in splits.values()))
     for kind in sorted(set().union(*counts.values())):
         table.add_row(f"  {kind}", *(f"{counts[name][kind]:,}" for name in splits))
     table.add_row("  novel", *(f"{novel[name]:,}" for name in splits))
-    if opened.track == CSS:
+    if is_read and opened.track == CSS:
         table.add_row("best Recall@1", *(f"{_best_recall(split):.1f}" for split in splits.values()))
-    else:
+    elif is_read:
         _add_certificate(table, opened.track, splits, reporter or Silent())
     console.print(table)
+    if not is_read:
+        console.print(f"What needs the scenes of all {len(manifest.files):,} files is left out: add --all for it.")
 
     held_out = Table("split", "only shown here", title="Held-out combinations", title_justify="left")
     for name, combinations in manifest.held_out.items():
@@ -68,6 +85,18 @@ def _leaderboard(fingerprint: str) -> str:
     if fingerprint == LEADERBOARD_FINGERPRINT:
         return "this is the leaderboard's data"
     return f"other data; the leaderboard's is `css-gen render --n 20000`, fingerprint {LEADERBOARD_FINGERPRINT[:8]}"
+
+
+def _kinds(root: Path, split: str) -> tuple[Counter[str], int]:
+    """Count the queries of a split by kind, and those about novel combinations."""
+    name = queries_name(SplitId[split.upper()])
+    counts, novel = Counter[str](), 0
+    with reading(root, name):
+        for batch in open_parquet(root / name).iter_batches(columns=["kind", "novel"]):
+            for each in pc.value_counts(batch["kind"]).to_pylist():
+                counts[each["values"]] += each["counts"]
+            novel += pc.sum(batch["novel"]).as_py() or 0
+    return counts, novel
 
 
 def _best_recall(split: dataset.Split) -> float:

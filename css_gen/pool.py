@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait as wait_for_end
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from css_gen.errors import DatasetError
 from css_gen.termination import EXIT_CODE
@@ -20,6 +20,25 @@ Step = Callable[[int], None]
 
 _REFRESH_SECONDS = 0.2
 _QUEUED_PER_WORKER = 2
+
+
+class Executor(Protocol):
+    """Runs `work(task, step)` for every task and yields each with its result, in the order in which they end.
+
+    `run_tasks` with a number of processes is one. The work of a task may be done more than once, where an executor
+    tries again after a machine was lost, so it has to be idempotent: what it writes appears by a rename.
+    """
+
+    def __call__(
+        self,
+        work: Callable[[Task, Step], Result],
+        tasks: Sequence[Task],
+        /,
+        *,
+        on_progress: Callable[[int], None],
+        on_note: Callable[[str], None] | None = None,
+    ) -> Iterator[tuple[Task, Result]]:
+        """As `run_tasks`."""
 
 
 class Stopped(BaseException):

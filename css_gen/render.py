@@ -1,11 +1,13 @@
-"""Render a dataset: find what is missing in a folder, render it in several processes, then write the manifest."""
+"""Render a dataset: find what is missing in a folder, have an executor render it, then write the manifest."""
 
+import platform
 import threading
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
 from css_gen.errors import DatasetError
-from css_gen.pool import Step, run_tasks
+from css_gen.pool import Executor, Step, run_tasks
 from css_gen.progress import Reporter, Silent
 from css_gen.rendering.kernels import cache
 from css_gen.scenes.randomness import SplitId
@@ -23,13 +25,20 @@ _SECONDS_BEFORE_A_COMPILER_SHOWS = 1.5
 
 
 def render(
-    root: Path, configuration: Configuration, *, jobs: int, force: bool = False, reporter: Reporter | None = None
+    root: Path,
+    configuration: Configuration,
+    *,
+    jobs: int,
+    force: bool = False,
+    reporter: Reporter | None = None,
+    executor: Executor | None = None,
 ) -> Manifest:
     """Render the dataset of a configuration into a folder, or what is missing there.
 
     Args:
         jobs: how many processes.
         force: start over, whatever css-gen had made in the folder. Files it did not make stay.
+        executor: where to render, if not in processes of this machine. All of its machines need to see the folder.
 
     Raises:
         ValueError: the splits are too small.
@@ -37,38 +46,76 @@ def render(
         OSError: a disk that is full, a folder that cannot be written. Finished files are kept, others leave no trace.
     """
     reporter = reporter or Silent()
-    for split in SplitId:
-        split_plan(configuration, split)
+    require_splits(configuration)
     if not force and (complete := finished(root, configuration)):
         return complete
     with folder.held(root, on_note=reporter.message):
-        if not folder.is_ours(root) and (foreign := folder.foreign_files(root)):
-            raise DatasetError(
-                f"{root} holds files that css-gen did not make ({', '.join(foreign[:3])}); use --out for another folder"
-            )
-        done = {} if force else _resumable(root, configuration)
-        if done is not None:
-            folder.begin(root, configuration, done)
-        return make(root, configuration, jobs=jobs, reporter=reporter, keep_manifest=bool(done))
+        done = begin(root, configuration, force=force)
+        return make(root, configuration, jobs=jobs, reporter=reporter, keep_manifest=bool(done), executor=executor)
+
+
+def require_splits(configuration: Configuration) -> None:
+    """Raise ValueError if the splits are too small."""
+    for split in SplitId:
+        split_plan(configuration, split)
+
+
+def begin(root: Path, configuration: Configuration, *, force: bool = False) -> dict[str, FileEntry] | None:
+    """Begin or resume a dataset in a locked folder; return the finished files, or None if it was begun before.
+
+    Raises:
+        DatasetError: the folder holds something else.
+    """
+    if not folder.is_ours(root) and (foreign := folder.foreign_files(root)):
+        raise DatasetError(
+            f"{root} holds files that css-gen did not make ({', '.join(foreign[:3])}); use --out for another folder"
+        )
+    done = {} if force else _resumable(root, configuration)
+    if done is not None:
+        folder.begin(root, configuration, done)
+    return done
 
 
 def make(
-    root: Path, configuration: Configuration, *, jobs: int, reporter: Reporter, keep_manifest: bool = False
+    root: Path,
+    configuration: Configuration,
+    *,
+    jobs: int,
+    reporter: Reporter,
+    keep_manifest: bool = False,
+    executor: Executor | None = None,
 ) -> Manifest:
     """Make every unfinished file of a locked folder (see `folder`), then the card, croissant.json and the manifest."""
     tasks = list(units(configuration))
-    folder.sweep(root, {task.name for task in tasks} | (folder.DESCRIPTIONS if keep_manifest else set()))
-    for split in SplitId:
-        (root / split_name(split)).mkdir(exist_ok=True)
+    prepare(root, tasks, keep_manifest=keep_manifest)
     if already := folder.count_done(root):
         reporter.message(f"resuming in {root}: {already} of {len(tasks)} files are finished")
     warm_up(configuration, reporter)
-    work = partial(_make_file, root, configuration)
-    with reporter.track("rendering", configuration.images, "images") as on_progress:
-        files = {
-            unit.name: entry
-            for unit, entry in run_tasks(work, tasks, jobs=jobs, on_progress=on_progress, on_note=reporter.message)
-        }
+    files = make_files(root, configuration, tasks, executor or partial(run_tasks, jobs=jobs), reporter)
+    return complete(root, configuration, files)
+
+
+def prepare(root: Path, tasks: Sequence[Unit], *, keep_manifest: bool) -> None:
+    """Delete what an earlier dataset or an interrupted process has left, and make the folders of the splits."""
+    folder.sweep(root, {task.name for task in tasks} | (folder.DESCRIPTIONS if keep_manifest else set()))
+    for split in SplitId:
+        (root / split_name(split)).mkdir(exist_ok=True)
+
+
+def make_files(
+    root: Path, configuration: Configuration, tasks: Sequence[Unit], executor: Executor, reporter: Reporter
+) -> dict[str, FileEntry]:
+    """Make those of some files that are not finished, and return the entries of all of them."""
+    work = partial(_make_file, root.absolute(), configuration)
+    images = sum(unit.stop - unit.start for unit in tasks if isinstance(unit, Shard))
+    with reporter.track("rendering", images, "images") as on_progress:
+        made = executor(work, tasks, on_progress=on_progress, on_note=reporter.message)
+        return {unit.name: entry for unit, entry in made}
+
+
+def complete(root: Path, configuration: Configuration, files: dict[str, FileEntry]) -> Manifest:
+    """Write the card, croissant.json and the manifest of a locked folder whose files are finished."""
+    folder.sweep(root, files.keys() | folder.DESCRIPTIONS)  # a worker that was lost leaves what it was writing
     manifest = Manifest.of(configuration, split_counts(configuration), held_out(configuration).to_json(), files)
     write_card(root, manifest)
     write_croissant(root, manifest)
@@ -111,15 +158,20 @@ def _resumable(root: Path, configuration: Configuration) -> dict[str, FileEntry]
     if begun is None:
         return {}
     there, version = begun
-    _require_same(root, configuration.differences(there) + _version_differences(version))
+    require_same(root, configuration, there, version)
     return None
 
 
-def _require_same(root: Path, differences: list[str]) -> None:
+def require_same(place: Path | str, configuration: Configuration, there: Configuration, version: str) -> None:
+    """Raise DatasetError if what is in a place was begun with another configuration, or by another version."""
+    _require_same(place, configuration.differences(there) + _version_differences(version))
+
+
+def _require_same(place: Path | str, differences: list[str]) -> None:
     if differences:
         raise DatasetError(
-            f"{root} holds another dataset: {'; '.join(differences)}; use --out for another folder or --force to start "
-            "over"
+            f"{place} holds another dataset: {'; '.join(differences)}; use --out for another folder or --force to "
+            "start over"
         )
 
 
@@ -154,16 +206,19 @@ def warm_up(configuration: Configuration, reporter: Reporter) -> None:
 
 
 @lru_cache(maxsize=2)
-def _plan(configuration: Configuration, split: SplitId) -> Plan:
+def plan_of(configuration: Configuration, split: SplitId) -> Plan:
+    """As `split_plan`; the same plan knows its references already."""
     return split_plan(configuration, split)
 
 
 def _make_file(root: Path, configuration: Configuration, unit: Unit, step: Step) -> FileEntry:
+    if not folder.is_begun(root):
+        raise DatasetError(f"{root} is not there on {platform.node()}: use a folder that all machines share (--out)")
     images = unit.stop - unit.start if isinstance(unit, Shard) else 0
     if entry := folder.done_entry(root, unit.name):
         step(images)
         return entry
-    entry = write_unit(root, configuration, _plan(configuration, unit.split), unit, step)
+    entry = write_unit(root, configuration, plan_of(configuration, unit.split), unit, step)
     folder.note_done(root, unit.name, entry)
     return entry
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from benchmark.cli.executors import place, place_options
 from benchmark.cli.results import print_results
 from benchmark.cli.run_options import JOBS, require_possible, run_options, set_up, with_jobs
 from benchmark.errors import UsageError
@@ -26,6 +27,7 @@ from benchmark.errors import UsageError
     help="Start only runs that are expected to end within so many minutes, the most wanted first.",
 )
 @JOBS
+@place_options
 @click.option("--no-fresh", is_flag=True, help="Do not score on a fresh test set, too, which takes seconds to render.")
 @run_options
 @click.pass_context
@@ -37,6 +39,10 @@ def run(
     minutes: float | None,
     jobs: int,
     no_fresh: bool,
+    executor: str,
+    address: str | None,
+    gpu_share: float | None,
+    slurm: tuple[tuple[str, str | int], ...],
     **options: Any,
 ) -> None:
     """Train and score composers, and write the tables after each run.
@@ -58,14 +64,20 @@ def run(
     --minutes is for a short allocation of a GPU. Runs are made in this order: TIRG and then the other composers, board
     by board, seed by seed, pooled tasks last. How long a run takes is known from the records of earlier ones. Run the
     same command again for the rest. The tables are written at the end.
+
+    --executor ray and slurm make each run on a machine of a cluster that sees this folder, the data and --runs, with
+    --threads CPUs (or its share of this machine's) and, with --gpu-share, a GPU or a part of one. Records are those
+    that a machine of that kind makes by itself.
     """
     started = monotonic()
     if everything == bool(composers):
         raise click.UsageError("say what to run: either --all, or --composer NAME")
-    if minutes is not None and jobs > 1:
-        raise click.UsageError("--minutes makes one run at a time: leave --jobs out")
-    setup = set_up(**options)
-    require_possible(jobs, setup.bench)
+    where = place(executor=executor, address=address, gpu_share=gpu_share, slurm=slurm, device=options["device"])
+    if minutes is not None and (jobs > 1 or not where.is_here):
+        raise click.UsageError("--minutes makes one run at a time, here: leave --jobs and --executor out")
+    setup = set_up(**options, on_other_gpus=gpu_share is not None)
+    if where.is_here:
+        require_possible(jobs, setup.bench)
 
     import models
     from benchmark import tasks as datasets
@@ -75,7 +87,11 @@ def run(
     from benchmark.runs.fresh import FreshTestSets
     from benchmark.runs.side_by_side import run_side_by_side
 
-    bench = setup.bench if no_fresh else replace(setup.bench, fresh=FreshTestSets())
+    bench = (
+        setup.bench
+        if no_fresh
+        else replace(setup.bench, fresh=FreshTestSets(None if where.is_here else setup.bench.runs))
+    )
     chosen = _loaded(composers, context.get_parameter_source("out"), bench.records) or models.names()
     runner.require_known(chosen, setup.tasks, bench)
     for task in setup.tasks:
@@ -83,9 +99,9 @@ def run(
     planned = runner.plan(chosen, setup.tasks, setup.seeds, bench)
     jobs = max(1, min(jobs, len(planned.runs)))
     bench = with_jobs(bench, jobs, options["threads"])
-    if jobs > 1:
+    if jobs > 1 or not where.is_here:
         files = [Path(composer) for composer in composers if local_composer.is_file(composer)]
-        making = run_side_by_side(planned, bench, files)
+        making = run_side_by_side(planned, bench, files, executor=where.make(bench))
     elif minutes is None:
         making = runner.run_all(planned, bench)
     else:

@@ -95,11 +95,13 @@ def set_up(
     assignments: tuple[str, ...], places: tuple[tuple[str, Path], ...], skip_broken: bool, pretrained: str | None,
     device: str | None, threads: int | None, batch_size: int, validate_every: int | None, compiled: bool, graph: bool,
     out: Path, runs: Path, checkpoint_seconds: float, replace: bool, usual: Collection[str] | None = None,
+    on_other_gpus: bool = False,
 ) -> Setup:  # fmt: skip
     """The settings that the options ask for; nothing is read or written yet.
 
     Args:
         usual: the tasks that are run if none is named, where their data is there or can be made; None for all.
+        on_other_gpus: whether the runs are made on GPUs that this machine need not have.
 
     Raises:
         click.UsageError: both --seed and --seeds are given.
@@ -125,7 +127,7 @@ def set_up(
     from benchmark.runs.single_run import Bench
     from benchmark.runs.termination import PatientTerminal, with_last_checkpoint
 
-    device = choose_device(device)
+    device = "cuda" if on_other_gpus else choose_device(device)
     name = preset or presets.default_preset(device)
     runtime = make_runtime(
         device=device, threads=threads, batch_size=batch_size, validate_every=validate_every, compiled=compiled,

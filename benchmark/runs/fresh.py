@@ -40,9 +40,13 @@ class FreshTestSets:
     Tasks on one dataset share a rendering. Renderings are in a temporary folder, which is removed with this object, on
     leaving a `with` block, or when the process ends without being killed. A copy that is sent to another process reads
     them, and does not remove them.
+
+    Args:
+        place: the folder of the temporary folder, where other machines have to see it; None for the system's.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, place: Path | None = None) -> None:
+        self._place = place
         self._folders: dict[str, Path] = {}
 
     def __enter__(self) -> Self:
@@ -79,7 +83,7 @@ class FreshTestSets:
         if tasks.find(dataset.name) is None or dataset.rendering is None:
             return None
         if dataset.fingerprint not in self._folders:
-            folder = _render(Configuration.from_json(dataset.rendering), reporter)
+            folder = _render(Configuration.from_json(dataset.rendering), reporter, self._place)
             self._folders[dataset.fingerprint] = folder
             weakref.finalize(self, _remove, folder)
         return self._folders[dataset.fingerprint]
@@ -89,9 +93,9 @@ _opened: dict[tuple[str, Path, int], FreshTestSet] = {}
 """That this process has opened, by task, folder and image size: a folder is never written twice."""
 
 
-def _render(configuration: Configuration, reporter: Reporter) -> Path:
+def _render(configuration: Configuration, reporter: Reporter, place: Path | None) -> Path:
     """Render a fresh test split into a new folder, and return the folder."""
-    folder = Path(tempfile.mkdtemp(prefix="tirg-bench-fresh-"))
+    folder = Path(tempfile.mkdtemp(prefix="tirg-bench-fresh-", dir=place))
     seed = int.from_bytes(os.urandom(_SEED_BYTES))
     try:
         render_fresh_test(folder, configuration, seed=seed, jobs=available_cores(), reporter=reporter)

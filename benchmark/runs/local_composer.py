@@ -18,6 +18,15 @@ def is_file(composer: str) -> bool:
     return composer.endswith(".py") or os.sep in composer
 
 
+def is_loaded(path: Path) -> bool:
+    """Whether this process has loaded a file."""
+    return _module_name(path) in sys.modules
+
+
+def _module_name(path: Path) -> str:
+    return f"{LOCAL_MODULE}{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+
+
 def load(path: Path) -> str:
     """Run a file, register the one composer that it defines, and return its name.
 
@@ -27,7 +36,7 @@ def load(path: Path) -> str:
     """
     if path.suffix != ".py" or not path.is_file():
         raise UsageError(f"{path}: expected a Python file; `tirg-bench new my_composer.py` writes one to begin with")
-    module_name = f"{LOCAL_MODULE}{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    module_name = _module_name(path)
     before = names()
     try:
         spec = importlib.util.spec_from_file_location(module_name, path)

@@ -1,4 +1,4 @@
-"""Make several runs of a grid at a time, each in a process of its own with its share of the threads.
+"""Make several runs of a grid at a time, each in a process of its own with its share of the threads, here or elsewhere.
 
 The operations of a small network are too short to keep several threads busy: two runs of `quick` side by side on two
 cores, each with one thread, take less time than one after the other with two (docs/performance.md). Records say how
@@ -8,8 +8,7 @@ many runs were made at a time, because a run's own time grows by it.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import lru_cache, partial
-from multiprocessing import parent_process
+from functools import partial
 from pathlib import Path
 
 from benchmark import tasks as datasets
@@ -22,17 +21,24 @@ from benchmark.runs.single_run import Bench
 from benchmark.runs.termination import with_last_checkpoint
 from benchmark.training.progress import Report, RunTerminal, SilentRuns
 from css_gen.errors import DatasetError
-from css_gen.pool import Step, run_tasks
+from css_gen.pool import Executor, Step, run_tasks
 
 
 def run_side_by_side(
-    planned: Plan, bench: Bench, files: Sequence[Path] = (), *, roots: Mapping[str, Path] | None = None
+    planned: Plan,
+    bench: Bench,
+    files: Sequence[Path] = (),
+    *,
+    roots: Mapping[str, Path] | None = None,
+    executor: Executor | None = None,
 ) -> Iterator[Finished]:
     """As `grid.run_all`, with `bench.runtime.jobs` runs at a time, and each given out when it ends.
 
     Args:
         files: of composers that are not part of the package; every process loads them.
         roots: folders of datasets by their fingerprints, where the runs of a task are on several.
+        executor: where the runs are made, if not in processes of this machine. All of its machines need to see the
+            current folder, the data, and the folders of runs and records.
 
     Raises:
         BenchmarkError: a process was killed.
@@ -47,12 +53,19 @@ def run_side_by_side(
     # A reporter that writes to a terminal cannot be sent to another process.
     work = partial(_made, replace(bench, reporter=SilentRuns()), tuple(files), dict(roots or {}))
     try:
-        for _, finished in run_tasks(
-            work, runs, jobs=bench.runtime.jobs, on_progress=lambda _: None, on_note=bench.reporter.message
-        ):
+        run = executor or partial(run_tasks, jobs=bench.runtime.jobs)
+        for (title, _), finished in run(work, runs, on_progress=lambda _: None, on_note=bench.reporter.message):
+            if executor:  # whose processes cannot write to this terminal
+                bench.reporter.message(f"{title}: {_outcome(finished)}")
             yield finished
     except DatasetError as error:
         raise BenchmarkError(str(error)) from None
+
+
+def _outcome(finished: Finished) -> str:
+    if finished.record is None:
+        return f"FAILED, {finished.failure}"
+    return f"{'' if finished.is_new else 'has a record, '}R@1 {finished.record.metrics.recall[1]:.1f}"
 
 
 class _Lines(RunTerminal):
@@ -73,16 +86,10 @@ def _made(
     here = with_last_checkpoint(replace(bench, reporter=_Lines()))
     if root := roots.get(run.fingerprint):
         here = replace(here, places={**bench.places, datasets.get(run.task).folder: root})
-    _load(files)
-    return finish(run, partial(_opened(here), run.task), here, title)
-
-
-@lru_cache(maxsize=1)
-def _load(files: tuple[Path, ...]) -> None:
-    if parent_process() is None:
-        return  # the runs are made in the process of the command, which has loaded them
     for file in files:
-        local_composer.load(file)
+        if not local_composer.is_loaded(file):
+            local_composer.load(file)
+    return finish(run, partial(_opened(here), run.task), here, title)
 
 
 _datasets: dict[tuple[str, Path], Dataset] = {}

@@ -19,13 +19,15 @@ _LOST = NO_ROOM | {errno.EIO}
 def written_atomically(path: Path) -> Iterator[BinaryIO]:
     """Open a file to write to that takes its name when the block ends well, and is deleted when it does not.
 
-    The temporary name starts with a dot, ends in `.partial` and carries the process id, so that it cannot be mistaken
-    for data and two processes cannot write into one file. Errors name the file itself.
+    The temporary name starts with a dot, ends in `.partial` and carries the process id and a random number, so that it
+    cannot be mistaken for data and two processes, also of two machines, cannot write into one file. Errors name the
+    file itself.
 
     Raises:
         OSError: as `open` and `write` do; the path then holds what it held before.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    unique = f"{os.getpid()}{int.from_bytes(os.urandom(4)):010}"
+    temporary = path.with_name(f".{path.name}.{unique}{PARTIAL_SUFFIX}")
     try:
         with temporary.open("wb") as file:
             yield file
