@@ -15,6 +15,7 @@ from benchmark.cli.data import data
 from benchmark.cli.explain import explain
 from benchmark.cli.options import FOLDER, LEADERBOARDS
 from benchmark.cli.plot import plot
+from benchmark.cli.rerank import rerank
 from benchmark.cli.results import print_results
 from benchmark.cli.run import run
 from benchmark.cli.scaling import scaling
@@ -50,6 +51,7 @@ def main(debug: bool) -> None:
     tirg-bench plot --width 3.3                 figures for a paper: R@1, curves, cost and slices
     tirg-bench new my_composer.py               start a composer of your own; then `check` and `submit` it
     tirg-bench verify                           check records and tables
+    tirg-bench rerank                           score models on a test split whose seed was committed to before
     """
 
 
@@ -122,6 +124,7 @@ main.add_command(compare)
 main.add_command(explain)
 main.add_command(plot)
 main.add_command(verify)
+main.add_command(rerank)
 main.add_command(search)
 main.add_command(new)
 main.add_command(check)

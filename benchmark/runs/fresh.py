@@ -1,14 +1,14 @@
-"""Fresh test sets: test splits that nobody has seen, rendered when a model is scored, from a seed drawn then."""
+"""Fresh test sets: test splits that nobody has seen, rendered when a model is scored, from a new seed."""
 
 import os
 import shutil
 import tempfile
 import weakref
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from benchmark import tasks
-from benchmark.datasets.splits import Dataset, Split
+from benchmark.datasets.splits import Split
 from benchmark.errors import BenchmarkError
 from benchmark.scoring.fresh import FreshScore, fresh_score
 from benchmark.scoring.recall import Outcomes
@@ -20,6 +20,20 @@ from css_gen.storage.configuration import Configuration
 
 _SEED_BYTES = 6
 """JSON readers that take numbers for doubles read a seed of up to 53 bits exactly."""
+
+
+class Rendered(Protocol):
+    """What has to be known of a dataset: the name of its task, its fingerprint, and the configuration that css-gen
+    renders it from, None for data that cannot be rendered."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def rendering(self) -> dict[str, Any] | None: ...
 
 
 class FreshTestSet(NamedTuple):
@@ -40,9 +54,13 @@ class FreshTestSets:
     Tasks on one dataset share a rendering. Renderings are in a temporary folder, which is removed with this object, on
     leaving a `with` block, or when the process ends without being killed. A copy that is sent to another process reads
     them, and does not remove them.
+
+    Args:
+        seed: of the renderings. Without one, the operating system draws a seed for each of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int | None = None) -> None:
+        self._seed = seed
         self._folders: dict[str, Path] = {}
 
     def __enter__(self) -> Self:
@@ -53,7 +71,7 @@ class FreshTestSets:
             _remove(folder)
         self._folders.clear()
 
-    def of(self, dataset: Dataset, *, image_size: int, reporter: Reporter) -> FreshTestSet | None:
+    def of(self, dataset: Rendered, *, image_size: int, reporter: Reporter) -> FreshTestSet | None:
         """Return the fresh test set of a dataset for its task, with images of that size; None if it is not rendered.
 
         Raises:
@@ -70,7 +88,7 @@ class FreshTestSets:
             _opened[key] = FreshTestSet(seed, opened.fingerprint, opened.test)
         return _opened[key]
 
-    def render(self, dataset: Dataset, reporter: Reporter) -> Path | None:
+    def render(self, dataset: Rendered, reporter: Reporter) -> Path | None:
         """Render a fresh test set of a dataset, unless there is one; return its folder, or None as `of` does.
 
         Raises:
@@ -79,7 +97,7 @@ class FreshTestSets:
         if tasks.find(dataset.name) is None or dataset.rendering is None:
             return None
         if dataset.fingerprint not in self._folders:
-            folder = _render(Configuration.from_json(dataset.rendering), reporter)
+            folder = _render(Configuration.from_json(dataset.rendering), self._seed, reporter)
             self._folders[dataset.fingerprint] = folder
             weakref.finalize(self, _remove, folder)
         return self._folders[dataset.fingerprint]
@@ -89,14 +107,17 @@ _opened: dict[tuple[str, Path, int], FreshTestSet] = {}
 """That this process has opened, by task, folder and image size: a folder is never written twice."""
 
 
-def _render(configuration: Configuration, reporter: Reporter) -> Path:
+def _render(configuration: Configuration, seed: int | None, reporter: Reporter) -> Path:
     """Render a fresh test split into a new folder, and return the folder."""
     folder = Path(tempfile.mkdtemp(prefix="tirg-bench-fresh-"))
-    seed = int.from_bytes(os.urandom(_SEED_BYTES))
+    if seed is None:
+        seed = int.from_bytes(os.urandom(_SEED_BYTES))
     try:
         render_fresh_test(folder, configuration, seed=seed, jobs=available_cores(), reporter=reporter)
     except BaseException as error:
         _remove(folder)
+        if isinstance(error, ValueError):
+            raise BenchmarkError(str(error)) from None
         if not isinstance(error, DatasetError | OSError):
             raise
         why = (error.strerror if isinstance(error, OSError) else None) or error

@@ -24,6 +24,7 @@ COVERED = {
         "new",
         "plot",
         "queries",
+        "rerank",
         "run",
         "scaling",
         "score",
