@@ -132,7 +132,11 @@ def _score(
     )
     problems: list[str] = []
     for commitment, task in rounds:
-        found, further = rerank_board(task, commitment, revealed[commitment], out=out, resources=resources)
+        try:
+            found, further = rerank_board(task, commitment, revealed[commitment], out=out, resources=resources)
+        except BenchmarkError as error:  # the boards of the other tasks do not depend on it
+            problems.append(str(error))
+            continue
         problems += further
         scored = sum(run.revealed is not None for run in found.runs)
         click.echo(f"{out / 'reranked' / found.name}.md: {scored} of {len(found.runs)} models scored")

@@ -80,13 +80,14 @@ class Section(NamedTuple):
 
 def sections(reranking: Reranking) -> tuple[Section, ...]:
     """Return the sections of a page: by preset, then recipe and dataset."""
-    groups: dict[tuple[str, str, str], list[RerankedRun]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[RerankedRun]] = defaultdict(list)
     for run in reranking.runs:
-        groups[run.preset, run.recipe, run.dataset].append(run)
-    return tuple(
-        Section(preset, recipe, dataset, runs[0].own.queries, _ranked(runs, reranking))
-        for (preset, recipe, dataset), runs in sorted(groups.items())
-    )
+        groups[run.recipe, run.dataset].append(run)
+    found = [
+        Section(runs[0].preset, recipe, dataset, runs[0].own.queries, _ranked(runs, reranking))
+        for (recipe, dataset), runs in groups.items()
+    ]
+    return tuple(sorted(found, key=lambda section: section[:3]))
 
 
 def _ranked(runs: Sequence[RerankedRun], reranking: Reranking) -> tuple[Row, ...]:

@@ -28,7 +28,7 @@ class _Part(BaseModel):
 
 
 class RunKey(NamedTuple):
-    """The run of a task: the columns that tell its models apart."""
+    """What tells the runs of a task apart."""
 
     recipe: str
     dataset: str
@@ -40,7 +40,7 @@ class RerankedRun(_Part):
     """One model of the board.
 
     Attributes:
-        composer, title, preset, recipe, dataset, seed, created: as in its record.
+        composer, title, preset, recipe, dataset, seed, created: of its record; `preset` is what boards call its recipe.
         checkpoint_sha256: of its model file; None if its record names none.
         own: on the board's test split, computed from the ranks of its record.
         revealed: on the test split of the revealed seed; None if it could not be scored.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmark.errors import BenchmarkError
+from benchmark.leaderboard.boards import label_of
 from benchmark.leaderboard.files import load_rankings, load_records
 from benchmark.leaderboard.reranked_tables import write_reranking
 from benchmark.records.rerankings import FOLDER, RerankedRun, Reranking, name_of, read
@@ -88,7 +89,7 @@ def _entry(stored: StoredRecord) -> RerankedRun:
     return RerankedRun(
         composer=record.composer.name,
         title=record.composer.title,
-        preset=record.preset,
+        preset=label_of(record),
         recipe=record.recipe_hash,
         dataset=dataset.fingerprint,
         seed=record.seed,

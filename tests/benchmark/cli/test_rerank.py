@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmark.cli.main import main
+from benchmark.recipe import presets
+from benchmark.recipe.schema import Recipe
 from benchmark.records.rerankings import Reranking, read
 from benchmark.records.seed_commitments import NAME, SecretSeed, commit
 from benchmark.records.store import load_record
@@ -69,6 +71,10 @@ def the_table(task: str = "css", ending: str = "csv") -> Path:
     return path
 
 
+def the_lines() -> list[dict[str, str]]:
+    return list(csv.DictReader(the_table().read_text().splitlines()))
+
+
 def the_model(composer: str, task: str = "css") -> Path:
     (path,) = Path("runs", task, composer).rglob("model.safetensors")
     return path
@@ -100,7 +106,7 @@ def test_the_board_s_own_seed_gives_the_board_s_recall_and_ranks(tirg_bench: Tir
         assert run.revealed is not None
         assert run.own.recall == run.revealed.recall == load_record(path).metrics.recall
         assert run.own == run.revealed
-    lines = list(csv.DictReader(the_table().open()))
+    lines = the_lines()
     assert len(lines) == len(COMPOSERS)
     assert all(line["rank"] == line["revealed_rank"] != "" for line in lines)
     assert tirg_bench("verify", "--quick").exit_code == 0
@@ -120,7 +126,7 @@ def test_a_missing_model_is_listed_and_scored_once_it_is_there(
     result = tirg_bench("rerank", "--reveal", SECRET, "--device=cpu")
     assert result.exit_code == 0, result.output
     assert "2 of 3 models scored" in result.stdout
-    lines = {line["composer"]: line for line in csv.DictReader(the_table().open())}
+    lines = {line["composer"]: line for line in the_lines()}
     assert (lines["film"]["revealed_recall_1"], lines["film"]["note"]) == ("", "seed 0: no checkpoint")
     assert {lines[name]["revealed_rank"] for name in ("concat", "tirg")} == {"1", "2"}
     assert "seed 0: no checkpoint" in the_table(ending="md").read_text()
@@ -151,7 +157,12 @@ def counted(monkeypatch: pytest.MonkeyPatch, *, stop_after: int = 99) -> list[st
     return seen
 
 
-def test_an_interrupted_ranking_resumes_to_the_same_bytes(tirg_bench: TirgBench) -> None:
+def test_an_interrupted_ranking_resumes_to_the_same_bytes(
+    tirg_bench: TirgBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(fresh.tempfile, "tempdir", str(temporary))
     with pytest.MonkeyPatch.context() as patch:
         assert counted(patch, stop_after=1) == []
         stopped = tirg_bench("rerank", "--reveal", SECRET, "--device=cpu")
@@ -165,31 +176,39 @@ def test_an_interrupted_ranking_resumes_to_the_same_bytes(tirg_bench: TirgBench)
     shutil.rmtree(BOARDS / "reranked")
     assert tirg_bench("rerank", "--device=cpu").exit_code == 0
     assert everything() == resumed
-    assert not [*Path(fresh.tempfile.gettempdir()).glob("tirg-bench-fresh-*/test")]
+    assert not [*temporary.iterdir()]
 
 
-def test_a_hard_track_is_scored_as_css_is(tirg_bench: TirgBench) -> None:
-    drawn = tirg_bench("rerank", "--commit=second.json", "--dataset=css-systematic", "--dataset=css")
+def test_a_hard_track_is_scored_as_css_is_whatever_becomes_of_another_task(tirg_bench: TirgBench) -> None:
+    drawn = tirg_bench("rerank", "--commit=second.json", "--dataset=css-chain", "--dataset=css_systematic")
     assert drawn.exit_code == 0, drawn.output
-    result = tirg_bench("rerank", "--reveal=second.json", "--dataset=css_systematic", "--device=cpu")
-    assert result.exit_code == 0, result.output
+    result = tirg_bench("rerank", "--reveal=second.json", "--device=cpu")
+    assert result.exit_code == 1
+    assert "left out: leaderboards/records/css-chain: there is no record" in result.stderr
     assert "1 of 1 models scored" in result.stdout
     (run,) = the_result("css-systematic").runs
     assert run.revealed is not None
     assert run.revealed.seed == json.loads(Path("second.json").read_text())["seed"]
     assert run.revealed.fingerprint != run.own.fingerprint
-    assert not [*(BOARDS / "reranked").glob("css-????????.json")]
     assert tirg_bench("verify", "--quick").exit_code == 0
 
 
 @pytest.mark.usefixtures("forked_submissions")
 def test_submitted_code_runs_in_its_sandbox(
-    tirg_bench: TirgBench, css_root: Path, monkeypatch: pytest.MonkeyPatch
+    tirg_bench: TirgBench, css_root: Path, tiny_config: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(presets, "PRESETS", {**presets.PRESETS, "tiny": tiny_config})
     monkeypatch.setattr(sandbox, "best_tier", lambda: SandboxTier.PROCESS)
     Path("mine.py").write_text(source())
-    about = ["--author=Me", "--url=https://example.org", "--dataset=css", f"--data=css={css_root}", "--seeds=1"]
-    submitted = tirg_bench("submit", "mine.py", *about, *TINY)
+    about = [
+        "--author=Me",
+        "--url=https://example.org",
+        "--dataset=css",
+        f"--data=css={css_root}",
+        "--seeds=1",
+        "--preset=tiny",
+    ]
+    submitted = tirg_bench("submit", "mine.py", *about)
     assert submitted.exit_code == 0, submitted.output
     result = tirg_bench("rerank", "--reveal", SECRET, "--device=cpu")
     assert result.exit_code == 0, result.output
