@@ -16,6 +16,7 @@ from benchmark.cli.explain import explain
 from benchmark.cli.hub import pull, push
 from benchmark.cli.options import FOLDER, LEADERBOARDS
 from benchmark.cli.plot import plot
+from benchmark.cli.rerank import rerank
 from benchmark.cli.results import print_results
 from benchmark.cli.run import run
 from benchmark.cli.scaling import scaling
@@ -53,6 +54,7 @@ def main(debug: bool) -> None:
     tirg-bench serve                            a page on which trained models answer queries
     tirg-bench new my_composer.py               start a composer of your own; then `check` and `submit` it
     tirg-bench verify                           check records and tables
+    tirg-bench rerank                           score models on a test split whose seed was committed to before
     """
 
 
@@ -125,6 +127,7 @@ main.add_command(compare)
 main.add_command(explain)
 main.add_command(plot)
 main.add_command(verify)
+main.add_command(rerank)
 main.add_command(search)
 main.add_command(serve)
 main.add_command(new)

@@ -214,7 +214,7 @@ def stale_tables(
         except (OSError, UnicodeDecodeError):
             problems.append(f"{path}: is missing or cannot be read; {remedy}")
             continue
-        if not (_is_same_csv(text, content) if path.suffix == ".csv" else text == content):
+        if not (is_same_csv(text, content) if path.suffix == ".csv" else text == content):
             problems.append(f"{path}: is out of date; {remedy}")
     return problems
 
@@ -245,7 +245,8 @@ def _elsewhere(path: Path, root: Path, stored: StoredRecord | StoredRanking) -> 
     return "" if path == home else f"{path}: is not at its place among the records, {home}; move it or remove it"
 
 
-def _is_same_csv(text: str, other: str) -> bool:
+def is_same_csv(text: str, other: str) -> bool:
+    """Return whether two CSV files have the same cells, numbers to six digits."""
     rows, others = (list(csv.reader(io.StringIO(each))) for each in (text, other))
     return len(rows) == len(others) and all(
         len(row) == len(its) and all(map(_is_same_cell, row, its)) for row, its in zip(rows, others, strict=True)

@@ -1,5 +1,6 @@
 """Pages and tables in Markdown."""
 
+import re
 from collections.abc import Sequence
 from functools import cache
 
@@ -32,3 +33,8 @@ def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]], *, lef
         return f"| {' | '.join(padded)} |"
 
     return "\n".join(map(line, (header, rule, *lines)))
+
+
+def plain(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return re.sub(r"([\\`*_\[\]<>|~#])", r"\\\1", " ".join(text.split()))

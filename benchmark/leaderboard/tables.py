@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from collections.abc import Mapping, Sequence
 
 from rich import box
@@ -19,7 +18,7 @@ from benchmark.leaderboard.csv_columns import BOARD_CSV, slice_csv
 from benchmark.leaderboard.fresh import NOTE
 from benchmark.leaderboard.levels import MARK, ORACLES, doubts_of, levels_of, note_on
 from benchmark.leaderboard.markdown import markdown_table as _table
-from benchmark.leaderboard.markdown import markdown_template
+from benchmark.leaderboard.markdown import markdown_template, plain
 from benchmark.leaderboard.optional_parts import notes_on_parts
 from benchmark.leaderboard.score_columns import Column, has_exact_answers
 from benchmark.scoring.recall import KS
@@ -31,13 +30,13 @@ _WIDEST_WITH_INTERVALS = 4
 
 def markdown_page(protocol: str, boards: Sequence[Board], models: Sequence[ModelTable] = ()) -> str:
     """The page of a protocol; `boards` and `models` are its own, perhaps none."""
-    # What comes from records is escaped by `_plain`.
+    # What comes from records is escaped by `plain`.
     task = tasks.find(protocol)
     papers = {row.composer.name: row for board in boards for row in board.rows}
     return (
         markdown_template("leaderboard.md.jinja")
         .render(
-            title=task.title if task else _plain(protocol),
+            title=task.title if task else plain(protocol),
             summary=task.summary if task else "",
             rendered=task is not None and task.is_rendered,
             exact_answers=has_exact_answers(task),
@@ -50,20 +49,20 @@ def markdown_page(protocol: str, boards: Sequence[Board], models: Sequence[Model
             sections=[
                 {
                     "board": board,
-                    "preset": _plain(board.preset),
+                    "preset": plain(board.preset),
                     "ranking": _ranking_table(board),
                     "doubts": note_on(doubts_of(board), _ks(shown_on("ranking", task))),
                     "differs": _note_on_fresh(board),
                     "parts_used": notes_on_parts(board.rows),
                     "cost": _cost_table(board),
-                    "machine": _plain(str(board.origin.machine)),
+                    "machine": plain(str(board.origin.machine)),
                     "parts": _parts_table(board),
                     "slices": _slice_tables(board),
                 }
                 for board in boards
             ],
             composers=[
-                (_plain(card.title), _plain(card.paper), card.year, _link(card.url), _plain(row.author))
+                (plain(card.title), plain(card.paper), card.year, _link(card.url), plain(row.author))
                 for card, row in ((papers[name].composer, papers[name]) for name in sorted(papers))
             ],
             levels=(levels := dict.fromkeys(level for board in boards for level, _ in levels_of(board))),
@@ -73,10 +72,10 @@ def markdown_page(protocol: str, boards: Sequence[Board], models: Sequence[Model
             models=[
                 {
                     "dataset": table.dataset,
-                    "presets": [_plain(board.preset) for board in boards if _is_of_data(board, table)],
+                    "presets": [plain(board.preset) for board in boards if _is_of_data(board, table)],
                     "table": _models_table(table),
                     "notes": [
-                        (_plain(each.title), _link(each.url), _plain(each.author), _plain(each.about or ""))
+                        (plain(each.title), _link(each.url), plain(each.author), plain(each.about or ""))
                         for each in (row.record for row in table.rows)
                     ],
                 }
@@ -94,7 +93,7 @@ def _is_of_data(board: Board, table: ModelTable) -> bool:
 
 def _models_table(table: ModelTable) -> str:
     shown = model_columns(tasks.find(table.protocol))
-    lines = [[_plain(column.text(row)) if column.left else column.text(row) for column in shown] for row in table.rows]
+    lines = [[plain(column.text(row)) if column.left else column.text(row) for column in shown] for row in table.rows]
     left = [place for place, column in enumerate(shown) if column.left]
     return _table([column.heading for column in shown], lines, left=left)
 
@@ -115,7 +114,7 @@ def _cost_table(board: Board) -> str:
 
 def _cells(shown: Sequence[Column], row: Row) -> list[str]:
     """Words come from records and are escaped; numbers are made here."""
-    return [_plain(column.text(row)) if column.left else column.text(row) for column in shown]
+    return [plain(column.text(row)) if column.left else column.text(row) for column in shown]
 
 
 def _ks(shown: Sequence[Column]) -> set[int]:
@@ -137,8 +136,8 @@ def _published_table(published: Sequence[Published], *, of_ours: bool) -> str:
     rows = sorted(published, key=lambda row: [-row.recall.get(k, 0) for k in KS])
     lines = []
     for row in rows:
-        title, encoder = (_title(row.method), []) if of_ours else (row.method, [_plain(row.encoder)])
-        lines.append([_plain(title), *encoder, *(str(row.recall.get(k, NOTHING)) for k in KS), row.source])
+        title, encoder = (_title(row.method), []) if of_ours else (row.method, [plain(row.encoder)])
+        lines.append([plain(title), *encoder, *(str(row.recall.get(k, NOTHING)) for k in KS), row.source])
     header = ["Composer"] if of_ours else ["Method", "Image encoder"]
     table = [*header, *(f"R@{k}" for k in KS), "Source"]
     return _table(table, lines, left=range(len(header))) if rows else ""
@@ -149,7 +148,7 @@ def _parts_table(board: Board) -> str:
     parts = board.rows[0].parts
     header = ["Composer", *(f"{part} R@{k}" for part in parts for k in KS)]
     lines = [
-        [_plain(row.composer.title), *(f"{row.parts[part][k]:.1f}" for part in parts for k in KS)] for row in board.rows
+        [plain(row.composer.title), *(f"{row.parts[part][k]:.1f}" for part in parts for k in KS)] for row in board.rows
     ]
     return _table(header, lines, left=(0,)) if parts else ""
 
@@ -165,7 +164,7 @@ def _slice_tables(board: Board) -> list[tuple[str, str]]:
         heading = about.heading if about else name
         for k in KS if task and task.averaged_over == name else (1,):
             mark = MARK if k in doubts_of(board) else ""
-            found.append((f"R@{k}{mark} by {_plain(heading)}", _slice_table(board, name, k)))
+            found.append((f"R@{k}{mark} by {plain(heading)}", _slice_table(board, name, k)))
     return found
 
 
@@ -179,7 +178,7 @@ def _slice_table(board: Board, attribute: str, k: int) -> str:
         cells = [mean(score, k, with_deviation=False) for score in scores]
         if len(values) <= _WIDEST_WITH_INTERVALS and k == 1:
             cells = [f"{cell} {interval(score)}".strip() for cell, score in zip(cells, scores, strict=True)]
-        lines.append([_plain(row.composer.title), *cells])
+        lines.append([plain(row.composer.title), *cells])
     first = [board.rows[0].scores[name] for name in names]
     of_slices = [dict(levels_of(board, name)) for name in names]
     for level, _ in levels_of(board):
@@ -187,7 +186,7 @@ def _slice_table(board: Board, attribute: str, k: int) -> str:
     if has_exact_answers(tasks.find(board.protocol)):
         lines.append(["*ceiling of Drawn*", *(f"{score.scores['ceiling']:.1f}" for score in first)])
     lines.append(["*queries*", *(f"{score.queries:,}" for score in first)])
-    return _table(["Composer", *map(_plain, values)], lines, left=(0,))
+    return _table(["Composer", *map(plain, values)], lines, left=(0,))
 
 
 def csv_table(protocol: str, boards: Sequence[Board], models: Sequence[ModelTable] = ()) -> str:
@@ -208,11 +207,6 @@ def csv_table(protocol: str, boards: Sequence[Board], models: Sequence[ModelTabl
         for name, score in model.scores.items():
             writer.writerow([*said, name, *(value(score) for value in of_slices.values())])
     return sink.getvalue()
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    return re.sub(r"([\\`*_\[\]<>|~#])", r"\\\1", " ".join(text.split()))
 
 
 def _link(url: str) -> str:

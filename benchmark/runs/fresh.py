@@ -1,14 +1,14 @@
-"""Fresh test sets: test splits that nobody has seen, rendered when a model is scored, from a seed drawn then."""
+"""Fresh test sets: test splits that nobody has seen, rendered when a model is scored, from a new seed."""
 
 import os
 import shutil
 import tempfile
 import weakref
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from benchmark import tasks
-from benchmark.datasets.splits import Dataset, Split
+from benchmark.datasets.splits import Split
 from benchmark.errors import BenchmarkError
 from benchmark.scoring.fresh import FreshScore, fresh_score
 from benchmark.scoring.recall import Outcomes
@@ -20,6 +20,20 @@ from css_gen.storage.configuration import Configuration
 
 _SEED_BYTES = 6
 """JSON readers that take numbers for doubles read a seed of up to 53 bits exactly."""
+
+
+class Rendered(Protocol):
+    """What has to be known of a dataset: the name of its task, its fingerprint, and the configuration that css-gen
+    renders it from, None for data that cannot be rendered."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def rendering(self) -> dict[str, Any] | None: ...
 
 
 class FreshTestSet(NamedTuple):
@@ -43,10 +57,11 @@ class FreshTestSets:
 
     Args:
         place: the folder of the temporary folder, where other machines have to see it; None for the system's.
+        seed: of the renderings. Without one, the operating system draws a seed for each of them.
     """
 
-    def __init__(self, place: Path | None = None) -> None:
-        self._place = place
+    def __init__(self, place: Path | None = None, *, seed: int | None = None) -> None:
+        self._place, self._seed = place, seed
         self._folders: dict[str, Path] = {}
 
     def __enter__(self) -> Self:
@@ -57,7 +72,7 @@ class FreshTestSets:
             _remove(folder)
         self._folders.clear()
 
-    def of(self, dataset: Dataset, *, image_size: int, reporter: Reporter) -> FreshTestSet | None:
+    def of(self, dataset: Rendered, *, image_size: int, reporter: Reporter) -> FreshTestSet | None:
         """Return the fresh test set of a dataset for its task, with images of that size; None if it is not rendered.
 
         Raises:
@@ -74,7 +89,7 @@ class FreshTestSets:
             _opened[key] = FreshTestSet(seed, opened.fingerprint, opened.test)
         return _opened[key]
 
-    def render(self, dataset: Dataset, reporter: Reporter) -> Path | None:
+    def render(self, dataset: Rendered, reporter: Reporter) -> Path | None:
         """Render a fresh test set of a dataset, unless there is one; return its folder, or None as `of` does.
 
         Raises:
@@ -83,7 +98,7 @@ class FreshTestSets:
         if tasks.find(dataset.name) is None or dataset.rendering is None:
             return None
         if dataset.fingerprint not in self._folders:
-            folder = _render(Configuration.from_json(dataset.rendering), reporter, self._place)
+            folder = _render(Configuration.from_json(dataset.rendering), reporter, self._place, self._seed)
             self._folders[dataset.fingerprint] = folder
             weakref.finalize(self, _remove, folder)
         return self._folders[dataset.fingerprint]
@@ -93,14 +108,17 @@ _opened: dict[tuple[str, Path, int], FreshTestSet] = {}
 """That this process has opened, by task, folder and image size: a folder is never written twice."""
 
 
-def _render(configuration: Configuration, reporter: Reporter, place: Path | None) -> Path:
+def _render(configuration: Configuration, reporter: Reporter, place: Path | None, seed: int | None) -> Path:
     """Render a fresh test split into a new folder, and return the folder."""
     folder = Path(tempfile.mkdtemp(prefix="tirg-bench-fresh-", dir=place))
-    seed = int.from_bytes(os.urandom(_SEED_BYTES))
+    if seed is None:
+        seed = int.from_bytes(os.urandom(_SEED_BYTES))
     try:
         render_fresh_test(folder, configuration, seed=seed, jobs=available_cores(), reporter=reporter)
     except BaseException as error:
         _remove(folder)
+        if isinstance(error, ValueError):
+            raise BenchmarkError(str(error)) from None
         if not isinstance(error, DatasetError | OSError):
             raise
         why = (error.strerror if isinstance(error, OSError) else None) or error

@@ -1,6 +1,5 @@
 """Score the checkpoint of a record again, and compare."""
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from hashlib import sha256
@@ -43,26 +42,14 @@ def rescore(stored: StoredRecord, resources: Resources) -> tuple[float, FreshSco
             Recall@1 than sampling explains, or the record names one of another run, or weights that another record has.
     """
     record, path = stored.record, stored.path
-    kept = record.checkpoint
-    if kept is None or not Path(kept.path).is_file():
-        raise UnavailableError(f"no checkpoint ({kept.path if kept else 'none was kept'})")
-    if sha256(Path(kept.path).read_bytes()).hexdigest() != kept.sha256:
-        # Whoever runs a seed again with --replace overwrites its model: not a forgery, but it cannot check the record.
-        raise UnavailableError(f"the checkpoint at {kept.path} is of another run (its hash differs)")
-    checkpoint = Checkpoint.read(Path(kept.path))
-    if difference := _other_run(checkpoint.run, record):
-        raise BenchmarkError(f"{path}: {kept.path} is of another run ({difference})")
-    _require_own_weights(stored, checkpoint, resources)
+    model = Path(record.checkpoint.path) if record.checkpoint else None
+    checkpoint = checkpoint_of(stored, resources, model)
     dataset = resources.dataset_of(stored, checkpoint.run.recipe.data.image_size)
-    resources.reporter.message(f"scoring {kept.path} again")
+    resources.reporter.message(f"scoring {model} again")
     *_, scored = parts_of(dataset, checkpoint.run.recipe)
 
     def on(split: Split) -> Evaluation:
-        with threads(resources.runtime.threads):
-            if record.submission is None:
-                return _of_ours(checkpoint, split, resources.runtime)
-            box, levels = resources.box_of(stored), record.composer.levels
-            return _of_submission(Path(kept.path), checkpoint.run, split, box, levels=levels)
+        return evaluate_checkpoint(stored, checkpoint, split, resources)
 
     found = on(scored)
     again = metrics_of(found.outcomes)
@@ -76,6 +63,36 @@ def rescore(stored: StoredRecord, resources: Resources) -> tuple[float, FreshSco
     _require_recall(path, "mAP", said, computed)
     _require_contrasts(path, found.outcomes, stored.outcomes)
     return again.recall[1], _score_fresh(stored, dataset, checkpoint.run.recipe, resources, on)
+
+
+def checkpoint_of(stored: StoredRecord, resources: Resources, model: Path | None) -> Checkpoint:
+    """Read the checkpoint of a record from the file `model`, None where the record names none.
+
+    Raises:
+        UnavailableError: it is not there, or it is another one, such as of a run that has overwritten it.
+        BenchmarkError: it is of another run than the record says, or its weights are.
+    """
+    record, path = stored.record, stored.path
+    kept = record.checkpoint
+    if kept is None or model is None or not model.is_file():
+        raise UnavailableError(f"no checkpoint ({model if kept else 'none was kept'})")
+    if sha256(model.read_bytes()).hexdigest() != kept.sha256:
+        # Whoever runs a seed again with --replace overwrites its model: not a forgery, but it cannot check the record.
+        raise UnavailableError(f"the checkpoint at {model} is of another run (its hash differs)")
+    checkpoint = Checkpoint.read(model)
+    if difference := _other_run(checkpoint.run, record):
+        raise BenchmarkError(f"{path}: {model} is of another run ({difference})")
+    _require_own_weights(stored, checkpoint, resources)
+    return checkpoint
+
+
+def evaluate_checkpoint(stored: StoredRecord, checkpoint: Checkpoint, split: Split, resources: Resources) -> Evaluation:
+    """Evaluate the checkpoint of a record on a split. A submission's composer runs in its own process."""
+    with threads(resources.runtime.threads):
+        if stored.record.submission is None:
+            return _of_ours(checkpoint, split, resources.runtime)
+        box, levels = resources.box_of(stored), stored.record.composer.levels
+        return _of_submission(checkpoint, split, box, levels=levels)
 
 
 def _score_fresh(
@@ -177,10 +194,10 @@ def _of_ours(checkpoint: Checkpoint, split: Split, runtime: Runtime) -> Evaluati
     return evaluate(network, split, accelerator=accelerator, batch_size=runtime.batch_size)
 
 
-def _of_submission(model: Path, run: Run, split: Split, box: Box, *, levels: int) -> Evaluation:
+def _of_submission(checkpoint: Checkpoint, split: Split, box: Box, *, levels: int) -> Evaluation:
     with TemporaryDirectory(prefix="tirg-bench-verify-") as name:
-        shutil.copyfile(model, Path(name) / MODEL_NAME)
-        return answer(box, split, run, folder=Path(name), levels=levels)
+        checkpoint.write(Path(name) / MODEL_NAME)
+        return answer(box, split, checkpoint.run, folder=Path(name), levels=levels)
 
 
 def _other_run(run: Run, record: RunRecord) -> str:
