@@ -23,7 +23,7 @@ test: $(READY)
 test-all: lint $(READY)
 	$(BIN)/python -m pytest -q -m "slow or not slow"
 
-# Kill -9 at some 300 random moments, and every other fault of docs/reliability.md. Twenty minutes on two idle cores.
+# Kill -9 at some 300 random moments, and every other fault of docs/reliability.md.
 test-faults: $(READY)
 	FAULTS=100 $(BIN)/python -m pytest -q tests/faults -m "slow or not slow"
 
