@@ -188,6 +188,7 @@ def main() -> int:
     if options.out is None:
         parser.error("name a folder for the archive: --out FOLDER, or OUT in the environment")
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore it
     allocation = Allocation(options.job, options.out, options.minutes)
     try:
         env = environment(options.work)

@@ -108,15 +108,22 @@ def list_() -> None:
 @main.command()
 @LEADERBOARDS
 @click.option("--html", is_flag=True, help="Write a static site of pages and pictures into OUT/site, too.")
-@click.option("--page", type=FOLDER, metavar="FILE", help="Update the tables of this page, too, such as docs/paper.md.")
-def leaderboard(out: Path, html: bool, page: Path | None) -> None:
+@click.option(
+    "--page",
+    "pages",
+    type=FOLDER,
+    metavar="FILE",
+    multiple=True,
+    help="Update the tables of this page, too, such as docs/paper.md; may be given several times.",
+)
+def leaderboard(out: Path, html: bool, pages: tuple[Path, ...]) -> None:
     """Write the tables from the records, and print them."""
     if html:
         from benchmark.leaderboard.site import write_site
 
         write_site(out / "records", out)
         click.echo(f"the site is {out / 'site' / 'index.html'}")
-    print_results([], out / "records", out, page=page)
+    print_results([], out / "records", out, pages=pages)
 
 
 main.add_command(run)

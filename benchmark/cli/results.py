@@ -1,5 +1,6 @@
 """Print the boards and what went wrong."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,12 @@ if TYPE_CHECKING:
     from benchmark.runs.grid import Finished
 
 
-def print_results(finished: "list[Finished]", records: Path, out: Path | None, *, page: Path | None = None) -> None:
+def print_results(finished: "list[Finished]", records: Path, out: Path | None, *, pages: Sequence[Path] = ()) -> None:
     """Print the boards, the failures below them, and where the tables are; exit with 1 if anything went wrong.
 
     Args:
         out: the folder to write the tables to; None for none.
-        page: a page whose tables are written again from those in `out`, such as docs/paper.md.
+        pages: whose tables are written again from those in `out`, such as docs/paper.md.
     """
     from rich.console import Console
 
@@ -46,7 +47,8 @@ def print_results(finished: "list[Finished]", records: Path, out: Path | None, *
         click.echo(f"tirg-bench: left out: {problem}", err=True)
     for name, failure in failures.items():
         click.echo(f"tirg-bench: failed: {name}: {failure}", err=True)
-    if page is not None and out is not None:
+    for page in pages:
+        assert out is not None
         update(page, out)
         click.echo(f"the tables of {page} are up to date")
     if problems or failures:

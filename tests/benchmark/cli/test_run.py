@@ -73,11 +73,13 @@ def test_an_edited_record_is_named_and_left_out(tirg_bench: TirgBench, css_root:
     assert tirg_bench(*arguments).exit_code == 0
     (record,) = Path("leaderboards/records/css/film").glob("*.json")
     record.write_text(record.read_text().replace('"seed": 0', '"seed": 1'))
-    page = Path("page.md")
-    page.write_text("<!-- composers css quick -->\n<!-- end -->\n")
-    result = tirg_bench("leaderboard", "--page", page)
+    pages = [Path("page.md"), Path("another.md")]
+    for page in pages:
+        page.write_text("<!-- composers css quick -->\n<!-- end -->\n")
+    result = tirg_bench("leaderboard", *(part for page in pages for part in ("--page", page)))
     assert result.exit_code == 1
     assert f"left out: {record}" in result.stderr
     assert "FiLM" not in result.stdout
     assert "Concat" in result.stdout
-    assert " 73.7 |" in page.read_text()
+    for page in pages:
+        assert " 73.7 |" in page.read_text()
