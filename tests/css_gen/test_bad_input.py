@@ -170,6 +170,7 @@ COMMANDS = {
     "verify": ("--jobs", 1),
     "show": ("--out", "sheet.png"),
     "export": ("--format", "png", "--out", "exported"),
+    "push": ("me/css", "--dry-run"),
 }
 
 

@@ -152,7 +152,7 @@ def test_rows_that_are_left_out_are_a_failure(tirg_bench: TirgBench, monkeypatch
 def five_steps() -> list[str]:
     """The commands of CONTRIBUTING's section, in its order."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    section = text.partition("## Add a composer in five steps")[2].partition("\n## ")[0]
+    section = text.partition("## Add a composer in five steps")[2].partition("\n### ")[0]
     assert re.findall(r"^(\d)\.", section, re.MULTILINE) == ["1", "2", "3", "4", "5"]
     return [line.strip() for line in section.splitlines() if line.startswith("       tirg-bench ")]
 
