@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -23,8 +24,12 @@ from css_gen import tracks
 from css_gen.export.tirg import export_tirg
 from css_gen.render import render
 from css_gen.storage.configuration import Configuration
+from tests.benchmark.browsers import CHROMIUM
 from tests.benchmark.folders import make_fashion200k, make_fashion_iq, make_mit_states
 from tests.benchmark.submissions.preloaded import Preloaded
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -113,3 +118,12 @@ def forked_submissions(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
         return
     preloaded: Preloaded = request.getfixturevalue("preloaded")
     monkeypatch.setattr(sandbox, "subprocess", SimpleNamespace(**{**vars(subprocess), "Popen": preloaded.popen}))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    api = pytest.importorskip("playwright.sync_api", reason="needs the extra `test`: pip install -e '.[test]'")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()

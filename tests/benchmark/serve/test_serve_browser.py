@@ -1,7 +1,6 @@
 """The page of `tirg-bench serve` in a real browser: queries by keyboard and by mouse, WCAG AA, phone width, weight."""
 
 import re
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +13,13 @@ import uvicorn
 import css_gen.dataset
 from benchmark.serve.app import make_app
 from benchmark.serve.service import Service
+from tests.benchmark.browsers import CHROMIUM
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, expect
 else:
     expect = pytest.importorskip("playwright.sync_api").expect
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 AXE = (Path(__file__).parent / "axe.min.js").read_text()
 WCAG_AA = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 MOST_BYTES = 1_000_000
@@ -41,15 +40,6 @@ def address(service: Service) -> Iterator[str]:
     server.should_exit = True
     thread.join()
     listening.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    api = pytest.importorskip("playwright.sync_api", reason="needs the extra `test`: pip install -e '.[test]'")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The site in a real browser: sorting, filtering, keyboard, no request to anywhere, phone width, contrast."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmark.leaderboard.site import write_site
+from tests.benchmark.browsers import CHROMIUM
 from tests.benchmark.made_up_site import save_run
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LEAST_CONTRAST, LEAST_CONTRAST_OF_LARGE_TEXT = 4.5, 3.0
 COMPOSERS = {"tirg": "TIRG", "film": "FiLM", "mrn": "MRN"}
 
@@ -59,15 +58,6 @@ def site(css_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_run(out, css_root, composer=name, title=title, seed=seed)
     write_site(out / "records", out)
     return out / "site"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    api = pytest.importorskip("playwright.sync_api", reason="needs the extra `test`: pip install -e '.[test]'")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
