@@ -38,6 +38,12 @@ _NO_CHECKPOINT = "a ranking, without a checkpoint that could be scored again"
 @click.option(
     "--retrain", is_flag=True, help="Train again; equal on an equal machine, else within the spread of seeds."
 )
+@click.option(
+    "--equal-code",
+    is_flag=True,
+    help="With --retrain, after a change of the code that changes no result: require equal records, and note that both "
+    "versions give the same.",
+)
 @click.option("--note", is_flag=True, help="Write verification notes beside the records, and update the tables.")
 @click.option(
     "--runs", type=FOLDER, default=Path("runs"), show_default=True, help="The folder that --retrain works in."
@@ -48,7 +54,7 @@ _NO_CHECKPOINT = "a ranking, without a checkpoint that could be scored again"
 def verify(
     records: tuple[Path, ...], out: Path, places: tuple[tuple[str, Path], ...], device: str | None, threads: int | None,
     batch_size: int, quick: bool,
-    retrain: bool, note: bool, runs: Path, sandbox: str, time_limit: float, memory_limit: int,
+    retrain: bool, equal_code: bool, note: bool, runs: Path, sandbox: str, time_limit: float, memory_limit: int,
 ) -> None:  # fmt: skip
     """Check RECORDS, or all records and the tables.
 
@@ -69,7 +75,14 @@ def verify(
     from benchmark.leaderboard.files import write_leaderboards
     from benchmark.records.tier import Tier
     from benchmark.training.progress import RunTerminal
-    from benchmark.verification import Resources, Verified, check_leaderboards, check_records, verify_records
+    from benchmark.verification import (
+        Resources,
+        Verified,
+        check_leaderboards,
+        check_records,
+        note_equal_versions,
+        verify_records,
+    )
 
     given = by_name(places)
     root = out / "records"
@@ -77,6 +90,8 @@ def verify(
         raise UsageError("--quick trains and scores nothing: leave out --retrain and --note")
     if not root.is_dir() and not records:
         raise BenchmarkError(f"{root}: there are no records yet; `tirg-bench run` makes them")
+    if equal_code and not retrain:
+        raise UsageError("--equal-code compares new trainings with the records: add --retrain")
     roots = [root.resolve(), records_of_ablations(out).resolve()]
     if note and (elsewhere := [path for path in records if not any(map(path.resolve().is_relative_to, roots))]):
         raise UsageError(
@@ -99,6 +114,7 @@ def verify(
             tier=sandbox_tier(sandbox) if any(run.record.submission for run in stored) else None,
             seconds=time_limit,
             memory_mib=memory_limit,
+            is_equal_code=equal_code,
         )
         for each in found:
             click.echo(f"{each.stored.path}: {each.tier}: {each.note}")
@@ -115,6 +131,9 @@ def verify(
             if noted:
                 write_leaderboards(root, out)
                 click.echo(f"wrote {noted} verification note{'' if noted == 1 else 's'}; tables in {out} updated")
+    if equal_code and not problems:
+        for version in note_equal_versions(found):
+            click.echo(f"{version.task}: code {version.version[:8]} gives the results of {version.equals[:8]}")
     tiers = Counter(str(each.tier) for each in found)
     are = "record is" if len(found) == 1 else "records are"
     click.echo(", ".join([f"{len(found)} {are} sound", *(f"{count} {tier}" for tier, count in tiers.items())]))

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
+from benchmark.records.equal_versions import representative
 from benchmark.records.store import RunRecord
 
 MOST_OTHER_CORES = 0.25
@@ -31,7 +32,7 @@ class Machine(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Code, torch and machine of most runs of a board."""
+    """Code, torch and machine of most runs of a board. Versions of the code that give equal results are one."""
 
     code: str
     torch: str
@@ -48,7 +49,7 @@ class Notes(NamedTuple):
 def origin_of(records: Sequence[RunRecord]) -> Origin:
     """The most frequent conditions of the records; of equally frequent ones, the first in the order of the alphabet."""
     return Origin(
-        code=_most_common(record.environment.code_version for record in records),
+        code=_most_common(map(_code_of, records)),
         torch=_most_common(record.environment.torch for record in records),
         machine=_most_common(map(machine_of, records)),
     )
@@ -68,16 +69,16 @@ def differences(records: Sequence[RunRecord], origin: Origin) -> list[str]:
     """What may change the results of these records, compared with most runs of their board."""
     return [
         *(f"local file {record.composer_sha256[:8]}" for record in records if record.is_local),
-        *(
-            f"other code {version[:8]}"
-            for version in (record.environment.code_version for record in records)
-            if version != origin.code
-        ),
+        *(f"other code {record.environment.code_version[:8]}" for record in records if _code_of(record) != origin.code),
         *("uncommitted changes of the code" for record in records if record.environment.dirty),
         *_several("versions of the composer", (record.composer_sha256 for record in records)),
         *(f"torch {record.environment.torch}" for record in records if record.environment.torch != origin.torch),
         *(str(machine) for machine in map(machine_of, records) if machine != origin.machine),
     ]
+
+
+def _code_of(record: RunRecord) -> str:
+    return representative(record.environment.code_version)
 
 
 def machine_of(record: RunRecord) -> Machine:

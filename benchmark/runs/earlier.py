@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import RunIdentity
 from benchmark.records.code_version import code_version
+from benchmark.records.equal_versions import representative
 from benchmark.records.store import RunRecord, StoredRecord, read_stored
 from css_gen.storage import locking
 
@@ -34,7 +35,7 @@ def outdated(record: RunRecord, composer_sha256: str) -> str:
     """
     if record.composer_sha256 != composer_sha256:
         return "another version of the composer"
-    if record.environment.code_version != code_version(record.protocol):
+    if representative(record.environment.code_version) != representative(code_version(record.protocol)):
         return "other code (training, scoring, encoders or the task have changed)"
     return ""
 

@@ -31,7 +31,7 @@ at every K."""
 _FEWEST_EXPECTED = 2.0
 """Percent of disagreement between unrelated rankings under which a Recall is too near to 0 or 100% to tell."""
 
-_SAME = ("python", "torch", "numpy", "cuda", "device", "cpu_count", "platform", "code_version")
+_SAME = ("python", "torch", "numpy", "cuda", "device", "cpu_count", "platform")
 
 Made = tuple[RunRecord, Outcomes]
 """A run and what became of its queries."""
@@ -78,7 +78,8 @@ def allowed_of(stored: StoredRecord, everyone: Sequence[StoredRecord], score: st
 
 
 def is_equal_machine(said: Environment, found: Environment) -> bool:
-    """Whether two runs of one seed must give equal results: on a CPU of one name, with equal software and threads."""
+    """Whether runs of one seed and one version of the code must give equal results: on a CPU of one name, with equal
+    software and threads."""
     runtimes = said.runtime, found.runtime
     return (
         said.cuda is None

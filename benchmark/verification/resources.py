@@ -29,6 +29,7 @@ class Resources:
     runs: where retraining keeps its runs.
     tier: the sandbox of submitted code; None if there is none to be run.
     seconds: the longest that one process of a submission may take.
+    is_equal_code: whether this version of the code must give the records again, also those of another version.
     fresh: the fresh test sets that models are scored on, too; they are drawn here, whatever a record says of its own.
     """
 
@@ -39,6 +40,7 @@ class Resources:
     tier: SandboxTier | None
     seconds: float = 14_400
     memory_mib: int = 8_192
+    is_equal_code: bool = False
     fresh: FreshTestSets = field(default_factory=FreshTestSets)
     _opened: dict[tuple[str, int], Dataset] = field(default_factory=dict)
     _weights: dict[tuple[str, str, str], RunRecord] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.files import load_records
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
+from benchmark.records.equal_versions import representative
 from benchmark.records.store import RunRecord, StoredRecord, load_outcomes, submitted_source
 from benchmark.runs.earlier import held
 from benchmark.runs.single_run import Bench, make_record, run_folder
@@ -24,12 +25,14 @@ def retrain(stored: StoredRecord, resources: Resources) -> tuple[float, str, Fre
     """Recall@1 in percent of the same recipe and seed, trained again, how it compares with the record's, and the score
     on a fresh test set.
 
-    On a machine like the one that made the record the two must be equal. Another one rounds otherwise, and the training
+    On a machine like the one that made the record, the two must be equal if the code is of the same version, or of one
+    that is said to give equal results (`resources.is_equal_code`). Another machine rounds otherwise, and the training
     then takes another way, as with another seed; `repetition` says how far apart the two may be.
 
     Raises:
         UnavailableError: the dataset is not there, this version of the code has other recipes, or a part of this one is
-            missing: an encoder, or a file of weights with the same content.
+            missing: an encoder, or a file of weights with the same content; or versions of the code are to be compared,
+            and the machine or the composer is another one.
         BenchmarkError: the result is another than the record's.
     """
     dataset = resources.dataset_of(stored, recipe_of(stored).data.image_size)
@@ -43,8 +46,14 @@ def retrain(stored: StoredRecord, resources: Resources) -> tuple[float, str, Fre
     found = _made_again(stored, run, dataset, resources)
     fresh = found[0].fresh
     recall = found[0].metrics.recall[1]
-    same_code = stored.record.composer_sha256 == found[0].composer_sha256
-    if same_code and is_equal_machine(stored.record.environment, found[0].environment):
+    its, again = stored.record.environment, found[0].environment
+    same_machine = is_equal_machine(its, again) and stored.record.composer_sha256 == found[0].composer_sha256
+    if resources.is_equal_code and not same_machine:
+        raise UnavailableError(
+            "was made on another machine or by another version of the composer, so it need not be equal"
+        )
+    same_code = representative(its.code_version) == representative(again.code_version)
+    if same_machine and (same_code or resources.is_equal_code):
         if problem := equal_problem(said, found):
             raise BenchmarkError(f"{stored.path}: is not what training gives on this equal machine: {problem}")
         note = f"R@1 {recall:.1f}, equal query by query, as expected on an equal machine"

@@ -13,6 +13,7 @@ from benchmark.recipe.presets import PRESETS
 from benchmark.recipe.runtime import Runtime
 from benchmark.recipe.schema import Recipe
 from benchmark.records.environment import Environment
+from benchmark.records.equal_versions import EqualVersion
 from benchmark.records.making import FinishedRun, new_record
 from benchmark.records.store import ComposerCard, CurvePoint, DatasetCard, Example, RunRecord, StoredFile
 from benchmark.scoring.evaluation import Evaluation
@@ -122,4 +123,11 @@ def make_record(
             "examples": (Example(query=0, why="sample", top=(5, 9)), Example(query=0, why="worst", top=())),
             "created": datetime.date(2026, 1, 31),
         }
+    )
+
+
+def version_that_equals(version: str, equals: str) -> EqualVersion:
+    """A version of the code whose results were seen to be those of another one."""
+    return EqualVersion(
+        version=version, equals=equals, task="css", records=("css/tirg/quick",), checked=datetime.date(2026, 1, 2)
     )

@@ -8,8 +8,9 @@ import pytest
 from benchmark.leaderboard.boards import Board
 from benchmark.leaderboard.files import build, load_records, write_leaderboards
 from benchmark.leaderboard.provenance import Machine, notes_on, origin_of
+from benchmark.records import equal_versions
 from benchmark.records.store import save_record
-from tests.benchmark.made_up import make_outcomes, make_record
+from tests.benchmark.made_up import make_outcomes, make_record, version_that_equals
 
 
 def board_of(root: Path, odd: dict[str, Any]) -> Board:
@@ -67,3 +68,12 @@ def test_seeds_of_several_versions_of_a_composer_are_counted() -> None:
 def test_of_equally_many_the_order_of_records_does_not_matter() -> None:
     records = [make_record(make_outcomes(), torch=version) for version in ("2.11.0", "2.10.0")]
     assert origin_of(records) == origin_of(records[::-1])
+
+
+def test_versions_of_the_code_that_give_equal_results_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(equal_versions, "FILE", tmp_path / "equal_versions.json")
+    equal_versions.add([version_that_equals("ef" * 32, "c0de" * 16)])
+    board = board_of(tmp_path, {"code_version": "ef" * 32})
+    assert all(row.notes == () for row in board.rows)
+    other = board_of(tmp_path / "other", {"code_version": "cd" * 32})
+    assert [row.notes for row in other.rows if row.composer.name == "odd"] == [("other code cdcdcdcd",)]

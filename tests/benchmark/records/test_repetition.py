@@ -60,7 +60,7 @@ def within(points: float) -> Callable[[str], Allowed]:
         ({"torch": "2.12.0"}, False),
         ({"device": "Another CPU"}, False),
         ({"cpu_count": 3}, False),
-        ({"code_version": "ab" * 32}, False),
+        ({"code_version": "ab" * 32}, True),
         ({"cuda": "13.0"}, False),
         ({"runtime": Runtime(threads=1)}, False),
         ({"runtime": Runtime(threads=2, validate_every=7)}, True),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.recipe.changes import override
+from benchmark.records import equal_versions
 from benchmark.records.store import RunRecord, read_stored
 from benchmark.runs import single_run
 from benchmark.runs.grid import plan, run_all
@@ -17,6 +18,7 @@ from benchmark.training.progress import SilentRuns
 from css_gen.render import render
 from css_gen.storage.configuration import Configuration
 from models.network import Network
+from tests.benchmark.made_up import version_that_equals
 from tests.benchmark.runs.finished_runs import reproducible, runs, the_record
 
 
@@ -55,6 +57,11 @@ def test_a_record_of_other_code_is_kept_with_a_word_and_made_again_with_the_flag
     assert (second.record, second.is_new) == (first.record, False)
     assert "has a record of other code" in said[-1]
     assert "--replace makes it again" in said[-1]
+    with monkeypatch.context() as patch:
+        patch.setattr(equal_versions, "FILE", bench.runs / "equal_versions.json")
+        equal_versions.add([version_that_equals("f" * 64, first.record.environment.code_version)])
+        runs(bench)
+    assert said[-1].endswith(f": has a record, R@1 {first.record.metrics.recall[1]:.1f}")
     (third,) = runs(replace(bench, replace=True))
     assert third.is_new
     monkeypatch.setattr("benchmark.runs.grid.composer_sha256", lambda composer: "f" * 64)  # noqa: ARG005

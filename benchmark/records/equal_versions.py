@@ -1,0 +1,82 @@
+"""Versions of the code that give the same results, bit for bit, as an earlier one.
+
+A change of the sources that a result depends on gives a new `code_version`, even if it changes no result, as a faster
+reader or a new message does. `tirg-bench verify --retrain --equal-code` then trains records of the earlier version
+again. If all of them come out equal, query by query and weight by weight, it adds both versions here, with the records
+that showed it. From then on the two count as one version: no record of either is outdated, and boards mix their rows
+without a note.
+"""
+
+import datetime
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from benchmark.errors import BenchmarkError
+from benchmark.records.schema import Digest
+from css_gen.storage.atomic import write_atomically
+
+FILE: Final = Path(__file__).with_suffix(".json")
+
+
+class EqualVersion(BaseModel):
+    """A version of the code, and the earlier one whose results it gives.
+
+    Attributes:
+        task: whose sources the two are versions of.
+        records: the runs that were made again and came out equal, as paths below the folder of records.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Digest
+    equals: Digest
+    task: str
+    records: Annotated[tuple[str, ...], Field(min_length=1)]
+    checked: datetime.date
+
+
+_File = TypeAdapter(tuple[EqualVersion, ...])
+
+
+def representative(version: str) -> str:
+    """Return the same version for all that are known to give equal results: the first of them in alphabetical order."""
+    equal, before = {version}, 0
+    while len(equal) > before:
+        before = len(equal)
+        for each in read(FILE):
+            pair = {each.version, each.equals}
+            equal |= pair if pair & equal else set()
+    return min(equal)
+
+
+@cache
+def read(file: Path) -> tuple[EqualVersion, ...]:
+    """Return what is known; nothing if there is no file.
+
+    Raises:
+        BenchmarkError: the file is damaged.
+    """
+    try:
+        return _File.validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValidationError) as error:
+        raise BenchmarkError(f"{file}: is not a list of equal versions ({type(error).__name__}); restore it") from None
+
+
+def add(found: Sequence[EqualVersion]) -> None:
+    """Add versions; what was known of the same two is replaced.
+
+    Raises:
+        BenchmarkError: the file is damaged, or cannot be written.
+    """
+    known = {(each.version, each.equals): each for each in (*read(FILE), *found)}
+    try:
+        write_atomically(FILE, _File.dump_json(tuple(known.values()), indent=2) + b"\n")
+    except OSError as error:
+        raise BenchmarkError(f"{FILE}: cannot be written ({error.strerror})") from None
+    read.cache_clear()
