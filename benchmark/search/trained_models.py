@@ -86,7 +86,7 @@ def model_card(checkpoint: Checkpoint, scored: Metrics, *, size: int) -> str:
 Given an image and a text that says what to change, this model finds the image after the change. Its composer is
 {composer.title}: [{composer.paper}]({composer.url}).
 
-    tirg-bench search --composer {run.composer}{dataset} --image 3 --text "make top-left cube red"
+    tirg-bench search --composer {run.composer}{dataset} --image 3 --text "add purple triangle to top-left"
 
 | {" | ".join(shown.values())} | R@1 of a random order |
 |{"--:|" * (len(shown) + 1)}

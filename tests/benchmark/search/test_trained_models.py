@@ -1,6 +1,7 @@
 """Models in half precision with a card, used where `runs` holds none, and a small gallery where there is no data."""
 
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,6 +101,31 @@ def test_a_fresh_clone_answers_at_once(trained: Path, monkeypatch: pytest.Monkey
     result = CliRunner().invoke(main, [*arguments, "--runs=mine"])
     assert result.exit_code == 1
     assert "mine holds no model of tirg on css" in result.stderr
+
+
+MODELS = sorted(trained_models.TRAINED.rglob("model.safetensors"))
+
+
+def test_the_repository_has_the_best_composer_and_tirg() -> None:
+    assert {Checkpoint.read(path).run.composer for path in MODELS} == {"attribute_as_operator", "tirg"}
+    assert all(path.stat().st_size <= trained_models.MOST_BYTES for path in MODELS)
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.parent.parent.name)
+def test_each_of_them_answers_the_question_of_the_readme(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(galleries, "SMALL", replace(galleries.SMALL, size=64))
+    readme = (trained_models.TRAINED.parent / "README.md").read_text()
+    command = shlex.split(next(line for line in readme.splitlines() if "tirg-bench search" in line))
+    command[command.index("--composer") + 1] = path.parent.parent.name
+    result = CliRunner().invoke(main, [*command[1:], "--device=cpu"])
+    assert result.exit_code == 0, result.output
+    (first,) = re.findall(r"(?m)^ +1 +.*$", result.stdout)
+    assert " yes " in first
+    assert str(path) in result.stdout
+    assert "tirg-bench search" in (path.parent / "README.md").read_text()
 
 
 def test_data_that_is_there_or_named_is_taken_as_it_is(
