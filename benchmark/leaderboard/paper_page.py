@@ -161,7 +161,11 @@ def _tracks(leaderboards: Path, task_name: str, preset: str) -> str:
         lines = (next(iter(board.values())) for board in boards.values())
         cells.append([f"*{level.replace('_', ' ')}*", *(number(_value(line, f"recall_1_{level}")) for line in lines)])
     cells.append([f"*Kendall's tau with {first.name}*", *(_alike(ours, board) for board in boards.values())])
-    return f"\n{markdown_table(['Composer', *boards], cells, left=(0,))}\n\n{_runs(ours.values(), preset)}\n"
+    by_seeds: dict[str, list[str]] = defaultdict(list)
+    for name, board in boards.items():
+        by_seeds[_seeds(board.values())].append(name)
+    about = "; ".join(f"{', '.join(names)}: {seeds}" for seeds, names in by_seeds.items())
+    return f"\n{markdown_table(['Composer', *boards], cells, left=(0,))}\n\n{about}.\n"
 
 
 _CLEAR = 3
@@ -261,8 +265,11 @@ def _runs(lines: Collection[Line], preset: str) -> str:
         return ""
     line = next(iter(lines))
     weights = "" if line["preset"] == preset else f"preset `{line['preset']}`, "
+    return f"Dataset `{line['dataset'][:8]}`, {weights}recipe `{line['recipe']}`, {_seeds(lines)}."
+
+
+def _seeds(lines: Collection[Line]) -> str:
     seeds = sorted({int(seed) for line in lines for seed in line["seeds"].split()})
     names = ", ".join(map(str, seeds))
     fewer = " (some rows have fewer)" if len({line["seeds"] for line in lines}) > 1 else ""
-    said = f"seed {names}" if len(seeds) == 1 else f"mean of seeds {names}{fewer}"
-    return f"Dataset `{line['dataset'][:8]}`, {weights}recipe `{line['recipe']}`, {said}."
+    return f"seed {names}" if len(seeds) == 1 else f"mean of seeds {names}{fewer}"

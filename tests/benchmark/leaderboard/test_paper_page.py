@@ -150,6 +150,13 @@ def test_tracks_are_beside_the_task_with_their_levels(tmp_path: Path) -> None:
     assert found["*source oracle*"] == ["13.5", "13.5"]
     assert found["*shortcut*"] == ["-", "28.5"]
     assert found["*Kendall's tau with css*"] == ["-", "0.67"]
+    assert "\n\ncss, css-chain: seed 0.\n" in text
+    write(
+        tmp_path / "css.csv",
+        *(line(name, 0.0, **levels, recall_1=str(recall), seeds="0 1") for name, recall in order.items()),
+    )
+    again = updated(page("tracks css quick"), tmp_path)
+    assert "\n\ncss: mean of seeds 0, 1; css-chain: seed 0.\n" in again
     assert "Not run yet." in updated(page("tracks css quick"), tmp_path / "nowhere")
 
 

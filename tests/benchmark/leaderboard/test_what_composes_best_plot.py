@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -49,7 +50,10 @@ def test_a_panel_shows_the_recall_of_each_composer(name: str) -> None:
 def test_the_picture_of_cost_shows_every_composer() -> None:
     svg = (ROOT / "docs/what_composes_best_cost.svg").read_text()
     composers = sorted({composer for composer, _ in board()})
-    values = [board()[composer, "all"] for composer in composers]
+    values = []
+    for composer in composers:
+        (path,) = (ROOT / "leaderboards/records/css" / composer).glob("quick-*-s0-*.json")
+        values.append(json.loads(path.read_text())["metrics"]["scores"]["recall@1"])
     found = [place for composer in composers for place in markers(svg, composer, "y")]
     require_linear(values, found, sign=-1)
 
