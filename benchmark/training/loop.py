@@ -142,7 +142,8 @@ def _save(path: Path, session: Session, state: Trained, code: Code) -> None:
         "curve.validations": torch.tensor(state.validations, dtype=torch.float64).reshape(-1, 2),
     }
     tensors = model | optimiser_tensors(session.optimiser) | session.memory.tensors() | curve
-    Checkpoint(identity, network.text_encoder.tokenizer, steps, state.seconds, tensors, code).write(path)
+    checkpoint = Checkpoint(identity, network.text_encoder.tokenizer, steps, state.seconds, tensors, code)
+    checkpoint.write(path, checksum=True)
 
 
 def steps_done(path: Path, identity: Run, code: Code) -> tuple[int, bool]:
