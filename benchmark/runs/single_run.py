@@ -154,7 +154,9 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         wall_seconds=trained.seconds_before + perf_counter() - started,
         scoring_seconds=scoring,
         peak_memory_mib=peak_memory_mib(runtime.device),
-        environment=current_environment(runtime, code_version=version, other_cores=other_work.cores()),
+        environment=current_environment(
+            runtime, model=recipe.model, code_version=version, other_cores=other_work.cores()
+        ),
     )
     fresh = _score_fresh(network, dataset, run, bench, accelerator)
     record = new_record(finished, evaluation, fresh)
