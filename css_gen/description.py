@@ -12,7 +12,7 @@ from css_gen import dataset
 from css_gen.progress import Reporter, Silent
 from css_gen.scenes.ceiling import best_recall_at_1
 from css_gen.scenes.randomness import SplitId
-from css_gen.storage.configuration import CSS, LEADERBOARD_FINGERPRINT
+from css_gen.storage.configuration import CSS, FULL_SIZE_FINGERPRINT, LEADERBOARD_FINGERPRINT
 from css_gen.storage.estimate import human_bytes
 from css_gen.storage.plan import queries_name
 from css_gen.storage.reader import open_parquet, reading
@@ -84,7 +84,13 @@ def print_description(
 def _leaderboard(fingerprint: str) -> str:
     if fingerprint == LEADERBOARD_FINGERPRINT:
         return "this is the leaderboard's data"
-    return f"other data; the leaderboard's is `css-gen render --n 20000`, fingerprint {LEADERBOARD_FINGERPRINT[:8]}"
+    if fingerprint == FULL_SIZE_FINGERPRINT:
+        return "this is the data of the leaderboard's rows at full size"
+    return (
+        "other data; the leaderboard's has the fingerprint\n"
+        f"{LEADERBOARD_FINGERPRINT[:8]}: css-gen render --n 20000\n"
+        f"{FULL_SIZE_FINGERPRINT[:8]}: css-gen render --n 38024 --size 128 (full size)"
+    )
 
 
 def _kinds(root: Path, split: str) -> tuple[Counter[str], int]:

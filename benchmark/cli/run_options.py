@@ -125,7 +125,7 @@ def set_up(
     from benchmark.device import choose_device
     from benchmark.runs.recipes import recipe_on
     from benchmark.runs.single_run import Bench
-    from benchmark.runs.termination import PatientTerminal, with_last_checkpoint
+    from benchmark.runs.termination import PatientTerminal
 
     device = "cuda" if on_other_gpus else choose_device(device)
     name = preset or presets.default_preset(device)
@@ -148,7 +148,7 @@ def set_up(
         leaderboards=out,
         runs=runs,
     )
-    return Setup(wanted, seeds or (seed or 0,), with_last_checkpoint(bench))
+    return Setup(wanted, seeds or (seed or 0,), bench)
 
 
 def require_possible(jobs: int, bench: "Bench") -> None:

@@ -126,7 +126,7 @@ def submit(
     from benchmark.runs import grid as runner
     from benchmark.runs.recipes import recipe_on
     from benchmark.runs.single_run import Bench
-    from benchmark.runs.termination import PatientTerminal, with_last_checkpoint
+    from benchmark.runs.termination import PatientTerminal
     from benchmark.submissions import candidates
     from benchmark.submissions import submit as submission
 
@@ -158,7 +158,7 @@ def submit(
         url=url,
         dataset_names=names,
         seeds=seeds,
-        bench=with_last_checkpoint(bench),
+        bench=bench,
         tier=sandbox_tier(sandbox),
         seconds=time_limit,
         memory_mib=memory_limit,

@@ -7,7 +7,7 @@ import numpy as np
 
 import css_gen.dataset
 from benchmark.datasets.relevance import Relevance
-from benchmark.datasets.splits import EquivalentTexts, Queries, Split
+from benchmark.datasets.splits import Alternatives, EquivalentTexts, Queries, Split
 from css_gen.scenes.equivalents import equivalents
 from css_gen.scenes.scene import Scene
 
@@ -23,7 +23,7 @@ def with_equivalent_texts(training: Split) -> Split:
     if training.equivalents is None:
         raise ValueError("the scenes of its images are not known")
     queries, found = training.queries, training.equivalents(training.queries.ids)
-    rows = np.repeat(np.arange(len(queries)), np.diff(found.starts))
+    rows = np.repeat(np.arange(len(queries)), np.diff(found.alternatives.starts))
     return replace(
         training,
         queries=Queries(
@@ -37,7 +37,7 @@ def with_equivalent_texts(training: Split) -> Split:
         relevant=found.relevant,
         text_candidates=None,
         combinations=None,
-        alternatives=found,
+        alternatives=found.alternatives,
     )
 
 
@@ -73,9 +73,10 @@ def _equivalents(
         names = "2d" if row.text == row.modification.text_with("2d") else "3d"
         alike = equivalents(row.modification, source, scenes[row.target_id])
         counts.append(len(alike))
-        total = sum(alike.values())
-        for modification, weight in alike.items():
+        total = sum(weight for weight, _ in alike.values())
+        for modification, (weight, targets) in alike.items():
             texts.append(modification.text_with(names))
             shares.append(weight / total)
-            relevant.append([label_of[key] for key in modification.targets(source) if key in label_of])
-    return EquivalentTexts(np.cumsum([0, *counts]), tuple(texts), np.array(shares), Relevance.of_sets(relevant))
+            relevant.append([label_of[key] for key in targets if key in label_of])
+    alternatives = Alternatives(np.cumsum([0, *counts]), np.array(shares))
+    return EquivalentTexts(alternatives, tuple(texts), Relevance.of_sets(relevant))

@@ -6,6 +6,8 @@ file asks for.
 
 import io
 import pickle
+import pickletools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,7 +41,9 @@ def load_plain(path: Path, *, most_bytes: int = MOST_BYTES, most_values: int = _
             shape, _, dtype = read(file)
             if shape != () or not dtype.hasobject:
                 raise BenchmarkError(f"{path}: holds an array of {dtype} of shape {shape}, expected one pickled object")
-            value = _Unpickler(io.BytesIO(file.read()), path).load()
+            content = file.read()
+            _require_possible_numbers(content, path)
+            value = _Unpickler(io.BytesIO(content), path).load()
     except OSError as error:
         raise BenchmarkError(f"{path}: cannot be read ({error.strerror})") from None
     except BenchmarkError:
@@ -49,6 +53,15 @@ def load_plain(path: Path, *, most_bytes: int = MOST_BYTES, most_values: int = _
     if not isinstance(value, _Array) or len(value.values) != 1:
         raise BenchmarkError(f"{path}: the pickle is not an array of one object")
     return _plain(value.values[0], path, most_values)
+
+
+def _require_possible_numbers(content: bytes, path: Path) -> None:
+    """Refuse an object that is numbered higher than there can be objects: the unpickler makes room for that many."""
+    for operation, number, _ in pickletools.genops(content):
+        if operation.name in ("PUT", "LONG_BINPUT") and number is not None and number > len(content):
+            raise BenchmarkError(
+                f"{path}: the pickle numbers an object {number}, more than its {len(content)} bytes can hold: refused"
+            )
 
 
 class _Type:
@@ -69,9 +82,9 @@ class _Type:
 
 
 class _Array:
-    """Stands for numpy.ndarray."""
+    """Stands for numpy.ndarray; empty until it gets its state."""
 
-    values: list[Any]
+    values: Sequence[Any] = ()
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, kind, _, content = state

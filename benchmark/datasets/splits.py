@@ -85,19 +85,29 @@ class Shortcut(NamedTuple):
     hits: Rows
 
 
-class EquivalentTexts(NamedTuple):
-    """For each of Q queries all texts that ask for its target of its source, its own among them.
+class Alternatives(NamedTuple):
+    """Which of N texts are of one pair of source and target, of which there are P.
 
     Attributes:
-        starts: (Q + 1,) query q's are number `starts[q]` to `starts[q + 1]`, the end excluded.
-        texts: N texts.
-        shares: (N,) how often each is drawn; those of a query sum to 1.
-        relevant: the relevant labels of each text, N rows.
+        starts: (P + 1,) pair p's are number `starts[p]` to `starts[p + 1]`, the end excluded.
+        shares: (N,) how often each is drawn; those of a pair sum to 1.
     """
 
     starts: Rows
-    texts: tuple[str, ...]
     shares: NDArray[np.float64]
+
+
+class EquivalentTexts(NamedTuple):
+    """For each query all texts that ask for its target of its source, its own among them.
+
+    Attributes:
+        alternatives: which of them are of one query.
+        texts: N texts.
+        relevant: the relevant labels of each text, N rows.
+    """
+
+    alternatives: Alternatives
+    texts: tuple[str, ...]
     relevant: Relevance
 
 
@@ -126,7 +136,7 @@ class Split:
         equivalents: finds the equivalent texts of the queries with the given ids. None where the scenes of the images
             are not known.
         alternatives: where each batch draws the texts of its queries: which rows of `queries` differ in their text
-            alone, and their shares. None where every query has one text. See `with_equivalent_texts`.
+            alone, and how often each is drawn. None where every query has one text. See `with_equivalent_texts`.
     """
 
     sources: Pixels
@@ -144,7 +154,7 @@ class Split:
     contrasts: Mapping[str, Rows] = field(default_factory=dict)
     shortcut: Shortcut | None = None
     equivalents: Callable[[Sequence[str]], EquivalentTexts] | None = None
-    alternatives: EquivalentTexts | None = None
+    alternatives: Alternatives | None = None
 
     def asking(self, rows: Rows) -> "Split":
         """The same images with only these queries, in this order."""

@@ -4,20 +4,15 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
+
+from benchmark.leaderboard.page_templates import page_templates
 
 
 @cache
 def markdown_template(name: str) -> Template:
-    """The template of a Markdown page. Markdown is not HTML, so nothing is escaped: callers escape what is not ours."""
-    environment = Environment(
-        loader=PackageLoader("benchmark.leaderboard"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
-    return environment.get_template(name)
+    """The template of a Markdown page."""
+    return page_templates("benchmark.leaderboard", is_html=False).get_template(name)
 
 
 def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]], *, left: Sequence[int]) -> str:

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from benchmark.scoring.fresh import variance_of_mean
+
 FEWEST_QUERIES = 30
 """Below this many queries no interval is shown."""
 
@@ -132,9 +134,8 @@ def pool_seed_variance(groups: Iterable[Sequence[float]]) -> SeedVariance | None
 def estimate(values: Floats, scenes: Rows, *, of_seeds: float = 0.0, freedom: float = inf) -> Estimate | None:
     """The mean of a value of each query, in percent, with its error.
 
-    The variance is that of the mean over source scenes, as of a ratio (Cochran, Sampling Techniques, 1977, eq. 9A.4):
-    C / (C - 1) sum of (t_i - mean n_i)^2 / Q^2 over C scenes with totals t_i of n_i queries; plus that of seeds. The
-    degrees of freedom are Satterthwaite's.
+    The variance is that of the mean over source scenes (`variance_of_mean`) plus that of seeds. The degrees of freedom
+    are Satterthwaite's.
 
     Args:
         values: (Q,), such as the share of seeds with a hit, or the difference of two such shares.
@@ -144,17 +145,14 @@ def estimate(values: Floats, scenes: Rows, *, of_seeds: float = 0.0, freedom: fl
     Returns:
         None under `FEWEST_QUERIES` queries, or with one scene.
     """
-    counts = np.bincount(scenes)
-    totals = np.bincount(scenes, weights=values)[counts > 0]
-    counts = counts[counts > 0]
-    if len(values) < FEWEST_QUERIES or len(counts) < 2:
+    count = int(np.count_nonzero(np.bincount(scenes)))
+    if len(values) < FEWEST_QUERIES or count < 2:
         return None
-    mean = float(totals.sum() / len(values))
-    of_scenes = float(len(counts) / (len(counts) - 1) * ((totals - mean * counts) ** 2).sum() / len(values) ** 2)
+    mean, of_scenes = float(values.mean()), variance_of_mean(values, scenes)
     variance = of_scenes + of_seeds
     if variance < _LEAST_VARIANCE:
-        return Estimate(round(100 * mean, 9), 0.0, len(counts) - 1)
-    parts = of_scenes**2 / (len(counts) - 1) + of_seeds**2 / freedom
+        return Estimate(round(100 * mean, 9), 0.0, count - 1)
+    parts = of_scenes**2 / (count - 1) + of_seeds**2 / freedom
     return Estimate(100 * mean, 100 * sqrt(variance), variance**2 / parts)
 
 

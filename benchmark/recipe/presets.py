@@ -86,12 +86,14 @@ _QUICK = _make(
     },
 )
 
+_RESNET = {"image_encoder": "resnet18", "text_width": 512, "state_width": 512, "embedding_width": 512}
+
 _LONG = override(_QUICK, ("training.steps=6000",))
 _MINED = ("training.mined_texts=true",)
 
 _STANDARD = _make(
     data={"image_size": 128},
-    model={"image_encoder": "resnet18", "text_width": 512, "state_width": 512, "embedding_width": 512},
+    model=_RESNET,
     training={
         "steps": 650,
         "sources": 64,
@@ -119,7 +121,7 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
         "standard-mined": override(_STANDARD, _MINED),
         "paper": _make(
             data={"image_size": 224},
-            model={"image_encoder": "resnet18", "text_width": 512, "state_width": 512, "embedding_width": 512},
+            model=_RESNET,
             training={
                 "steps": 160_000,
                 "sources": 16,

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from importlib import metadata
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
@@ -11,12 +12,19 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field
 
 from benchmark.recipe.runtime import Runtime
+from benchmark.recipe.schema import ModelRecipe
+
+_PACKAGES = {"timm": "timm", "open_clip": "open_clip_torch"}
+"""The packages of libraries of encoders, by the name that an encoder's name begins with."""
+
+Used = Annotated[str | None, Field(exclude_if=lambda version: version is None)]
 
 
 class Environment(BaseModel):
     """Where a run was made.
 
     Attributes:
+        timm, open_clip: versions of what the run's encoders are from; None, and not written, for others.
         cuda: None on a CPU.
         code_commit, dirty: as `checkout` gives them.
         code_version: of the sources that every run of the task depends on (`code_version.code_version`).
@@ -28,6 +36,8 @@ class Environment(BaseModel):
     python: str
     torch: str
     numpy: str
+    timm: Used = None
+    open_clip: Used = None
     cuda: str | None
     device: str
     cpu_count: int
@@ -69,8 +79,10 @@ def _own_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def current_environment(runtime: Runtime, *, code_version: str, other_cores: float | None) -> Environment:
-    """Describe this machine, its software and how a run used them."""
+def current_environment(
+    runtime: Runtime, *, model: ModelRecipe, code_version: str, other_cores: float | None
+) -> Environment:
+    """Describe this machine, its software and how a run of that model used them."""
     import numpy
     import torch
 
@@ -80,6 +92,7 @@ def current_environment(runtime: Runtime, *, code_version: str, other_cores: flo
         python=platform.python_version(),
         torch=str(torch.__version__),
         numpy=numpy.__version__,
+        **_libraries(model),
         cuda=torch.version.cuda if on_gpu else None,
         device=device_name(runtime.device),
         cpu_count=os.cpu_count() or 1,
@@ -90,6 +103,12 @@ def current_environment(runtime: Runtime, *, code_version: str, other_cores: flo
         runtime=runtime,
         other_cores=other_cores,
     )
+
+
+def _libraries(model: ModelRecipe) -> dict[str, str]:
+    """Return the versions of the libraries that a model's encoders are from, by their names in `Environment`."""
+    used = {name.partition("/")[0] for name in (model.image_encoder, model.text_encoder)}
+    return {name: metadata.version(package) for name, package in _PACKAGES.items() if name in used}
 
 
 def device_name(device: str) -> str:

@@ -18,7 +18,6 @@ from benchmark.recipe.identity import Run
 from benchmark.runs import local_composer
 from benchmark.runs.grid import Finished, Plan, finish, open_task
 from benchmark.runs.single_run import Bench
-from benchmark.runs.termination import with_last_checkpoint
 from benchmark.training.progress import Report, RunTerminal, SilentRuns
 from css_gen.errors import DatasetError
 from css_gen.pool import Executor, Step, run_tasks
@@ -83,7 +82,7 @@ def _made(
     step: Step,  # noqa: ARG001  a training that is abandoned writes a checkpoint, and then raises by itself
 ) -> Finished:
     title, run = titled
-    here = with_last_checkpoint(replace(bench, reporter=_Lines()))
+    here = replace(bench, reporter=_Lines())
     if root := roots.get(run.fingerprint):
         here = replace(here, places={**bench.places, datasets.get(run.task).folder: root})
     for file in files:

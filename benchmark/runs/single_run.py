@@ -23,6 +23,7 @@ from benchmark.records.schema import sha256
 from benchmark.records.store import RunRecord, save_record
 from benchmark.runs.fresh import FreshTestSets
 from benchmark.runs.recipes import label_on
+from benchmark.runs.termination import is_asked
 from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.fresh import FreshScore
 from benchmark.scoring.metrics import Metrics
@@ -128,6 +129,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
                 report=show,
                 note=lambda line: bench.reporter.message(f"{title}: {line}"),
                 validate=validate if validation else None,
+                stop=is_asked,
                 runtime=runtime,
                 code=code,
             )
@@ -152,7 +154,9 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
         wall_seconds=trained.seconds_before + perf_counter() - started,
         scoring_seconds=scoring,
         peak_memory_mib=peak_memory_mib(runtime.device),
-        environment=current_environment(runtime, code_version=version, other_cores=other_work.cores()),
+        environment=current_environment(
+            runtime, model=recipe.model, code_version=version, other_cores=other_work.cores()
+        ),
     )
     fresh = _score_fresh(network, dataset, run, bench, accelerator)
     record = new_record(finished, evaluation, fresh)

@@ -99,7 +99,7 @@ def sampled_recall(runs: list[Outcomes]) -> Sampled:
     groups = queries // REFERENCES_PER_MODIFICATION if runs[0].groups is None else runs[0].groups
     modifications = np.unique(groups, return_inverse=True)[1]
     over_sources, over_modifications, over_queries = (
-        _variance_of_mean(hits, clusters) for clusters in (sources, modifications, queries)
+        variance_of_mean(hits, clusters) for clusters in (sources, modifications, queries)
     )
     # This estimate can be too small, even negative; the variance is at least the larger of its first two parts.
     variance = max(over_sources + over_modifications - over_queries, over_sources, over_modifications)
@@ -122,14 +122,15 @@ def differs(own: Sampled, fresh: Sampled) -> bool:
     return bool(2 * stats.t.sf(abs(difference) / sqrt(sum(variances)), freedom) < LEVEL)
 
 
-def _variance_of_mean(values: Floats, clusters: Integers) -> float:
-    """The variance of the mean of values (Q,) that are drawn in clusters (Q,), numbered from 0 without gaps.
+def variance_of_mean(values: Floats, clusters: Integers) -> float:
+    """Return the variance of the mean of values (Q,) that are drawn in clusters (Q,), numbered from 0.
 
     C / (C - 1) sum of (t_i - mean n_i)^2 / Q^2 over C clusters with totals t_i of n_i values (Cochran, Sampling
     Techniques, 1977, eq. 9A.4); 0 for one cluster.
     """
     counts = np.bincount(clusters)
-    totals = np.bincount(clusters, weights=values)
+    totals = np.bincount(clusters, weights=values)[counts > 0]
+    counts = counts[counts > 0]
     if len(counts) < 2:
         return 0.0
     squares = ((totals - values.mean() * counts) ** 2).sum()

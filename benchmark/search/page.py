@@ -3,10 +3,10 @@
 import base64
 import io
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from benchmark.datasets.splits import Pixels
+from benchmark.leaderboard.page_templates import page_templates
 from benchmark.recipe.identity import Run
 from benchmark.runs.recipes import label_on
 from benchmark.search.answer import Found
@@ -26,14 +26,8 @@ def search_page(found: Found, *, text: str, gallery: Gallery, identity: Run) -> 
     Raises:
         BenchmarkError: an image can no longer be read.
     """
-    environment = Environment(
-        loader=PackageLoader("benchmark.search"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-    )
-    return environment.get_template("search.html.jinja").render(
+    template = page_templates("benchmark.search").get_template("search.html.jinja")
+    return template.render(
         text=printable(text),
         notes=[printable(note) for note in found.notes],
         image=found.image,

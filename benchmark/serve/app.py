@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -18,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from benchmark.errors import CssBenchError, UsageError
+from benchmark.leaderboard.page_templates import page_templates
 from benchmark.serve.service import LONGEST_TEXT, Service
 from benchmark.serve.upload import MOST_BYTES
 
@@ -73,14 +73,8 @@ def make_app(service: Service, *, hosts: Sequence[str] = LOCAL) -> Starlette:
 
 
 def _page(service: Service) -> Callable[[Request], Awaitable[Response]]:
-    environment = Environment(
-        loader=PackageLoader("benchmark.serve"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=True,
-    )
-    html = environment.get_template("index.html.jinja").render(
+    template = page_templates("benchmark.serve").get_template("index.html.jinja")
+    html = template.render(
         composers=sorted(service.composers),
         first=service.first,
         second=service.composers[1] if len(service.composers) == 2 else "",

@@ -88,7 +88,9 @@ def make_record(run: Run, dataset: Dataset, box: Box, bench: Bench, entry: Entry
         wall_seconds=trained.seconds_before + now - started,
         scoring_seconds=now - before,
         peak_memory_mib=peak,
-        environment=current_environment(bench.runtime, code_version=version, other_cores=other_work.cores()),
+        environment=current_environment(
+            bench.runtime, model=run.recipe.model, code_version=version, other_cores=other_work.cores()
+        ),
         submission=entry.about,
     )
     with FreshTestSets() as drawn:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -26,6 +25,8 @@ from models.text_encoders.base import TokenizerState
 _FORMAT = "css-bench checkpoint 2"
 _KEY = "css_bench"
 """The only key of the header: the order of several keys is not fixed, so the file's hash would not be, either."""
+_FIELDS = {"format", "run", "tokenizer", "steps", "seconds", "code"}
+_CHECKSUM = "sha256"
 
 
 class Code(NamedTuple):
@@ -59,11 +60,15 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     code: Code = UNKNOWN_CODE
 
-    def write(self, path: Path) -> None:
-        """Raises OSError as `open` does; the path then holds what it held before."""
-        write_atomically(path, self.content())
+    def write(self, path: Path, *, checksum: bool = False) -> None:
+        """Raises OSError as `open` does; the path then holds what it held before.
 
-    def content(self) -> bytes:
+        Args:
+            checksum: whether to add one that `read` compares; not to a finished model, whose record has the file's.
+        """
+        write_atomically(path, self.content(checksum=checksum))
+
+    def content(self, *, checksum: bool = False) -> bytes:
         """The file's content: equal checkpoints are equal files."""
         text = {
             "format": _FORMAT,
@@ -73,7 +78,8 @@ class Checkpoint:
             "seconds": self.seconds,
             "code": self.code,
         }
-        return save(self.tensors, {_KEY: json.dumps(text, sort_keys=True)})
+        sealed = text | {_CHECKSUM: _sha256(text, self.tensors)} if checksum else text
+        return save(self.tensors, {_KEY: json.dumps(sealed, sort_keys=True)})
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -83,17 +89,23 @@ class Checkpoint:
                 text = json.loads((file.metadata() or {})[_KEY])
                 if text["format"] != _FORMAT:
                     raise ValueError(f"its format is {text['format']!r}, expected {_FORMAT!r}")
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+                checksum = text.pop(_CHECKSUM, None)
+                if unknown := text.keys() - _FIELDS:
+                    raise ValueError(f"it has unknown fields: {', '.join(sorted(unknown))}")
+                if checksum is not None and checksum != _sha256(text, tensors):
+                    raise ValueError("its content is not what its checksum is of")
                 return cls(
                     run=Run.from_json(text["run"]),
                     tokenizer=text["tokenizer"],
                     steps=int(text["steps"]),
                     seconds=float(text["seconds"]),
-                    tensors={name: file.get_tensor(name) for name in file.keys()},  # noqa: SIM118  not a dict
+                    tensors=tensors,
                     code=Code(*text.get("code", ())),
                 )
         except FileNotFoundError:
             raise BenchmarkError(f"{path}: there is no such checkpoint; `tirg-bench run` writes it") from None
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, ValidationError) as error:
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
             why = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise BenchmarkError(f"{path} is not a checkpoint of tirg-bench or is damaged ({why}); delete it") from None
 
@@ -127,8 +139,13 @@ def weights_sha256(tensors: Mapping[str, Tensor]) -> str:
 
     Checkpoints of different runs, whose headers differ, have the same hash if and only if they hold the same weights.
     """
-    digest = hashlib.sha256()
-    for name in sorted(name for name in tensors if name.startswith("model.")):
+    return _sha256(None, {name: value for name, value in tensors.items() if name.startswith("model.")})
+
+
+def _sha256(text: object, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of an object as JSON, if there is one, and of the names, types, shapes and bytes of tensors."""
+    digest = hashlib.sha256(json.dumps(text, sort_keys=True).encode() if text else b"")
+    for name in sorted(tensors):
         value = tensors[name].detach().cpu().contiguous()
         digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode() + b"\n")
         digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())

@@ -26,6 +26,7 @@ from benchmark.training.checkpoint import (
 from benchmark.training.progress import Progress
 from benchmark.training.samplers import Sampler
 from benchmark.training.step import Session
+from css_gen.termination import Terminated
 from models.network import Network
 
 STEPS_BETWEEN_REPORTS = 10
@@ -59,6 +60,7 @@ def train(
     report: Callable[[Progress], None],
     note: Callable[[str], None] = lambda _: None,
     validate: Callable[[], float] | None = None,
+    stop: Callable[[], bool] = lambda: False,
     runtime: Runtime | None = None,
     code: Code = UNKNOWN_CODE,
 ) -> Trained:
@@ -71,6 +73,7 @@ def train(
         report: called every few steps. Between two calls nothing waits for the device.
         note: called with one line if a GPU cannot repeat the step as a CUDA graph.
         validate: computes Recall@1 on the validation part, in percent; called as often as `runtime` says.
+        stop: asked after every step whether to write a checkpoint and end.
         runtime: how often to validate and to write a checkpoint, whether to compile and to capture; None for the
             defaults.
         code: of this training; a checkpoint of other code is ignored, and replaced later.
@@ -78,6 +81,7 @@ def train(
     Raises:
         BenchmarkError: the loss is not finite (the message names the step; the last checkpoint, from before it, stays),
             or memory ran out (the message names the options to lower).
+        Terminated: `stop` said so, and a checkpoint is written.
     """
     config = identity.recipe.training
     runtime = runtime or Runtime()
@@ -96,7 +100,7 @@ def train(
         now = step + 1
         is_last = now == config.steps
         is_validation = validate is not None and every > 0 and now % every == 0
-        is_due = time.perf_counter() - saved > runtime.checkpoint_seconds
+        is_due = stop() or time.perf_counter() - saved > runtime.checkpoint_seconds
         if not (is_last or is_validation or is_due or now % STEPS_BETWEEN_REPORTS == 0):
             continue
         losses += _finite(waiting, now, identity)
@@ -119,6 +123,8 @@ def train(
         if is_last or is_due:
             state = Trained(seconds, before.seconds, tuple(losses), tuple(validations))
             _save(checkpoint_path, session, state, code)
+            if stop():
+                raise Terminated
             saved = time.perf_counter()
         started = time.perf_counter()
     return Trained(seconds, before.seconds, tuple(losses), tuple(validations))
@@ -136,7 +142,8 @@ def _save(path: Path, session: Session, state: Trained, code: Code) -> None:
         "curve.validations": torch.tensor(state.validations, dtype=torch.float64).reshape(-1, 2),
     }
     tensors = model | optimiser_tensors(session.optimiser) | session.memory.tensors() | curve
-    Checkpoint(identity, network.text_encoder.tokenizer, steps, state.seconds, tensors, code).write(path)
+    checkpoint = Checkpoint(identity, network.text_encoder.tokenizer, steps, state.seconds, tensors, code)
+    checkpoint.write(path, checksum=True)
 
 
 def steps_done(path: Path, identity: Run, code: Code) -> tuple[int, bool]:

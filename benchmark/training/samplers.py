@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from benchmark.datasets.splits import EquivalentTexts, Rows, Split
+from benchmark.datasets.splits import Alternatives, Rows, Split
 
 _ORDER, _DRAWS, _TEXTS = 0, 2, 3
 """First numbers of the spawn keys here; `randomness` has 1 and 4."""
@@ -136,7 +136,7 @@ class TextSampler:
     """
 
     def __init__(
-        self, training: Split, alternatives: EquivalentTexts, *, groups: int, modifications: int, seed: int
+        self, training: Split, alternatives: Alternatives, *, groups: int, modifications: int, seed: int
     ) -> None:
         queries, self._starts, self._seed = training.queries, alternatives.starts, seed
         self._texts, self._until = training.text_rows, np.cumsum(alternatives.shares)

@@ -31,7 +31,7 @@ at every K."""
 _FEWEST_EXPECTED = 2.0
 """Percent of disagreement between unrelated rankings under which a Recall is too near to 0 or 100% to tell."""
 
-_SAME = ("python", "torch", "numpy", "cuda", "device", "cpu_count", "platform")
+_SAME = ("python", "torch", "numpy", "timm", "open_clip", "cuda", "device", "cpu_count", "platform")
 
 Made = tuple[RunRecord, Outcomes]
 """A run and what became of its queries."""

@@ -2,6 +2,7 @@
 
 from itertools import combinations
 from math import comb
+from typing import NamedTuple
 
 from css_gen.scenes.modification import Modification, Selector
 from css_gen.scenes.scene import Scene
@@ -9,8 +10,15 @@ from css_gen.scenes.scene import Scene
 _ATTRIBUTES = ("cell", "size", "colour", "shape")
 
 
-def equivalents(modification: Modification, source: Scene, target: Scene) -> dict[Modification, float]:
-    """Return the modifications of the same kind that make the target of the source, each with its weight.
+class Equivalent(NamedTuple):
+    """A modification's weight, and the keys of all scenes that it makes of the source."""
+
+    weight: float
+    targets: frozenset[str]
+
+
+def equivalents(modification: Modification, source: Scene, target: Scene) -> dict[Modification, Equivalent]:
+    """Return the modifications of the same kind that make the target of the source.
 
     They name attributes of an object that is added, removed or changed, as many as a dataset's modifications name.
     Every number of attributes weighs the same, and so do all choices of as many attributes, as `sampling` draws them.
@@ -27,7 +35,8 @@ def equivalents(modification: Modification, source: Scene, target: Scene) -> dic
             for names in combinations(_ATTRIBUTES, number):
                 selector = Selector(**{name: getattr(item, name) for name in names})
                 found[modification.with_selector(selector)] = _weight(number)
-    return {each: weight for each, weight in found.items() if each.is_target(source, target)}
+    made = {each: Equivalent(weight, each.targets(source)) for each, weight in found.items()}
+    return {each: equivalent for each, equivalent in made.items() if target.key in equivalent.targets}
 
 
 def _weight(number: int) -> float:

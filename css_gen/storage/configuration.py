@@ -22,6 +22,8 @@ HALF = 0.5
 LEADERBOARD_FINGERPRINT = "332e216aed40f9b07e1a5f5809182e3e2bfddabe96745f3356042991f5e818b5"
 """Of the data that the published leaderboards are made on: what `css-gen render --n 20000` renders, with no other
 option."""
+FULL_SIZE_FINGERPRINT = "a09e60885dcc3d22a81d5f3014e32f8d2caf19fa194185f763ae3b70a895339b"
+"""Of the data of their rows at full size: what `css-gen render --n 38024 --size 128` renders."""
 
 
 @dataclass(frozen=True, kw_only=True)

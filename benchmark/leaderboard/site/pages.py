@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from benchmark import tasks as datasets
@@ -23,6 +23,7 @@ from benchmark.leaderboard.files import Written, load_rankings, load_records
 from benchmark.leaderboard.fresh import NOTE
 from benchmark.leaderboard.levels import MARK, doubts_of, levels_of, note_on
 from benchmark.leaderboard.optional_parts import notes_on_parts
+from benchmark.leaderboard.page_templates import page_templates
 from benchmark.leaderboard.score_columns import has_exact_answers
 from benchmark.leaderboard.site.composer_sections import Section, section
 from benchmark.leaderboard.site.gallery import of_dataset
@@ -160,13 +161,7 @@ def _by_composer(tables: Sequence[_Table]) -> dict[str, list[Section]]:
 
 
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("benchmark.leaderboard.site"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates("benchmark.leaderboard.site")
     environment.filters |= {"percent": _percent, "path": _path, "web": _web, "duration": duration}
     script = _text(environment, "script.js")
     environment.globals |= {

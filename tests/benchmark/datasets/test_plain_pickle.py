@@ -119,6 +119,25 @@ def test_what_holds_itself_is_refused(tmp_path: Path) -> None:
         load_plain(saved(tmp_path / "a.npy", value))
 
 
+ARRAY = b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n\x85R"
+"""An array without its state."""
+STATE = b"(N)cnumpy\ndtype\nU\x01O\x85RN]%stb"
+"""A state that holds the objects of the list in it."""
+
+
+def test_an_array_without_its_state_is_empty(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="not an array of one object"):
+        load_plain(npy(tmp_path / "a.npy", ARRAY + b"."))
+    assert load_plain(npy(tmp_path / "b.npy", ARRAY + STATE % (ARRAY[2:] + b"a") + b".")) == []
+
+
+@pytest.mark.parametrize(("put", "number"), [(b"r\x88\x13\0\0", 5000), (b"p5000\n", 5000)])
+def test_an_object_with_a_number_that_is_too_high_is_refused(tmp_path: Path, put: bytes, number: int) -> None:
+    with pytest.raises(BenchmarkError, match=f"numbers an object {number}, more than its .* bytes can hold: refused"):
+        load_plain(npy(tmp_path / "a.npy", ARRAY + put + STATE % b"Na" + b"."))
+    assert load_plain(npy(tmp_path / "b.npy", ARRAY + b"r\x2a\0\0\0" + STATE % b"Na" + b".")) is None
+
+
 def test_files_that_are_too_large_are_not_read(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     with path.open("wb") as file:

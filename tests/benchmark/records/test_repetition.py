@@ -58,6 +58,7 @@ def within(points: float) -> Callable[[str], Allowed]:
     [
         ({}, True),
         ({"torch": "2.12.0"}, False),
+        ({"timm": "1.0.31"}, False),
         ({"device": "Another CPU"}, False),
         ({"cpu_count": 3}, False),
         ({"code_version": "ab" * 32}, True),

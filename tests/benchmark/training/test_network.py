@@ -9,7 +9,7 @@ import models
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
 from benchmark.recipe.schema import Recipe
-from benchmark.training.checkpoint import Checkpoint, load_model, model_tensors
+from benchmark.training.checkpoint import Checkpoint, Code, load_model, model_tensors
 from benchmark.training.model import empty_network, new_network, require_texts, tokenizer_of
 from models.network import Network, take_rows
 from models.text_encoders.vocabulary import Vocabulary
@@ -117,6 +117,38 @@ def test_a_checkpoint_cut_short_is_named(tiny_config: Recipe, tmp_path: Path) ->
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(BenchmarkError, match="is not a checkpoint of tirg-bench or is damaged"):
         Checkpoint.read(path)
+
+
+def test_any_flipped_bit_of_a_training_is_found(tiny_config: Recipe, tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    tensors = {"model.weight": torch.arange(6.0).reshape(2, 3), "curve.validations": torch.zeros(0, 2)}
+    identity = Run("css", "tirg", tiny_config, 0, "f" * 64, True)
+    Checkpoint(identity, {}, 6, 0.1 + 0.2, tensors, Code("é", "")).write(path, checksum=True)
+    content, unchanged = path.read_bytes(), 0
+    assert Checkpoint.read(path).seconds == 0.1 + 0.2
+    for place in range(len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            found = Checkpoint.read(path)
+        except BenchmarkError:
+            continue
+        # A digit of 0.3 that rounds to the same number, or another spelling of the letter.
+        assert (found.seconds, found.code, found.steps) == (0.1 + 0.2, ("é", ""), 6)
+        unchanged += 1
+    assert unchanged <= 3
+
+
+def test_a_checkpoint_without_a_checksum_is_read(tiny_config: Recipe, tmp_path: Path) -> None:
+    checkpoint = stored(tiny_config, tmp_path / "without")
+    checkpoint.write(tmp_path / "with", checksum=True)
+    assert b'\\"sha256\\"' in (tmp_path / "with").read_bytes()
+    assert b'\\"sha256\\"' not in (tmp_path / "without").read_bytes()
+    for name in ("with", "without"):
+        found = Checkpoint.read(tmp_path / name)
+        assert (found.run, found.code, found.steps) == (checkpoint.run, checkpoint.code, checkpoint.steps)
+        assert found.tensors.keys() == checkpoint.tensors.keys()
 
 
 def test_a_model_whose_composer_is_gone_or_changed_is_named(tiny_config: Recipe, tmp_path: Path) -> None:

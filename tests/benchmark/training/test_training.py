@@ -25,6 +25,7 @@ from benchmark.training.checkpoint import Checkpoint
 from benchmark.training.loop import Trained, train
 from benchmark.training.progress import Progress
 from benchmark.training.samplers import make_sampler
+from css_gen.termination import Terminated
 from models.network import Network
 
 
@@ -40,6 +41,7 @@ def run(
     composer: str = "tirg",
     report: Callable[[Progress], None] = lambda _: None,
     validate: Callable[[], float] | None = None,
+    stop: Callable[[], bool] = lambda: False,
     every: float = 0.0,
     validate_every: int = 0,
 ) -> tuple[Network, Trained]:
@@ -57,6 +59,7 @@ def run(
             checkpoint_path=folder / "training.safetensors",
             report=report,
             validate=validate,
+            stop=stop,
             runtime=Runtime(checkpoint_seconds=every, validate_every=validate_every),
         )
     return network, trained
@@ -96,6 +99,17 @@ def test_a_run_stopped_at_any_step_and_resumed_is_the_uninterrupted_run(
         assert trained.losses == whole.losses
         for ours, theirs in zip(weights(network), weights(expected), strict=True):
             assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 6])
+def test_a_run_that_is_asked_to_end_writes_a_checkpoint_of_that_step(
+    steps: int, css: Css, tiny_config: Recipe, tmp_path: Path
+) -> None:
+    asked = iter(range(1, 100))
+    with pytest.raises(Terminated):
+        run(css, tiny_config, tmp_path, stop=lambda: next(asked) >= steps, every=10_000)
+    assert Checkpoint.read(tmp_path / "training.safetensors").steps == steps
+    assert next(asked) == steps + 2, "asked after every step, and once more after the checkpoint"
 
 
 def test_validation_changes_nothing(css: Css, tiny_config: Recipe, tmp_path: Path) -> None:

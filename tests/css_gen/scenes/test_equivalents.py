@@ -36,8 +36,9 @@ def test_they_are_all_texts_of_the_grammar_that_make_the_target_of_the_source(qu
 @given(QUERIES)
 def test_choices_of_as_many_attributes_weigh_the_same_and_all_numbers_weigh_the_same(query: Query) -> None:
     found = equivalents(query.modification, query.source_scene, query.target_scene)
-    for each, weight in found.items():
-        assert weight * comb(4, named(each.selector)) == pytest.approx(1)
+    for each, equivalent in found.items():
+        assert equivalent.weight * comb(4, named(each.selector)) == pytest.approx(1)
+        assert equivalent.targets == {scene.key for scene in each.results(query.source_scene)}
 
 
 def test_a_text_that_names_too_little_to_tell_objects_apart_is_left_out() -> None:

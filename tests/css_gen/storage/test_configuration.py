@@ -14,6 +14,7 @@ from css_gen.scenes.sampling import split_size
 from css_gen.storage import configuration as module
 from css_gen.storage.configuration import (
     EXTRAS,
+    FULL_SIZE_FINGERPRINT,
     LEADERBOARD_FINGERPRINT,
     NAMES,
     SWITCHES,
@@ -155,6 +156,7 @@ def test_it_is_the_data_of_every_published_record() -> None:
         images, size = (38_024, 128) if is_full_size else (20_000, 224)
         assert card["rendering"] == Configuration(images=images, size=size, track=track).to_json()
     assert fingerprints["css", False] == {LEADERBOARD_FINGERPRINT}
+    assert fingerprints["css", True] == {FULL_SIZE_FINGERPRINT}
     assert all(len(each) == 1 for each in fingerprints.values())
 
 
@@ -162,9 +164,15 @@ def test_info_says_whether_a_dataset_is_that_one(
     tiny_dataset: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     print_description(tiny_dataset)
-    words = " ".join(capsys.readouterr().out.split())
-    assert "leaderboard │ other data; the leaderboard's is `css-gen render --n 20000`" in words
+    out = capsys.readouterr().out
+    assert "leaderboard   │ other data; the leaderboard's has the fingerprint " in out
+    assert "│ 332e216a: css-gen render --n 20000 " in out
+    assert "│ a09e6088: css-gen render --n 38024 --size 128 (full size) " in out
     fingerprint = json.loads((tiny_dataset / "manifest.json").read_text())["fingerprint"]
-    monkeypatch.setattr("css_gen.description.LEADERBOARD_FINGERPRINT", fingerprint)
-    print_description(tiny_dataset)
-    assert "leaderboard │ this is the leaderboard's data" in " ".join(capsys.readouterr().out.split())
+    for name, expected in (
+        ("FULL_SIZE", "this is the data of the leaderboard's rows at full size"),
+        ("LEADERBOARD", "this is the leaderboard's data"),
+    ):
+        monkeypatch.setattr(f"css_gen.description.{name}_FINGERPRINT", fingerprint)
+        print_description(tiny_dataset)
+        assert f"leaderboard   │ {expected} " in capsys.readouterr().out
