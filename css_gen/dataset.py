@@ -15,12 +15,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from css_gen.errors import DatasetError
+from css_gen.rendering.geometry import Geometry
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.scene import Scene
+from css_gen.storage import geometry_columns
 from css_gen.storage.manifest import Manifest, SplitCounts, read_manifest
 from css_gen.storage.plan import queries_name
 from css_gen.storage.random_access import RandomAccess
 from css_gen.storage.reader import decode_png, modification_reader, open_parquet, reading, require_columns
+from css_gen.storage.schema import DEPTH_STEPS
 from css_gen.tracks import Program
 
 __all__ = ["Dataset", "DatasetError", "QueryRow", "Split", "decode_png", "open"]
@@ -162,6 +165,39 @@ class Split:
     def image_2d(self, image_id: int) -> NDArray[np.uint8]:
         """Return the flat image, uint8 (H, W, 3) sRGB."""
         return decode_png(self.png(image_id, "image_2d"))
+
+    def mask(self, image_id: int) -> NDArray[np.uint8]:
+        """Return which object each pixel of the ray-traced image shows, uint8 (H, W).
+
+        It is 0 for the floor, and for an object 1 to 9 by its cell: 1 + `cell.index`.
+
+        Raises:
+            DatasetError: the dataset was rendered without `--with masks`.
+        """
+        return decode_png(self.png(image_id, "mask"))
+
+    def depth(self, image_id: int) -> NDArray[np.float32]:
+        """Return how far away each pixel of the ray-traced image is, float32 (H, W).
+
+        Distances are along the viewing axis in world units, to the nearest thousandth, and infinite from 65.535 on.
+
+        Raises:
+            DatasetError: the dataset was rendered without `--with depth`.
+        """
+        steps = decode_png(self.png(image_id, "depth"))
+        farthest = np.iinfo(np.uint16).max
+        return np.where(steps == farthest, np.float32(np.inf), steps.astype(np.float32) / np.float32(DEPTH_STEPS))
+
+    def geometry(self, image_id: int) -> Geometry:
+        """Return where the objects of an image are, in world units and in pixels, their materials, camera and lamps.
+
+        Raises:
+            DatasetError: the dataset was rendered without `--with geometry`.
+        """
+        scene = self.scene(image_id)
+        return geometry_columns.from_row(
+            scene, {name: self._rows.value(image_id, name) for name in geometry_columns.COLUMNS}
+        )
 
     def png_3d(self, image_id: int) -> bytes:
         """Return the ray-traced image as it is stored."""

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -33,7 +34,7 @@ DISTRIBUTIONS = ("css-bench", "isal", "numpy", "pillow", "pyarrow")
 
 
 def read_all(root: Path, column: str, images: int) -> dict[str, float | str]:
-    """Read images in a shuffled order with the css_gen that is imported: CPU milliseconds an image, read and decoded."""
+    """Read images in a shuffled order with the css_gen that is imported; return CPU milliseconds an image by part."""
     import css_gen.dataset
 
     opened = css_gen.open_dataset(root)
@@ -102,7 +103,8 @@ def main() -> None:
             ["git", "-C", str(REPOSITORY), "archive", options.before, "css_gen"], capture_output=True, check=True
         )
         subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
-        codes = {"before": Path(folder), "now": REPOSITORY}
+        codes = {"before": Path(folder), "now": Path(folder) / "now"}
+        shutil.copytree(REPOSITORY / "css_gen", codes["now"] / "css_gen")
         columns = {column: side_by_side(codes, options.data, column, options.images) for column in COLUMNS}
     result = {"benchmark": "random_access", "machine": machine, "before": options.before, "images": options.images,
               "columns": columns}  # fmt: skip
