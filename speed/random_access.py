@@ -1,6 +1,6 @@
 """Shuffled reading of a dataset: this code beside an earlier commit's, on the same images in the same order, in turns.
 
-    python speed/random_access.py data/css [--before 5adf83f] [--images 20000]
+    python speed/random_access.py data/css [--before 5adf83f] [--images 20000] [--turns 3]
 
 The earlier css_gen is unpacked from git into a temporary folder. Every pass is a process of its own, so that it starts
 with nothing known of the files; their pages are in the system's cache, so this shows computing and not a disk. A pass
@@ -27,7 +27,6 @@ from typing import Any
 
 PARTS = ("read", "decode", "both", "both_on_the_clock")
 REPOSITORY = Path(__file__).resolve().parents[1]
-TURNS = 3
 COMPARED = 500
 COLUMNS = ("image_3d", "image_2d")
 DISTRIBUTIONS = ("css-bench", "isal", "numpy", "pillow", "pyarrow")
@@ -69,14 +68,15 @@ def in_process(code: Path, root: Path, column: str, images: int) -> dict[str, An
     return result
 
 
-def side_by_side(codes: dict[str, Path], root: Path, column: str, images: int) -> dict[str, Any]:
+def side_by_side(codes: dict[str, Path], root: Path, column: str, images: int, turns: int) -> dict[str, Any]:
     """Time the codes in turns; medians of milliseconds an image, and how many times as fast as before it is now."""
     if len({in_process(code, root, column, COMPARED)["sha256"] for code in codes.values()}) != 1:
         raise SystemExit(f"{column}: the codes read other bytes or other pixels")
     passes: dict[str, list[dict[str, Any]]] = {name: [] for name in codes}
-    for _ in range(TURNS):
+    for _ in range(turns):
         for name, code in codes.items():
             passes[name].append(in_process(code, root, column, images))
+            print(f"{column}, {name}: {passes[name][-1]['both']:.3f} ms", flush=True)  # noqa: T201
     medians = {
         name: {part: statistics.median(each[part] for each in done) for part in PARTS} for name, done in passes.items()
     }
@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--before", default="5adf83f")
     parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--column", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.column:
@@ -105,9 +106,11 @@ def main() -> None:
         subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
         codes = {"before": Path(folder), "now": Path(folder) / "now"}
         shutil.copytree(REPOSITORY / "css_gen", codes["now"] / "css_gen")
-        columns = {column: side_by_side(codes, options.data, column, options.images) for column in COLUMNS}
-    result = {"benchmark": "random_access", "machine": machine, "before": options.before, "images": options.images,
-              "columns": columns}  # fmt: skip
+        columns = {
+            column: side_by_side(codes, options.data, column, options.images, options.turns) for column in COLUMNS
+        }
+    about = {"before": options.before, "images": options.images, "turns": options.turns}
+    result = {"benchmark": "random_access", "machine": machine, **about, "columns": columns}
     path = Path(__file__).parent / "results" / "random_access.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     for column, found in columns.items():

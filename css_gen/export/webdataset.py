@@ -17,8 +17,8 @@ def export_webdataset(dataset: Dataset, out: Path, on_progress: Callable[[int], 
     """Write `{split}-{number:06d}.tar` and `{split}-queries.jsonl`.
 
     A sample's key is its image id; it has `3d.png`, `2d.png` (and `mask.png`, `depth.png`) and `json` with image_id,
-    key, is_reference, scene and, where the dataset has its columns, geometry. Equal datasets give equal tar files: members
-    carry no time and no owner.
+    key, is_reference, scene and, where the dataset has its columns, geometry. Equal datasets give equal tar files:
+    members carry no time and no owner.
 
     Args:
         out: an empty folder.
