@@ -49,6 +49,9 @@ def main(debug: bool) -> None:
 @click.option("--track", metavar="NAME", default="css", show_default=True,
               help="What the queries ask: css, or a hard track; an unknown name lists them.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Each seed gives a different dataset.")
+@click.option("--nuisance-seed", type=int, default=None,
+              help="Draw lights, camera, positions, rotations and materials as this --seed would, and keep scenes and "
+              "queries.  [default: --seed]")  # fmt: skip
 @click.option("--size", type=int, default=224, show_default=True, help="Width and height of each image in pixels.")
 @click.option("--jobs", type=click.IntRange(min=1), default=None, help="Number of processes.  [default: all cores]")
 @click.option("--test-fraction", type=float, default=None,
@@ -72,8 +75,8 @@ def main(debug: bool) -> None:
     help="Camera: grid fills the frame with the 3x3 grid, clevr is CLEVR's own view.",
 )  # fmt: skip
 @click.option(
-    "--with", "extras", type=Words("masks", "depth"), default="",
-    help="Extra columns per image: an object mask and a depth map.",
+    "--with", "extras", type=Words("masks", "depth", "geometry"), default="",
+    help="Extra columns per image: an object mask, a depth map, where objects, camera and lamps are.",
 )  # fmt: skip
 @click.option("--shard", type=Share(), default=None,
               help="Render one part of N, beside other processes; the last to end completes the dataset.")  # fmt: skip
@@ -84,8 +87,8 @@ def main(debug: bool) -> None:
 @click.option("--force", is_flag=True, help="Delete the dataset in the folder and start over.")
 @click.option("--yes", is_flag=True, help="Render even if the disk looks too small.")
 def render(
-    images: int | None, train: int | None, test: int | None, out: Path | str | None, track: str, seed: int, size: int,
-    jobs: int | None, test_fraction: float | None, names: str,
+    images: int | None, train: int | None, test: int | None, out: Path | str | None, track: str, seed: int,
+    nuisance_seed: int | None, size: int, jobs: int | None, test_fraction: float | None, names: str,
     materials: tuple[str, ...], no_jitter: tuple[str, ...], view: str, extras: tuple[str, ...],
     shard: tuple[int, int] | None, executor: str, address: str | None, force: bool, yes: bool,
 ) -> None:  # fmt: skip
@@ -118,7 +121,8 @@ def render(
     try:
         jitter = Jitter(**{name: name not in no_jitter for name in SWITCHES}, materials=materials)
         configuration = Configuration(
-            images=total, seed=seed, size=size, test_fraction=HALF if test_fraction is None else test_fraction,
+            images=total, seed=seed, nuisance_seed=nuisance_seed, size=size,
+            test_fraction=HALF if test_fraction is None else test_fraction,
             test_images=test, names=names, view=view, jitter=jitter, extras=extras, track=track,
         )  # fmt: skip
         require_large_enough(configuration, by_split=images is None)

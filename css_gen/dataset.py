@@ -1,9 +1,8 @@
-"""Read a dataset lazily: opening it reads only the manifest, and an image only its row group.
+"""Read a dataset lazily: opening it reads only the manifest, and an image only its own bytes once its place is known.
 
 See `css_gen.open_dataset` for an example.
 """
 
-import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,16 +15,19 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from css_gen.errors import DatasetError
+from css_gen.rendering.geometry import Geometry
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.scene import Scene
+from css_gen.storage import geometry_columns
 from css_gen.storage.manifest import Manifest, SplitCounts, read_manifest
 from css_gen.storage.plan import queries_name
-from css_gen.storage.reader import decode_png, modification_reader, open_parquet, reading
+from css_gen.storage.random_access import RandomAccess
+from css_gen.storage.reader import decode_png, modification_reader, open_parquet, reading, require_columns
+from css_gen.storage.schema import DEPTH_STEPS
 from css_gen.tracks import Program
 
 __all__ = ["Dataset", "DatasetError", "QueryRow", "Split", "decode_png", "open"]
 
-_CACHED_ROW_GROUPS = 4
 _OPEN_FILES = 64
 
 
@@ -107,11 +109,8 @@ class Split:
         self.manifest = manifest
         self.counts: SplitCounts = manifest.splits[name]
         self._shards = sorted(file for file in manifest.files if file.startswith(f"{name}/images-"))
-        self._starts = [0]
-        for shard in self._shards:
-            self._starts.append(self._starts[-1] + manifest.files[shard].rows)
+        self._rows = RandomAccess(root, [(shard, manifest.files[shard].rows) for shard in self._shards])
         self._files: dict[str, pq.ParquetFile] = {}
-        self._row_groups: dict[tuple[str, int, str], Any] = {}
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path, str, Manifest]]:
         return type(self), (self.root, self.name, self.manifest)
@@ -157,7 +156,7 @@ class Split:
         Raises:
             IndexError: there is no such image. (Also raised by the methods below.)
         """
-        return Scene.from_json(self._value(image_id, "scene"))
+        return Scene.from_json(self._rows.value(self._checked(image_id), "scene"))
 
     def image_3d(self, image_id: int) -> NDArray[np.uint8]:
         """Return the ray-traced image, uint8 (H, W, 3) sRGB."""
@@ -166,6 +165,39 @@ class Split:
     def image_2d(self, image_id: int) -> NDArray[np.uint8]:
         """Return the flat image, uint8 (H, W, 3) sRGB."""
         return decode_png(self.png(image_id, "image_2d"))
+
+    def mask(self, image_id: int) -> NDArray[np.uint8]:
+        """Return which object each pixel of the ray-traced image shows, uint8 (H, W).
+
+        It is 0 for the floor, and for an object 1 to 9 by its cell: 1 + `cell.index`.
+
+        Raises:
+            DatasetError: the dataset was rendered without `--with masks`.
+        """
+        return decode_png(self.png(image_id, "mask"))
+
+    def depth(self, image_id: int) -> NDArray[np.float32]:
+        """Return how far away each pixel of the ray-traced image is, float32 (H, W).
+
+        Distances are along the viewing axis in world units, to the nearest thousandth, and infinite from 65.535 on.
+
+        Raises:
+            DatasetError: the dataset was rendered without `--with depth`.
+        """
+        steps = decode_png(self.png(image_id, "depth"))
+        farthest = np.iinfo(np.uint16).max
+        return np.where(steps == farthest, np.float32(np.inf), steps.astype(np.float32) / np.float32(DEPTH_STEPS))
+
+    def geometry(self, image_id: int) -> Geometry:
+        """Return where the objects of an image are, in world units and in pixels, their materials, camera and lamps.
+
+        Raises:
+            DatasetError: the dataset was rendered without `--with geometry`.
+        """
+        scene = self.scene(image_id)
+        return geometry_columns.from_row(
+            scene, {name: self._rows.value(image_id, name) for name in geometry_columns.COLUMNS}
+        )
 
     def png_3d(self, image_id: int) -> bytes:
         """Return the ray-traced image as it is stored."""
@@ -177,8 +209,7 @@ class Split:
         Raises:
             DatasetError: the dataset has no such column.
         """
-        stored: dict[str, bytes] = self._value(image_id, column)
-        return stored["bytes"]
+        return self._rows.png(self._checked(image_id), column)
 
     def iter_images(self, columns: Sequence[str] = ("image_3d", "image_2d")) -> Iterator[tuple[NDArray[Any], ...]]:
         """Yield every image in the order of ids, decoded, as a tuple in the order of `columns`."""
@@ -189,7 +220,7 @@ class Split:
         """Yield every image as `iter_images` does, but as it is stored."""
         for shard in self._shards:
             file = self._open(shard)
-            _require_columns(file, columns, self.root / shard)
+            require_columns(file, columns, self.root / shard)
             for group in range(file.num_row_groups):
                 with reading(self.root, shard):
                     table: Any = file.read_row_group(group, columns=list(columns))
@@ -203,25 +234,10 @@ class Split:
                 values += self._open(shard).read([name])[name].to_pylist()
         return values
 
-    def _value(self, image_id: int, column: str) -> Any:
+    def _checked(self, image_id: int) -> int:
         if not 0 <= image_id < len(self):
             raise IndexError(f"{self.name} has images 0 to {len(self) - 1}, not {image_id}")
-        number = bisect.bisect_right(self._starts, image_id) - 1
-        shard = self._shards[number]
-        file = self._open(shard)
-        row = image_id - self._starts[number]
-        group = 0
-        while row >= file.metadata.row_group(group).num_rows:
-            row -= file.metadata.row_group(group).num_rows
-            group += 1
-        place = (shard, group, column)
-        if place not in self._row_groups:
-            _require_columns(file, [column], self.root / shard)
-            while len(self._row_groups) >= _CACHED_ROW_GROUPS:
-                del self._row_groups[next(iter(self._row_groups))]
-            with reading(self.root, shard):
-                self._row_groups[place] = file.read_row_group(group, columns=[column])[column].combine_chunks()
-        return self._row_groups[place][row].as_py()
+        return image_id
 
     def _open(self, name: str) -> pq.ParquetFile:
         if name not in self._files:
@@ -242,11 +258,3 @@ def open(path: str | PathLike[str]) -> Dataset:
             f"`css-gen verify {root}` lists what is broken and --repair writes it again"
         )
     return Dataset(root, manifest)
-
-
-def _require_columns(file: pq.ParquetFile, columns: Sequence[str], path: Path) -> None:
-    for column in columns:
-        if column not in file.schema_arrow.names:
-            raise DatasetError(
-                f"{path} has no column {column}; render a dataset with it: css-gen render --with masks,depth ..."
-            )

@@ -40,7 +40,7 @@ def render_fresh_test(
     if seed == configuration.seed:
         raise ValueError(f"seed {seed} is the dataset's own, so that its test split would not be fresh")
     reporter = reporter or Silent()
-    combinations, fresh = held_out(configuration), replace(configuration, seed=seed)
+    combinations, fresh = held_out(configuration), replace(configuration, seed=seed, nuisance_seed=None)
     plan = split_plan(fresh, SplitId.TEST, combinations)
     units: list[Unit] = [QueryFile(SplitId.TEST), *shards(fresh, SplitId.TEST)]
     (root / split_name(SplitId.TEST)).mkdir(parents=True, exist_ok=True)

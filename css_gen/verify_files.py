@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from css_gen.pool import Step
+from css_gen.rendering.locate import locate
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.scene import Scene
-from css_gen.storage import folder
+from css_gen.storage import folder, geometry_columns
 from css_gen.storage.configuration import Configuration
 from css_gen.storage.content import ContentHash
 from css_gen.storage.manifest import FileEntry
@@ -102,13 +103,16 @@ def _image_faults(
 ) -> Iterator[list[str]]:
     """Yield the faults of each row of an image shard, and add the row to the hash."""
     columns = image_columns(configuration)
-    _require_schema(file, image_schema(columns))
+    _require_schema(file, image_schema(configuration))
     image_id = shard.start
     for batch in file.iter_batches(_ROWS_AT_ONCE):
         for row in batch.to_pylist():
             content.add_row([row["image_id"], row["key"], row["is_reference"]])
+            if "geometry" in configuration.extras:
+                content.add_row([row[name] for name in geometry_columns.COLUMNS])
             yield [
                 *_scene_faults(row, image_id, plan),
+                *_geometry_faults(row, image_id, configuration, plan),
                 *(fault for name in columns for fault in _png_faults(name, row[name], configuration.size, content)),
             ]
             image_id += 1
@@ -130,6 +134,18 @@ def _scene_faults(row: dict[str, Any], image_id: int, plan: Plan) -> Iterator[st
     for item in scene:
         if (item.shape, item.colour) not in allowed:
             yield f"shows a {item.colour} {item.shape}, which is held out from this split"
+
+
+def _geometry_faults(row: dict[str, Any], image_id: int, configuration: Configuration, plan: Plan) -> Iterator[str]:
+    """Yield what is not as the nuisances have it; the boxes of the 3D image are in the hash of the content alone."""
+    if "geometry" not in configuration.extras:
+        return
+    mask = np.zeros((configuration.size, configuration.size), np.uint8)
+    nuisance = configuration.nuisance(plan.split, image_id)
+    expected = geometry_columns.to_row(locate(plan.scene(image_id), nuisance, mask, view=configuration.view))
+    for name, value in expected.items():
+        if name != "object_box_image_3d" and row[name] != value:
+            yield f"{name} is not that of its scene and nuisances"
 
 
 def _png_faults(name: str, stored: dict[str, Any], size: int, content: ContentHash) -> Iterator[str]:

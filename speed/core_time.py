@@ -16,8 +16,7 @@ from css_gen.storage.configuration import Configuration
 STAGES = ("sample", "3D", "2D", "encode", "write", "queries")
 PLACES: Mapping[tuple[Any, str], str] = {
     (SplitPlan, "scene"): "sample",
-    (shard_writer, "stream"): "sample",
-    (shard_writer, "sample_nuisance"): "sample",
+    (Configuration, "nuisance"): "sample",
     (shard_writer, "render_3d"): "3D",
     (shard_writer, "render_2d"): "2D",
     (shard_writer, "encode_png"): "encode",

@@ -15,7 +15,7 @@ from hypothesis import settings
 import css_gen
 from css_gen.cli import main
 from css_gen.render import render
-from css_gen.storage.configuration import Configuration
+from css_gen.storage.configuration import EXTRAS, Configuration
 
 CssGen = Callable[..., Result]
 
@@ -47,7 +47,7 @@ def tiny_copy(tiny_dataset: Path, tmp_path: Path) -> Path:
 def rich_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset with every column. Not to be written to."""
     root = tmp_path_factory.mktemp("rich") / "css"
-    render(root, Configuration(images=40, size=24, names="3d", extras=("masks", "depth")), jobs=1)
+    render(root, Configuration(images=40, size=24, names="3d", extras=EXTRAS), jobs=1)
     return root
 
 

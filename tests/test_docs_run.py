@@ -2,10 +2,13 @@
 
 import doctest
 import importlib.util
+import io
 import json
+import os
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+import css_gen as css_gen_package
 from benchmark.cli.main import main as tirg_bench
+from css_gen import open_dataset
 from css_gen.cli import main as css_gen
 from models import registry
 from tests.benchmark.tiny import TINY
@@ -88,6 +93,46 @@ def test_examples_of_a_page_give_what_they_show(name: str) -> None:
     result = doctest.DocTestRunner().run(examples)
     assert result.attempted > 1
     assert result.failed == 0
+
+
+def test_the_training_loop_reads_every_query_with_workers_of_either_kind(tiny_dataset: Path, tmp_path: Path) -> None:
+    """In a process of its own, whose workers import the page's code as a user's would."""
+    (code,) = (block for block in blocks(DOCS / "how_to.md", "python") if "class Queries" in block)
+    (tmp_path / "loop.py").write_text(code.replace("data/css", str(tiny_dataset)))
+    script = """
+import json, sys, torch, loop
+if __name__ == "__main__":
+    data, found = loop.Queries(sys.argv[1], "test"), []
+    for workers, context in ((0, None), (2, "fork"), (2, "spawn")):
+        options = {"num_workers": workers, "multiprocessing_context": context}
+        loader = torch.utils.data.DataLoader(data, 7, shuffle=True, **options)
+        rows = [row for batch in loader for row in zip(*batch, strict=True)]
+        found.append(sorted([text, source.tolist(), target.tolist()] for source, text, target in rows))
+    print(json.dumps({"equal": found[0] == found[1] == found[2], "rows": found[0]}))
+"""
+    (tmp_path / "read.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(tmp_path / "read.py"), str(tiny_dataset)]
+    ran = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert ran.returncode == 0, ran.stderr
+    read = json.loads(ran.stdout)
+    split = open_dataset(tiny_dataset).split("test")
+    images = [
+        np.moveaxis(np.asarray(Image.open(io.BytesIO(png))), 2, 0).tolist() for (png,) in split.iter_pngs(["image_3d"])
+    ]
+    expected = sorted([query.text, images[query.source_id], images[query.target_id]] for query in split.queries)
+    assert len(expected) == 72
+    assert read == {"equal": True, "rows": expected}
+    subprocess.run([sys.executable, str(tmp_path / "loop.py")], env=environment, check=True)
+
+
+def test_the_geometry_of_the_page_is_read(rich_dataset: Path) -> None:
+    (code,) = (block for block in blocks(DOCS / "how_to.md", "python") if "test.geometry" in block)
+    names: dict[str, Any] = {"css_gen": css_gen_package}
+    exec(compile(code.replace("data/css-geometry", str(rich_dataset)), "how_to.md", "exec"), names)
+    split = open_dataset(rich_dataset).split("test")
+    np.testing.assert_array_equal(names["mask"], split.mask(0))
+    assert (names["left"], names["top"], names["right"], names["bottom"]) == split.geometry(0).objects[-1].box_image_3d
 
 
 def test_the_pictures_of_the_renderer_are_what_it_renders() -> None:

@@ -28,7 +28,7 @@ LOCAL_MODULE = "local_composer_"
 _BENCHMARK = Path(__file__).parents[1]
 _FOLDERS = ("datasets", "training", "scoring")
 _FILES = ("device.py", "recipe/hashing.py", "recipe/parts.py", "recipe/schema.py", "runs/single_run.py")
-_GENERATOR_FILES = ("dataset.py", "storage/reader.py")
+_GENERATOR_FILES = ("dataset.py", "storage/random_access.py", "storage/reader.py")
 _TASKS, _TRACKS = "benchmark.tasks", "css_gen.tracks"
 
 

@@ -13,9 +13,8 @@ import numpy as np
 
 from css_gen.dataset import Dataset, QueryRow, Split
 from css_gen.errors import DatasetError
-from css_gen.rendering.nuisance import sample_nuisance
 from css_gen.rendering.render2d import position_2d
-from css_gen.scenes.randomness import SplitId, Stream, stream
+from css_gen.scenes.randomness import SplitId
 from css_gen.storage.configuration import CSS
 
 TABLE_NAME = "css_toy_dataset_novel2_small.dup.npy"
@@ -57,9 +56,7 @@ def export_tirg(dataset: Dataset, out: Path, on_progress: Callable[[int], None])
 
 
 def _objects(split: Split, image_id: int) -> list[dict[str, Any]]:
-    configuration = split.manifest.configuration
-    rng = stream(configuration.seed, SplitId[split.name.upper()], Stream.NUISANCE, image_id)
-    nuisance = sample_nuisance(configuration.jitter, rng=rng)
+    nuisance = split.manifest.configuration.nuisance(SplitId[split.name.upper()], image_id)
     objects = []
     for item in split.scene(image_id):
         across, down = position_2d(item, nuisance)

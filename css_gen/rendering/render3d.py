@@ -73,7 +73,7 @@ def render_solids(solids: Sequence[Solid], stage: Stage, *, size: int, with_dept
 
 def render_3d(scene: Scene, nuisance: Nuisance, *, size: int, view: str = "grid", with_depth: bool = True) -> Rendering:
     """Ray-trace one scene, (size, size) pixels; `view` is one of VIEWS. The mask's numbers are 1 + cell index."""
-    solids = [_solid(item, nuisance) for item in scene]
+    solids = [solid_of(item, nuisance) for item in scene]
     rendering = render_solids(solids, jittered(VIEWS[view], nuisance), size=size, with_depth=with_depth)
     cells = np.array([0, *(1 + item.cell.index for item in scene)], np.uint8)
     return replace(rendering, mask=cells[rendering.mask])
@@ -87,7 +87,8 @@ def place(item: SceneObject, nuisance: Nuisance) -> tuple[float, float]:
     return right * RIGHT[0] + back * AWAY[0], right * RIGHT[1] + back * AWAY[1]
 
 
-def _solid(item: SceneObject, nuisance: Nuisance) -> Solid:
+def solid_of(item: SceneObject, nuisance: Nuisance) -> Solid:
+    """Return an object of a scene as it is put on the floor."""
     x, y = place(item, nuisance)
     radius = RADII[item.size]
     return Solid(
@@ -101,11 +102,16 @@ def _solid(item: SceneObject, nuisance: Nuisance) -> Solid:
     )
 
 
+def standing_half_extent(solid: Solid, stage: Stage) -> float:
+    """Return the half extent that is rendered: cubes and cylinders lose the stage's trim."""
+    return solid.half_extent * (1 if solid.shape == "sphere" else 1 - stage.trim)
+
+
 def _tables(solids: Sequence[Solid], stage: Stage) -> Tables:
     rows = np.zeros((len(solids), geometry.SOLID_COLUMNS))
     for row, solid in zip(rows, solids, strict=True):
         turn = unit_turn(solid.turn)
-        half_extent = solid.half_extent * (1 if solid.shape == "sphere" else 1 - stage.trim)
+        half_extent = standing_half_extent(solid, stage)
         row[:] = (KINDS[solid.shape], half_extent, solid.x, solid.y, *turn, *solid.reflectance, solid.metal)
     lights = np.zeros((4, tables.LIGHT_COLUMNS))
     samples = np.zeros((4, 3, geometry.LIGHT_SAMPLES), np.float32)

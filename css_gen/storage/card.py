@@ -5,6 +5,7 @@ from pathlib import Path
 
 from css_gen.storage.atomic import write_atomically
 from css_gen.storage.configuration import CSS, Configuration
+from css_gen.storage.geometry_columns import COLUMNS
 from css_gen.storage.manifest import Manifest
 from css_gen.storage.schema import DEPTH_STEPS, image_columns, image_schema, query_schema
 from css_gen.tracks import registry
@@ -21,7 +22,7 @@ def card(manifest: Manifest, *, place: str = "path/to/this/folder") -> str:
     """Return the text of the dataset card. `place` is what its example loads: a folder, or a repository of the Hub."""
     configuration = manifest.configuration
     size, columns = configuration.size, image_columns(configuration)
-    kinds = {field.name: str(field.type) for field in image_schema(columns)} | dict.fromkeys(columns, "image")
+    kinds = {field.name: str(field.type) for field in image_schema(configuration)} | dict.fromkeys(columns, "image")
     counts = "\n".join(
         f"| {name} | {split.images} | {split.references} | {split.queries} |" for name, split in manifest.splits.items()
     )
@@ -66,7 +67,7 @@ dataset_info:
 Simple scenes on a 3x3 grid, each drawn as a ray-traced 3D image and as a flat 2D image of {size}x{size} pixels, and
 modification texts that lead from a source image to a target image. Rendered by `css-gen` {manifest.generator_version}
 after the dataset of Vo et al., *Composing Text and Image for Image Retrieval - An Empirical Odyssey* (CVPR 2019).
-
+{_about_nuisances(configuration)}
 | split | images | references | queries |
 |---|---|---|---|
 {counts}
@@ -78,7 +79,7 @@ Images (`images`):
   keys are equally correct answers**
 - `is_reference`: whether queries start from this image
 - `image_3d`, `image_2d`: PNG{"".join(extras[name] for name in columns[2:])}
-
+{_about_geometry(configuration)}
 Queries (`queries`):
 
 - `query_id`: the row's number; `source_id`, `target_id`: image ids of the same split
@@ -125,6 +126,28 @@ def about_track(configuration: Configuration) -> tuple[str, str, str, str, str]:
     )
 
 
+def _about_nuisances(configuration: Configuration) -> str:
+    if configuration.nuisance_seed is None:
+        return ""
+    return f"""
+Scenes and queries are those of seed {configuration.seed}; lights, camera, positions, rotations and materials are drawn
+as with seed {configuration.nuisance_seed}.
+"""
+
+
+def _about_geometry(configuration: Configuration) -> str:
+    if "geometry" not in configuration.extras:
+        return ""
+    columns = "\n".join(f"- `{name}`: {column.about}" for name, column in COLUMNS.items())
+    return f"""
+Geometry, in the same rows; columns of objects have one entry an object, in the order of `scene`. Pixels go right and
+down from the top left corner, and the first pixel's centre is at (0.5, 0.5). `camera_intrinsics @ camera_rotation @
+(point - camera_position)` is a point's place in `image_3d` times its depth.
+
+{columns}
+"""
+
+
 def _split_fingerprints(manifest: Manifest) -> str:
     splits = ", ".join(f"of {name} `{manifest.split_fingerprint(name)}`" for name in manifest.splits)
     return f"A fingerprint of one split is equal wherever the split is, whatever the other one holds: {splits}."
@@ -143,6 +166,10 @@ def _features(kinds: dict[str, str]) -> str:
 
 
 def _dtype(kind: str) -> str:
+    kind = kind.replace("double", "float64")
+    nested = re.fullmatch(r"list<item: list<item: (\w+)>>", kind)
+    if nested:
+        return f"sequence:\n      sequence: {nested[1]}"
     listed = re.fullmatch(r"list<item: (\w+)>", kind)
     return f"sequence: {listed[1]}" if listed else f"dtype: {kind}"
 

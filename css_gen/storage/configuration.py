@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from css_gen import tracks
-from css_gen.rendering.nuisance import Jitter
-from css_gen.scenes.randomness import SplitId
+from css_gen.rendering.nuisance import Jitter, Nuisance, sample_nuisance
+from css_gen.scenes.randomness import SplitId, Stream, stream
 
 CSS = "css"
 NAMES = ("2d", "3d")
 VIEWS = ("grid", "clevr")
-EXTRAS = ("masks", "depth")
+EXTRAS = ("masks", "depth", "geometry")
 SWITCHES = ("position", "rotation", "camera", "lights")
 MOST_IMAGES = 10_000_000
 """Every worker knows all references; beyond this they would take more than half a GiB."""
@@ -33,6 +33,9 @@ class Configuration:
     Attributes:
         images: of the whole dataset, both splits, references included.
         seed: 0 or more.
+        nuisance_seed: 0 or more, where the nuisances are those of another seed: the same scenes and queries under other
+            lights, seen by another camera, with objects in other places of their cells. None otherwise, also where the
+            seed itself was given.
         size: width and height of an image in pixels.
         test_fraction: share of the images in the test split, between 0 and 1, both excluded.
         test_images: how many images the test split holds, where that and not a fraction was given; None otherwise. The
@@ -42,7 +45,7 @@ class Configuration:
             cylinder ("3d").
         view: the camera, "grid" (the grid fills the frame) or "clevr" (CLEVR's own, uncropped).
         jitter: which nuisances vary.
-        extras: more columns of the 3D image, of "masks" and "depth".
+        extras: more columns, of "masks", "depth" and "geometry".
         track: what the queries ask: "css", or the name of a track of `css_gen.tracks`.
 
     Raises:
@@ -51,6 +54,7 @@ class Configuration:
 
     images: int
     seed: int = 0
+    nuisance_seed: int | None = None
     size: int = 224
     test_fraction: float = HALF
     test_images: int | None = None
@@ -75,6 +79,9 @@ class Configuration:
             if test == split_images(self.images, HALF, SplitId.TEST):
                 object.__setattr__(self, "test_images", None)
         _require(self.seed >= 0, "seed", "0 or more", self.seed)
+        if self.nuisance_seed == self.seed:
+            object.__setattr__(self, "nuisance_seed", None)
+        _require((self.nuisance_seed or 0) >= 0, "nuisance-seed", "0 or more", self.nuisance_seed)
         _require(
             SMALLEST_SIZE <= self.size <= LARGEST_SIZE, "size", f"{SMALLEST_SIZE} to {LARGEST_SIZE} pixels", self.size
         )
@@ -90,6 +97,11 @@ class Configuration:
             return split_images(self.images, self.test_fraction, split)
         return self.test_images if split is SplitId.TEST else self.images - self.test_images
 
+    def nuisance(self, split: SplitId, image_id: int) -> Nuisance:
+        """Draw the nuisances of an image; they depend on nothing but the nuisance seed, the split and the image."""
+        seed = self.seed if self.nuisance_seed is None else self.nuisance_seed
+        return sample_nuisance(self.jitter, rng=stream(seed, split, Stream.NUISANCE, image_id))
+
     @property
     def dataset_name(self) -> str:
         """What the dataset is called: "css", or "css-NAME" for a track."""
@@ -98,8 +110,9 @@ class Configuration:
     def to_json(self) -> dict[str, Any]:
         """Return the options under their names on the command line, as numbers, strings, booleans and lists.
 
-        The track is left out where it is css, so that css is what it was before there were tracks. Splits that were
-        given by their images have "train" and "test" instead of "n" and "test-fraction".
+        The track is left out where it is css, and the nuisance seed where there is none, so that css is what it was
+        before there were any. Splits that were given by their images have "train" and "test" instead of "n" and
+        "test-fraction".
         """
         track = {} if self.track == CSS else {"track": self.track}
         is_counted = self.test_images is not None
@@ -110,6 +123,7 @@ class Configuration:
                 else {"n": self.images}
             ),
             "seed": self.seed,
+            **({} if self.nuisance_seed is None else {"nuisance-seed": self.nuisance_seed}),
             "size": self.size,
             **({} if is_counted else {"test-fraction": self.test_fraction}),
             "names": self.names,
@@ -132,16 +146,22 @@ class Configuration:
         if is_counted:
             del kinds["n"], kinds["test-fraction"]
             kinds |= dict.fromkeys(_COUNTS, int)
-        if not isinstance(values, dict) or values.keys() - {"track"} != kinds.keys():
-            raise ValueError(f"expected a configuration with exactly {', '.join(kinds)}, and track except for css")
+        if not isinstance(values, dict) or values.keys() - {"track", "nuisance-seed"} != kinds.keys():
+            raise ValueError(
+                f"expected a configuration with exactly {', '.join(kinds)}, track except for css, and nuisance-seed "
+                "where it is another"
+            )
         values = {"track": CSS} | values
         kinds["track"] = str
+        if "nuisance-seed" in values:
+            kinds["nuisance-seed"] = int
         for name, kind in kinds.items():
             _require(type(values[name]) is kind, name, f"a JSON {kind.__name__}", values[name])
         _require(set(values["jitter"]) <= set(SWITCHES), "jitter", f"some of {', '.join(SWITCHES)}", values["jitter"])
         return cls(
             images=sum(values[name] for name in _COUNTS) if is_counted else values["n"],
             seed=values["seed"],
+            nuisance_seed=values.get("nuisance-seed"),
             size=values["size"],
             test_fraction=HALF if is_counted else values["test-fraction"],
             test_images=values["test"] if is_counted else None,

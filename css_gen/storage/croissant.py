@@ -10,12 +10,13 @@ import pyarrow as pa
 from css_gen.storage.atomic import write_atomically
 from css_gen.storage.card import about_track
 from css_gen.storage.configuration import Configuration
+from css_gen.storage.geometry_columns import COLUMNS as GEOMETRY_COLUMNS
 from css_gen.storage.manifest import Manifest
-from css_gen.storage.schema import DEPTH_STEPS, image_columns, image_schema, query_schema
+from css_gen.storage.schema import DEPTH_STEPS, image_schema, query_schema
 
 CROISSANT_NAME = "croissant.json"
 _PARQUET = "application/x-parquet"
-_TYPES = {pa.int64(): "cr:Int64", pa.string(): "sc:Text", pa.bool_(): "sc:Boolean"}
+_TYPES = {pa.int64(): "cr:Int64", pa.string(): "sc:Text", pa.bool_(): "sc:Boolean", pa.float64(): "cr:Float64"}
 _FILES = {"images": "images-*.parquet", "queries": "queries.parquet"}
 """The files of each record set in the folder of a split."""
 
@@ -79,6 +80,7 @@ _COLUMNS = {
     "novel": "Whether {novel} of a combination that the train split never shows.",
     "distractor_ids": "image_id of wrong answers that are in the test split for this query.",
     "distractor_why": "What is wrong with each distractor.",
+    **{name: column.about for name, column in GEOMETRY_COLUMNS.items()},
 }
 
 
@@ -135,7 +137,7 @@ def describe(manifest: Manifest) -> dict[str, Any]:
         ],
         "recordSet": [
             _splits(manifest),
-            _record_set(manifest, "images", image_schema(image_columns(configuration))),
+            _record_set(manifest, "images", image_schema(configuration)),
             _record_set(manifest, "queries", query_schema(configuration)),
         ],
     }  # fmt: skip
@@ -227,7 +229,10 @@ def _field(record_set: str, field: Any, description: str) -> dict[str, Any]:
         # The column holds bytes and path; without this a reader gets both.
         kind, source["transform"] = {"dataType": "sc:ImageObject"}, {"jsonPath": "bytes"}
     elif pa.types.is_list(field.type):
-        kind = {"dataType": _TYPES[field.type.value_type], "isArray": True, "arrayShape": "-1"}
+        innermost, shape = field.type, GEOMETRY_COLUMNS[field.name].shape if field.name in GEOMETRY_COLUMNS else (-1,)
+        while pa.types.is_list(innermost):
+            innermost = innermost.value_type
+        kind = {"dataType": _TYPES[innermost], "isArray": True, "arrayShape": ",".join(map(str, shape))}
     else:
         kind = {"dataType": _TYPES[field.type]}
     return {

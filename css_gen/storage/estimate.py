@@ -18,6 +18,10 @@ _BYTES_OF_A_ROW = 200
 """Of its scene, key and query, compressed; rounded up from a dataset of 20,000 images."""
 
 
+_BYTES_OF_GEOMETRY = 400
+"""Likewise, from a dataset of 400 images."""
+
+
 def require_large_enough(configuration: Configuration, *, by_split: bool = False) -> None:
     """Check that both splits have room for a modification with its references and targets.
 
@@ -64,7 +68,8 @@ def estimated_bytes(configuration: Configuration) -> int:
     for index in range(_SAMPLES):
         scene = _reference(configuration, index)
         total += sum(len(encode_png(pixels)) for pixels in render_pixels(configuration, SplitId.TRAIN, index, scene))
-    return configuration.images * (total // _SAMPLES + _BYTES_OF_A_ROW)
+    row = _BYTES_OF_A_ROW + ("geometry" in configuration.extras) * _BYTES_OF_GEOMETRY
+    return configuration.images * (total // _SAMPLES + row)
 
 
 def _reference(configuration: Configuration, index: int) -> Scene:

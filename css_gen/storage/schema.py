@@ -1,7 +1,6 @@
 """The columns of a dataset's Parquet files, and the footer in which each file says what it was made from."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from css_gen.storage.configuration import CSS, Configuration
+from css_gen.storage.geometry_columns import COLUMNS
 from css_gen.storage.manifest import generator_version
 
 FOOTER_KEY = "css-gen"
@@ -40,24 +40,34 @@ def query_schema(configuration: Configuration) -> pa.Schema:
 
 def image_columns(configuration: Configuration) -> tuple[str, ...]:
     """Return the image columns of a dataset, in the order of the file."""
-    return ("image_3d", "image_2d", *({"masks": "mask", "depth": "depth"}[name] for name in configuration.extras))
+    extras = {"masks": ("mask",), "depth": ("depth",), "geometry": ()}
+    return ("image_3d", "image_2d", *(column for name in configuration.extras for column in extras[name]))
 
 
-def image_schema(columns: Sequence[str]) -> pa.Schema:
+def image_schema(configuration: Configuration) -> pa.Schema:
     """Return the schema of an image shard."""
+    columns = image_columns(configuration)
     fields: list[tuple[str, Any]] = [
         ("image_id", pa.int64()),
         ("scene", pa.string()),
         ("key", pa.string()),
         ("is_reference", pa.bool_()),
     ]
+    if "geometry" in configuration.extras:
+        fields += ((name, column.type) for name, column in COLUMNS.items())
     return pa.schema([*fields, *((name, _IMAGE) for name in columns)], {"huggingface": _features(fields, columns)})
 
 
-def _features(fields: Sequence[tuple[str, Any]], columns: Sequence[str]) -> str:
+def _features(fields: list[tuple[str, Any]], columns: tuple[str, ...]) -> str:
     """Return the metadata that lets Hugging Face's datasets decode image columns without the dataset card."""
-    features = {name: {"dtype": str(kind), "_type": "Value"} for name, kind in fields}
+    features = {name: _feature(kind) for name, kind in fields}
     return json.dumps({"info": {"features": features | {name: {"_type": "Image"} for name in columns}}})
+
+
+def _feature(kind: Any) -> dict[str, Any]:
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "List"}
+    return {"dtype": {"double": "float64"}.get(str(kind), str(kind)), "_type": "Value"}
 
 
 @dataclass(frozen=True)

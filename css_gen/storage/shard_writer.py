@@ -10,14 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from css_gen.rendering.nuisance import sample_nuisance
+from css_gen.rendering.locate import locate
 from css_gen.rendering.render2d import render_2d
 from css_gen.rendering.render3d import render_3d
-from css_gen.scenes.randomness import SplitId, Stream, stream
+from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.sampling import Query
 from css_gen.scenes.scene import Scene
 from css_gen.storage.configuration import CSS, Configuration
 from css_gen.storage.content import ContentHash
+from css_gen.storage.geometry_columns import to_row
 from css_gen.storage.plan import Plan, Shard, split_name
 from css_gen.storage.png import encode_png
 from css_gen.storage.schema import DEPTH_STEPS, footer, image_columns, image_schema, query_schema
@@ -39,7 +40,14 @@ class Written:
 
 def render_pixels(configuration: Configuration, split: SplitId, image_id: int, scene: Scene) -> list[NDArray[Any]]:
     """Render all images of one scene, in the order of `image_columns`."""
-    nuisance = sample_nuisance(configuration.jitter, rng=stream(configuration.seed, split, Stream.NUISANCE, image_id))
+    return _rendered(configuration, split, image_id, scene)[0]
+
+
+def _rendered(
+    configuration: Configuration, split: SplitId, image_id: int, scene: Scene
+) -> tuple[list[NDArray[Any]], dict[str, Any]]:
+    """Return the images of `render_pixels`, and the values of the columns of the geometry, if there are any."""
+    nuisance = configuration.nuisance(split, image_id)
     solid = render_3d(
         scene, nuisance, size=configuration.size, view=configuration.view, with_depth="depth" in configuration.extras
     )
@@ -49,7 +57,9 @@ def render_pixels(configuration: Configuration, split: SplitId, image_id: int, s
     if "depth" in configuration.extras:
         steps = np.rint(solid.depth * np.float32(DEPTH_STEPS))
         pixels.append(np.clip(steps, 0, np.iinfo(np.uint16).max).astype(np.uint16))
-    return pixels
+    if "geometry" not in configuration.extras:
+        return pixels, {}
+    return pixels, to_row(locate(scene, nuisance, solid.mask, view=configuration.view))
 
 
 def write_images(
@@ -67,15 +77,19 @@ def write_images(
         scene = plan.scene(image_id)
         is_reference = image_id < plan.references
         content.add_row([image_id, scene.key, is_reference])
+        images, geometry = _rendered(configuration, shard.split, image_id, scene)
+        if geometry:
+            content.add_row([*geometry.values()])
         row = {"image_id": image_id, "scene": scene.to_json(), "key": scene.key, "is_reference": is_reference}
-        for name, pixels in zip(columns, render_pixels(configuration, shard.split, image_id, scene), strict=True):
+        row |= geometry
+        for name, pixels in zip(columns, images, strict=True):
             content.add_pixels(pixels)
             path = f"{split_name(shard.split)}-{image_id:06d}-{name}.png"
             row[name] = {"bytes": encode_png(pixels), "path": path}
         rows.append(row)
         on_image()
     written = Written(len(rows), content.hexdigest())
-    table = pa.Table.from_pylist(rows, schema=image_schema(columns))
+    table = pa.Table.from_pylist(rows, schema=image_schema(configuration))
     with _writer(file, table.schema, raw=[f"{name}.bytes" for name in columns]) as writer:
         writer.write_table(table, row_group_size=ROW_GROUP_IMAGES)
         writer.add_key_value_metadata(footer(configuration, written.content))
@@ -141,8 +155,9 @@ def _writer(file: BinaryIO, schema: pa.Schema, *, raw: Sequence[str]) -> Iterato
 
 
 def _leaves(field: Any) -> list[str]:
-    if pa.types.is_list(field.type):
-        return [f"{field.name}.list.element"]
-    if not pa.types.is_struct(field.type):
-        return [field.name]
-    return [f"{field.name}.{inner.name}" for inner in field.type]
+    if pa.types.is_struct(field.type):
+        return [f"{field.name}.{inner.name}" for inner in field.type]
+    path, kind = field.name, field.type
+    while pa.types.is_list(kind):
+        path, kind = f"{path}.list.element", kind.value_type
+    return [path]

@@ -20,6 +20,7 @@ from css_gen.rendering.render3d import render_3d
 from css_gen.scenes.randomness import SplitId, Stream, stream
 from css_gen.scenes.sampling import HeldOut, SplitPlan
 from css_gen.storage.configuration import Configuration
+from css_gen.storage.geometry_columns import COLUMNS, to_row
 from css_gen.storage.manifest import read_manifest
 
 SPLITS = {"train": SplitId.TRAIN, "test": SplitId.TEST}
@@ -149,7 +150,8 @@ def test_the_fingerprint_does_not_depend_on_how_files_are_stored(few, tmp_path, 
 @pytest.mark.slow
 def test_every_cpu_makes_the_same_content(start_css_gen, tmp_path):
     """Compiled for this CPU or for any of its kind: one fingerprint."""
-    arguments = ("render", "--n", 60, "--size", 96, "--materials", "rubber,metal", "--with", "masks,depth", "--jobs", 1)
+    arguments = ("render", "--n", 60, "--size", 96, "--materials", "rubber,metal", "--with", "masks,depth,geometry",
+                 "--jobs", 1)  # fmt: skip
     fingerprints = []
     for name, environment in {"native": {}, "generic": {"NUMBA_CPU_NAME": "generic"}}.items():
         with pytest.MonkeyPatch.context() as patch:
@@ -205,6 +207,9 @@ import numpy
 print(json.dumps({{
     "features": {{name: type(kind).__name__ for name, kind in images.features.items()}},
     "pixels": [numpy.asarray(images[19][name]).tolist() for name in ("image_3d", "image_2d", "mask", "depth")],
+    "geometry": {{name: images[19][name] for name in {[*COLUMNS]!r}}},
+    "kinds": {{name: str(images.features[name]) for name in {[*COLUMNS]!r}}},
+    "bare kinds": {{name: str(bare.features[name]) for name in {[*COLUMNS]!r}}},
     "keys": images["key"][:], "ids": images["image_id"][:], "texts": queries["text"][:],
     "splits": {{name: len(rows) for name, rows in by_default.items()}},
     "bare": type(bare.features["image_3d"]).__name__,
@@ -221,6 +226,9 @@ print(json.dumps({{
     assert loaded["bare"] == "Image"
     for name, pixels in zip(images, loaded["pixels"], strict=True):
         np.testing.assert_array_equal(pixels, dataset.decode_png(split.png(19, name)))
+    assert loaded["geometry"] == to_row(split.geometry(19))
+    assert loaded["kinds"] == loaded["bare kinds"]
+    assert loaded["kinds"]["object_position"] == "List(List(Value('float64')))"
     assert loaded["keys"] == split.keys
     assert loaded["ids"] == list(range(len(split)))
     assert loaded["texts"] == [query.text for query in opened.split("train").queries]

@@ -113,6 +113,7 @@ def test_a_variant_ages_with_its_composer() -> None:
         ("benchmark/runs/single_run.py", True),
         ("benchmark/datasets/splits.py", True),
         ("css_gen/dataset.py", True),
+        ("css_gen/storage/random_access.py", True),
         ("css_gen/storage/reader.py", True),
         ("css_gen/scenes/modification/add.py", True),
         ("css_gen/storage/manifest.py", False),

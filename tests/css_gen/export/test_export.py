@@ -20,6 +20,7 @@ from css_gen.errors import UsageError
 from css_gen.export import export_to, names
 from css_gen.scenes.modification import Make, parse
 from css_gen.scenes.scene import Scene
+from css_gen.storage.geometry_columns import to_row
 
 SPLITS = ("train", "test")
 PLAIN = {"numpy", "numpy._core.multiarray", "numpy.core.multiarray"}
@@ -68,6 +69,8 @@ def test_masks_and_depth_are_exported_too(rich_dataset, tmp_path):
         for column in ("mask", "depth"):
             assert (tmp_path / "png" / "test" / column / "000007.png").read_bytes() == split.png(7, column)
             assert tar.extractfile(f"000000007.{column}.png").read() == split.png(7, column)
+        about = json.loads(tar.extractfile("000000007.json").read())
+        assert about["geometry"] == to_row(split.geometry(7))
 
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")

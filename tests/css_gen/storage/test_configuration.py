@@ -100,7 +100,7 @@ def test_a_difference_reads_like_a_sentence():
         ({"test_fraction": float("nan")}, "--test-fraction must be between 0 and 1"),
         ({"names": "4d"}, "--names must be one of 2d, 3d, got 4d"),
         ({"view": "top"}, "--view must be one of grid, clevr, got top"),
-        ({"extras": ("normals",)}, "--with must be some of masks, depth, got normals"),
+        ({"extras": ("normals",)}, "--with must be some of masks, depth, geometry, got normals"),
     ],
 )
 def test_a_value_out_of_range_names_its_option(changes, message):
