@@ -80,6 +80,12 @@ class Configuration:
         _require(self.names in NAMES, "names", f"one of {', '.join(NAMES)}", self.names)
         _require(self.view in VIEWS, "view", f"one of {', '.join(VIEWS)}", self.view)
         _require(set(self.extras) <= set(EXTRAS), "with", f"some of {', '.join(EXTRAS)}", ", ".join(self.extras))
+        if self.track != CSS and tracks.get(self.track).materials:
+            _require(
+                self.jitter.materials == Jitter().materials, "materials",
+                f"left out with --track {self.track}, which says what objects are made of",
+                ", ".join(self.jitter.materials),
+            )  # fmt: skip
         object.__setattr__(self, "extras", tuple(name for name in EXTRAS if name in self.extras))
 
     def split_images(self, split: SplitId) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -18,7 +18,7 @@ from css_gen.scenes.sampling import Query
 from css_gen.scenes.scene import Scene
 from css_gen.storage.configuration import CSS, Configuration
 from css_gen.storage.content import ContentHash
-from css_gen.storage.plan import Plan, Shard, split_name
+from css_gen.storage.plan import Plan, Shard, image_materials, split_name
 from css_gen.storage.png import encode_png
 from css_gen.storage.schema import DEPTH_STEPS, footer, image_columns, image_schema, query_schema
 from css_gen.tracks.plan import TrackQuery
@@ -37,9 +37,16 @@ class Written:
     content: str
 
 
-def render_pixels(configuration: Configuration, split: SplitId, image_id: int, scene: Scene) -> list[NDArray[Any]]:
-    """Render all images of one scene, in the order of `image_columns`."""
-    nuisance = sample_nuisance(configuration.jitter, rng=stream(configuration.seed, split, Stream.NUISANCE, image_id))
+def render_pixels(
+    configuration: Configuration, split: SplitId, image_id: int, scene: Scene, *, materials: tuple[str, ...] = ()
+) -> list[NDArray[Any]]:
+    """Render all images of one scene, in the order of `image_columns`.
+
+    Args:
+        materials: which are drawn; none for the configuration's.
+    """
+    jitter = replace(configuration.jitter, materials=materials) if materials else configuration.jitter
+    nuisance = sample_nuisance(jitter, rng=stream(configuration.seed, split, Stream.NUISANCE, image_id))
     solid = render_3d(
         scene, nuisance, size=configuration.size, view=configuration.view, with_depth="depth" in configuration.extras
     )
@@ -68,7 +75,8 @@ def write_images(
         is_reference = image_id < plan.references
         content.add_row([image_id, scene.key, is_reference])
         row = {"image_id": image_id, "scene": scene.to_json(), "key": scene.key, "is_reference": is_reference}
-        for name, pixels in zip(columns, render_pixels(configuration, shard.split, image_id, scene), strict=True):
+        images = render_pixels(configuration, shard.split, image_id, scene, materials=image_materials(plan, image_id))
+        for name, pixels in zip(columns, images, strict=True):
             content.add_pixels(pixels)
             path = f"{split_name(shard.split)}-{image_id:06d}-{name}.png"
             row[name] = {"bytes": encode_png(pixels), "path": path}
