@@ -209,9 +209,11 @@ def _drawn(track: str, block: int, references: int, seed: int, split: SplitId, h
     visit, first = divmod(block, references)
     (walk,) = stream(seed, split, Stream.MODIFICATION, block).spawn(1)
     length = coprime(references, walk)
+    rng = stream(seed, split, Stream.MODIFICATION, block)
+    start = rng.bit_generator.state
     for step in range(references):
         source = (first + step * length) % references
-        rng = stream(seed, split, Stream.MODIFICATION, block)
+        rng.bit_generator.state = start
         if draw := registry.get(track).draw(pool, source, visit, rng=rng):
             return _Drawn(source, draw)
     raise ValueError(f"none of the {references} references of this split allows a query of the track {track}; use more")
