@@ -12,7 +12,7 @@ from rich.text import Text
 from benchmark import tasks
 from benchmark.leaderboard.any_model import MODEL_CSV, ModelTable, model_columns, of_protocol
 from benchmark.leaderboard.boards import Board, Row
-from benchmark.leaderboard.cells import NOTHING, interval, mean, reached
+from benchmark.leaderboard.cells import NOTHING, gap, interval, mean, reached
 from benchmark.leaderboard.columns import csv_fields, headings, short_headings, shown_on
 from benchmark.leaderboard.csv_columns import BOARD_CSV, slice_csv
 from benchmark.leaderboard.fresh import NOTE
@@ -165,7 +165,18 @@ def _slice_tables(board: Board) -> list[tuple[str, str]]:
         for k in KS if task and task.averaged_over == name else (1,):
             mark = MARK if k in doubts_of(board) else ""
             found.append((f"R@{k}{mark} by {plain(heading)}", _slice_table(board, name, k)))
+        if about and about.seen in board.slices[name]:
+            found.append((f"Gap in R@1 to *{plain(about.seen)}*, by {plain(heading)}", _gap_table(board, name)))
     return found
+
+
+def _gap_table(board: Board, attribute: str) -> str:
+    """By how many points Recall@1 is lower on each slice that training never shows, with 95% intervals."""
+    names = {value: f"{attribute}={value}" for value in board.slices[attribute]}
+    shown = [value for value, name in names.items() if any(row.scores[name].gap for row in board.rows)]
+    gaps = [(row, [row.scores[names[value]].gap for value in shown]) for row in board.rows]
+    lines = [[plain(row.composer.title), *map(gap, of_row)] for row, of_row in gaps]
+    return _table(["Composer", *map(plain, shown)], lines, left=(0,))
 
 
 def _slice_table(board: Board, attribute: str, k: int) -> str:
