@@ -120,6 +120,11 @@ def _held_out(run: Scored, masks: Mapping[str, Mask]) -> Iterator[tuple[str, str
             yield from ((seen, name) for name in masks if name.startswith(f"{attribute}=") and name != seen)
 
 
+def has_gaps(scores: Mapping[str, Score], attribute: str = "") -> bool:
+    """Return whether a slice has a gap, of one attribute or of any."""
+    return any(score.gap for name, score in scores.items() if name.startswith(attribute))
+
+
 def _gaps(
     composers: Mapping[Name, Sequence[Scored]], seen: Mask, novel: Mask, scenes: Rows
 ) -> dict[Name, Estimate | None]:
