@@ -21,7 +21,7 @@ from css_gen.storage import folder, geometry_columns
 from css_gen.storage.configuration import Configuration
 from css_gen.storage.content import ContentHash
 from css_gen.storage.manifest import FileEntry
-from css_gen.storage.plan import Plan, Shard, Unit, shards, split_plan
+from css_gen.storage.plan import Plan, Shard, Unit, image_materials, shards, split_plan
 from css_gen.storage.reader import decode_png, modification_reader, open_parquet, text_parser
 from css_gen.storage.schema import image_columns, image_schema, query_schema, read_footer
 from css_gen.tracks import registry
@@ -141,7 +141,7 @@ def _geometry_faults(row: dict[str, Any], image_id: int, configuration: Configur
     if "geometry" not in configuration.extras:
         return
     mask = np.zeros((configuration.size, configuration.size), np.uint8)
-    nuisance = configuration.nuisance(plan.split, image_id)
+    nuisance = configuration.nuisance(plan.split, image_id, image_materials(plan, image_id))
     expected = geometry_columns.to_row(locate(plan.scene(image_id), nuisance, mask, view=configuration.view))
     for name, value in expected.items():
         if name != "object_box_image_3d" and row[name] != value:

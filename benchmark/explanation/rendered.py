@@ -21,7 +21,7 @@ from css_gen.dataset import QueryRow
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.scene import Scene
 from css_gen.storage.configuration import CSS, Configuration
-from css_gen.storage.plan import Plan, held_out, split_name, split_plan
+from css_gen.storage.plan import Plan, held_out, image_materials, split_name, split_plan
 from css_gen.storage.shard_writer import render_pixels
 
 _SCORED = SplitId.TEST
@@ -66,7 +66,8 @@ class Rendered:
         """Render an image of the gallery: column "image_3d" or "image_2d", uint8 (S, S, 3)."""
         size = min(self.configuration.size, _LARGEST_IMAGE)
         small = replace(self.configuration, size=size, extras=())
-        solid, flat = render_pixels(small, _SCORED, image, self.scenes[image])
+        materials = image_materials(self.plans[_SCORED], image)
+        solid, flat = render_pixels(small, _SCORED, image, self.scenes[image], materials=materials)
         return solid if column == "image_3d" else flat
 
     def counts(self) -> dict[str, dict[str, int]]:

@@ -6,6 +6,7 @@ from statistics import fmean
 from benchmark.leaderboard.boards import Row
 from benchmark.leaderboard.levels import Level
 from benchmark.leaderboard.scores import Score
+from benchmark.leaderboard.statistics import Estimate
 
 NOTHING = "-"
 """What a cell shows where there is no number."""
@@ -36,6 +37,14 @@ def mean(score: Score, k: int, *, with_deviation: bool = True) -> str:
 def interval(score: Score) -> str:
     """Format the interval of Recall@1; empty where there is none."""
     return "" if score.interval is None else f"[{score.interval.low:.1f}, {score.interval.high:.1f}]"
+
+
+def gap(found: Estimate | None) -> str:
+    """Format a difference of Recall@1 in points, with its 95% interval where it has one."""
+    if found is None:
+        return NOTHING
+    bounds = found.interval()
+    return f"{found.value:+z.1f}" + (f" [{bounds.low:z.1f}, {bounds.high:z.1f}]" if bounds else "")
 
 
 def reached(level: Level, score: Score, k: int) -> str:

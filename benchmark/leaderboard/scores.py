@@ -1,7 +1,7 @@
 """From the records of runs to Recall@K with its interval, by slice."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from typing import TypeVar
@@ -11,10 +11,13 @@ import numpy as np
 from benchmark import tasks
 from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.statistics import (
+    Estimate,
     Floats,
     Interval,
+    Mask,
     Rows,
     SeedVariance,
+    gap,
     mean_and_deviation,
     pool_seed_variance,
     recall_interval,
@@ -41,6 +44,7 @@ class Score:
             where no composer of the board has two seeds.
         chance: by K, of a random order of the gallery.
         scores: mean by name of every metric that all its records hold, as in `scoring.metrics`.
+        gap: of a slice that training never shows, Recall@1 on the slice that it shows minus that on this one.
     """
 
     queries: int
@@ -49,6 +53,7 @@ class Score:
     intervals: Mapping[int, Interval]
     chance: Mapping[int, float]
     scores: Mapping[str, float]
+    gap: Estimate | None = None
 
     @property
     def interval(self) -> Interval | None:
@@ -100,7 +105,38 @@ def scores_of(composers: Mapping[Name, Sequence[Scored]]) -> dict[Name, dict[str
                 chance=parts[0].chance,
                 scores=_mean_scores(parts),
             )
+    for seen, novel in _held_out(first, masks):
+        for name, each in _gaps(composers, masks[seen], masks[novel], scenes).items():
+            found[name][novel] = replace(found[name][novel], gap=each)
     return found
+
+
+def _held_out(run: Scored, masks: Mapping[str, Mask]) -> Iterator[tuple[str, str]]:
+    """Yield each slice that training never shows, after the one of the same attribute that it shows."""
+    task = tasks.find(run.record.protocol)
+    for attribute, about in task.slices.items() if task else ():
+        seen = f"{attribute}={about.seen}"
+        if about.seen and seen in masks:
+            yield from ((seen, name) for name in masks if name.startswith(f"{attribute}=") and name != seen)
+
+
+def has_gaps(scores: Mapping[str, Score], attribute: str = "") -> bool:
+    """Return whether a slice has a gap, of one attribute or of any."""
+    return any(score.gap for name, score in scores.items() if name.startswith(attribute))
+
+
+def _gaps(
+    composers: Mapping[Name, Sequence[Scored]], seen: Mask, novel: Mask, scenes: Rows
+) -> dict[Name, Estimate | None]:
+    """Recall@1 on `seen` minus that on `novel`; its variance between seeds is pooled over the composers."""
+    hits = {name: np.stack([run.outcomes.ranks == 1 for run in runs]).astype(float) for name, runs in composers.items()}
+    several = [each[:, seen].mean(axis=1) - each[:, novel].mean(axis=1) for each in hits.values() if len(each) > 1]
+    freedom = sum(len(each) - 1 for each in several)
+    variance = sum((len(each) - 1) * float(each.var(ddof=1)) for each in several) / freedom if freedom else 0.0
+    return {
+        name: gap(each.mean(axis=0), scenes, seen, novel, of_seeds=variance / len(each), freedom=freedom or inf)
+        for name, each in hits.items()
+    }
 
 
 def _metrics_of_slice(run: Scored, *, attribute: str, value: str) -> SliceMetrics:

@@ -26,6 +26,7 @@ _LEAST_VARIANCE = 1e-20
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 class Interval(NamedTuple):
@@ -154,6 +155,31 @@ def estimate(values: Floats, scenes: Rows, *, of_seeds: float = 0.0, freedom: fl
         return Estimate(round(100 * mean, 9), 0.0, count - 1)
     parts = of_scenes**2 / (count - 1) + of_seeds**2 / freedom
     return Estimate(100 * mean, 100 * sqrt(variance), variance**2 / parts)
+
+
+def gap(
+    values: Floats, scenes: Rows, seen: Mask, novel: Mask, *, of_seeds: float = 0.0, freedom: float = inf
+) -> Estimate | None:
+    """The mean of a value on seen queries minus that on novel ones, in percent, with its error.
+
+    The variance is that of a difference of two ratios over the same source scenes: a scene counts once, with what it
+    adds to both means, so that scenes with queries of both kinds are not taken for independent.
+
+    Args:
+        values, scenes, of_seeds, freedom: as for `estimate`; the variance of seeds is that of the difference.
+        seen, novel: (Q,) which queries are; none is both.
+
+    Returns:
+        None where `estimate` gives none for one of the two.
+    """
+    if min(seen.sum(), novel.sum()) < FEWEST_QUERIES:
+        return None
+    both = seen | novel
+    of_seen, of_novel = float(values[seen].mean()), float(values[novel].mean())
+    weights = both.sum() * (seen / seen.sum() - novel / novel.sum())
+    pulls = weights * (values - np.where(seen, of_seen, of_novel))
+    found = estimate(pulls[both], scenes[both], of_seeds=of_seeds, freedom=freedom)
+    return found and found._replace(value=100 * (of_seen - of_novel))
 
 
 def recall_interval(hits: Floats, scenes: Rows, *, of_seeds: float = 0.0, freedom: float = inf) -> Interval | None:

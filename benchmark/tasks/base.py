@@ -47,11 +47,13 @@ class Slice:
         values: those that come first, in this order; others follow in natural order. Values that no query has are
             not shown.
         on_tables: whether the Markdown page shows it; the CSV file and the site show every slice.
+        seen: the one value that training shows, if the others are held out of it; the page then has their gaps to it.
     """
 
     heading: str
     values: tuple[str, ...] = ()
     on_tables: bool = True
+    seen: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from css_gen.tracks import Track
 def task_of(track: Track) -> Task:
     """Return the task of a track: from a 3D image to a 3D image, on the feature map."""
     name, title = f"css-{track.name}", f"CSS, {track.title[:1].lower()}{track.title[1:]}"
-    slices = {attribute: Slice(attribute, values) for attribute, values in track.slices.items()}
+    slices = {name: Slice(name, values, seen=_seen(track, name)) for name, values in track.slices.items()}
     slices.setdefault("kind", Slice("kind of program", on_tables=False))
     return Task(
         name=name,
@@ -36,6 +36,13 @@ def task_of(track: Track) -> Task:
         check_command=CHECK,
         slices=slices | {attribute: SLICES[attribute] for attribute in ("answers", "combination", "objects")},
     )
+
+
+def _seen(track: Track, attribute: str) -> str:
+    """Return the value of an attribute that training shows; "" where there are several, or none is held out."""
+    held_out = track.held_out_slices.get(attribute, ())
+    shown = [value for value in track.slices[attribute] if value not in held_out]
+    return shown[0] if held_out and len(shown) == 1 else ""
 
 
 def _opener(name: str, track: str) -> Opener:

@@ -55,25 +55,25 @@ class Cell(StrEnum):
     BOTTOM_CENTER = "bottom-center"
     BOTTOM_RIGHT = "bottom-right"
 
-    @property
-    def index(self) -> int:  # type: ignore[override]  # str.index is never needed here
-        """0 to 8, row by row from the top left."""
-        return _CELL_INDEX[self]
+    index: int  # type: ignore[assignment]  # str.index is never needed here
+    """0 to 8, row by row from the top left."""
 
-    @property
-    def row(self) -> int:
-        """0 (top, far) to 2 (bottom, near)."""
-        return self.index // 3
+    row: int
+    """0 (top, far) to 2 (bottom, near)."""
 
-    @property
-    def column(self) -> int:
-        """0 (left) to 2 (right)."""
-        return self.index % 3
+    column: int
+    """0 (left) to 2 (right)."""
 
+    def __init__(self, _: str) -> None:
+        self.index = len(type(self).__members__)
+        self.row, self.column = divmod(self.index, 3)
+
+
+CELLS: tuple[Cell, ...] = tuple(Cell)
+"""All nine in the order of their indices."""
 
 Combination: TypeAlias = tuple[Shape, Colour]
 COMBINATIONS: tuple[Combination, ...] = tuple(product(Shape, Colour))
 """All 24 pairs of a shape and a colour."""
 
 _SOLID_NAMES = {Shape.RECTANGLE: "cube", Shape.CIRCLE: "sphere", Shape.TRIANGLE: "cylinder"}
-_CELL_INDEX = {cell: index for index, cell in enumerate(Cell)}

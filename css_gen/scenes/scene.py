@@ -6,7 +6,11 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any, Self
 
-from css_gen.scenes.factors import Cell, Colour, Shape, Size
+from css_gen.scenes.factors import CELLS, Cell, Colour, Shape, Size
+
+_WORDS, _KEY, _EMPTY = "_words", "_key", "_empty"
+"""Where objects and scenes keep what was made once. `functools.cached_property` takes a lock in Python 3.11, which
+costs more than making it again."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,11 @@ class SceneObject:
     shape: Shape
 
     def __str__(self) -> str:
-        return f"{self.cell} {self.size} {self.colour} {self.shape}"
+        kept = self.__dict__
+        if _WORDS not in kept:
+            kept[_WORDS] = f"{self.cell} {self.size} {self.colour} {self.shape}"
+        words: str = kept[_WORDS]
+        return words
 
 
 @dataclass(frozen=True)
@@ -45,15 +53,30 @@ class Scene:
     def __len__(self) -> int:
         return len(self.objects)
 
+    @classmethod
+    def in_order(cls, objects: tuple[SceneObject, ...]) -> Self:
+        """Return the scene of objects that are known to be in the order of their cells: it is not checked."""
+        scene = cls.__new__(cls)
+        scene.__dict__["objects"] = objects
+        return scene
+
     @property
     def key(self) -> str:
         """The canonical string of the meaning: scenes with equal keys have equal labels and are equally relevant."""
-        return "; ".join(str(item) for item in self.objects)
+        kept = self.__dict__
+        if _KEY not in kept:
+            kept[_KEY] = "; ".join([str(item) for item in self.objects])
+        key: str = kept[_KEY]
+        return key
 
     @property
     def empty_cells(self) -> tuple[Cell, ...]:
-        taken = {item.cell for item in self.objects}
-        return tuple(cell for cell in Cell if cell not in taken)
+        kept = self.__dict__
+        if _EMPTY not in kept:
+            taken = {item.cell for item in self.objects}
+            kept[_EMPTY] = tuple([cell for cell in CELLS if cell not in taken])
+        empty: tuple[Cell, ...] = kept[_EMPTY]
+        return empty
 
     def to_json(self) -> str:
         """Return one line of JSON: a list of objects, each with cell, size, colour and shape."""

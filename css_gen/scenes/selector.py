@@ -19,10 +19,10 @@ class Selector:
 
     def matches(self, scene_object: SceneObject) -> bool:
         return (
-            self.cell in (None, scene_object.cell)
-            and self.size in (None, scene_object.size)
-            and self.colour in (None, scene_object.colour)
-            and self.shape in (None, scene_object.shape)
+            (self.cell is None or self.cell == scene_object.cell)
+            and (self.size is None or self.size == scene_object.size)
+            and (self.colour is None or self.colour == scene_object.colour)
+            and (self.shape is None or self.shape == scene_object.shape)
         )
 
     def noun(self, names: str) -> str:

@@ -1,6 +1,6 @@
 """Everything that decides what a dataset holds: equal configurations and format versions give equal datasets."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from css_gen import tracks
@@ -89,6 +89,12 @@ class Configuration:
         _require(self.names in NAMES, "names", f"one of {', '.join(NAMES)}", self.names)
         _require(self.view in VIEWS, "view", f"one of {', '.join(VIEWS)}", self.view)
         _require(set(self.extras) <= set(EXTRAS), "with", f"some of {', '.join(EXTRAS)}", ", ".join(self.extras))
+        if self.track != CSS and tracks.get(self.track).materials:
+            _require(
+                self.jitter.materials == Jitter().materials, "materials",
+                f"left out with --track {self.track}, which says what objects are made of",
+                ", ".join(self.jitter.materials),
+            )  # fmt: skip
         object.__setattr__(self, "extras", tuple(name for name in EXTRAS if name in self.extras))
 
     def split_images(self, split: SplitId) -> int:
@@ -97,10 +103,15 @@ class Configuration:
             return split_images(self.images, self.test_fraction, split)
         return self.test_images if split is SplitId.TEST else self.images - self.test_images
 
-    def nuisance(self, split: SplitId, image_id: int) -> Nuisance:
-        """Draw the nuisances of an image; they depend on nothing but the nuisance seed, the split and the image."""
+    def nuisance(self, split: SplitId, image_id: int, materials: tuple[str, ...] = ()) -> Nuisance:
+        """Draw the nuisances of an image; they depend on nothing but the nuisance seed, the split and the image.
+
+        Args:
+            materials: which are drawn in place of the configuration's, as `plan.image_materials` says; none for those.
+        """
         seed = self.seed if self.nuisance_seed is None else self.nuisance_seed
-        return sample_nuisance(self.jitter, rng=stream(seed, split, Stream.NUISANCE, image_id))
+        jitter = replace(self.jitter, materials=materials) if materials else self.jitter
+        return sample_nuisance(jitter, rng=stream(seed, split, Stream.NUISANCE, image_id))
 
     @property
     def dataset_name(self) -> str:

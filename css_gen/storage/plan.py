@@ -97,6 +97,11 @@ def split_plan(configuration: Configuration, split: SplitId, combinations: HeldO
     return TrackPlan(configuration.track, images, seed=configuration.seed, split=split, held_out=shown)
 
 
+def image_materials(plan: Plan, image: int) -> tuple[str, ...]:
+    """Return what the objects of an image are made of; nothing where the configuration says it."""
+    return plan.materials(image) if isinstance(plan, TrackPlan) else ()
+
+
 def held_out(configuration: Configuration) -> HeldOut:
     """Return the shape-colour combinations that one split alone shows."""
     return HeldOut.sample(seed=configuration.seed)

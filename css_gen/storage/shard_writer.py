@@ -19,7 +19,7 @@ from css_gen.scenes.scene import Scene
 from css_gen.storage.configuration import CSS, Configuration
 from css_gen.storage.content import ContentHash
 from css_gen.storage.geometry_columns import to_row
-from css_gen.storage.plan import Plan, Shard, split_name
+from css_gen.storage.plan import Plan, Shard, image_materials, split_name
 from css_gen.storage.png import encode_png
 from css_gen.storage.schema import DEPTH_STEPS, footer, image_columns, image_schema, query_schema
 from css_gen.tracks.plan import TrackQuery
@@ -44,10 +44,10 @@ def render_pixels(configuration: Configuration, split: SplitId, image_id: int, s
 
 
 def _rendered(
-    configuration: Configuration, split: SplitId, image_id: int, scene: Scene
+    configuration: Configuration, split: SplitId, image_id: int, scene: Scene, materials: tuple[str, ...] = ()
 ) -> tuple[list[NDArray[Any]], dict[str, Any]]:
     """Return the images of `render_pixels`, and the values of the columns of the geometry, if there are any."""
-    nuisance = configuration.nuisance(split, image_id)
+    nuisance = configuration.nuisance(split, image_id, materials)
     solid = render_3d(
         scene, nuisance, size=configuration.size, view=configuration.view, with_depth="depth" in configuration.extras
     )
@@ -77,7 +77,7 @@ def write_images(
         scene = plan.scene(image_id)
         is_reference = image_id < plan.references
         content.add_row([image_id, scene.key, is_reference])
-        images, geometry = _rendered(configuration, shard.split, image_id, scene)
+        images, geometry = _rendered(configuration, shard.split, image_id, scene, image_materials(plan, image_id))
         if geometry:
             content.add_row([*geometry.values()])
         row = {"image_id": image_id, "scene": scene.to_json(), "key": scene.key, "is_reference": is_reference}

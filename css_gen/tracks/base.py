@@ -140,6 +140,8 @@ class Track:
         from_json: reads what `Program.to_json` wrote; raises ValueError.
         shortcut: the solver that the track is built against.
         reference: draws reference number `index` of a split; None for css's own.
+        materials: what the objects of reference number `index` of a split are made of, and those in the blocks of its
+            queries; None where the configuration says it.
         held_out_slices: slices that only the test split has values of, for the tests of the certificate.
     """
 
@@ -155,4 +157,5 @@ class Track:
     shortcut: Shortcut
     programs: int = 1
     reference: Callable[[int, int, SplitId, HeldOut], Scene] | None = None
+    materials: Callable[[int, SplitId], tuple[str, ...]] | None = None
     held_out_slices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

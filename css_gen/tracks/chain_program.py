@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import permutations, product
+from operator import eq
 from typing import Self, TypeAlias
 
 from css_gen.scenes import modification
@@ -76,7 +77,7 @@ class Chain(Program):
         return cls(tuple(map(modification.parse, text.split(_JOINT))))
 
     def targets(self, source: Scene) -> frozenset[str]:
-        return frozenset(run(self.edits, source))
+        return _targets(self.edits, source)
 
     def can_make(self, scene: Scene) -> bool:
         """Return whether the scene is a target of some source.
@@ -142,12 +143,21 @@ def run(edits: Iterable[Modification], source: Scene, *, skip: bool = False) -> 
     return scenes
 
 
+@lru_cache(maxsize=8)
+def _targets(edits: tuple[Modification, ...], source: Scene) -> frozenset[str]:
+    return frozenset(run(edits, source))
+
+
 def _after(edit: Modification, scenes: Scenes, *, skip: bool = False) -> Scenes:
-    results = (edit.results(scene) or ((scene,) if skip else ()) for scene in scenes.values())
-    return {after.key: after for made in results for after in made}
+    found = {}
+    for scene in scenes.values():
+        for after in edit.results(scene) or ((scene,) if skip else ()):
+            found[after.key] = after
+    return found
 
 
-def incomplete(edits: Iterable[Modification], source: Scene) -> Scenes:
+@lru_cache(maxsize=8)
+def incomplete(edits: tuple[Modification, ...], source: Scene) -> Scenes:
     """Return all scenes that some of the edits, not all, make of the source in their order; the source is one."""
     complete: Scenes = {source.key: source}
     fewer: Scenes = {}
@@ -162,17 +172,16 @@ def reordered(edits: tuple[Modification, ...], source: Scene) -> tuple[Scenes, .
 
     An edit that finds nothing changes nothing.
     """
-    made: dict[tuple[Modification, frozenset[str]], Scenes] = {}
+    made: dict[tuple[int, frozenset[str]], Scenes] = {}
     found: dict[frozenset[str], Scenes] = {}
     for places in permutations(range(len(edits))):
-        order = tuple(edits[place] for place in places)
-        if order == edits:
+        if all(map(eq, (edits[place] for place in places), edits)):
             continue
         scenes: Scenes = {source.key: source}
-        for edit in order:
-            step = edit, frozenset(scenes)
+        for place in places:
+            step = place, frozenset(scenes)
             if step not in made:
-                made[step] = _after(edit, scenes, skip=True)
+                made[step] = _after(edits[place], scenes, skip=True)
             scenes = made[step]
         found.setdefault(frozenset(scenes), scenes)
     return tuple(found.values())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 
 import numpy as np
 
-from css_gen.scenes.factors import Cell
+from css_gen.scenes.factors import CELLS, Cell
 from css_gen.scenes.randomness import SplitId
 from css_gen.scenes.scene import Scene, SceneObject
 from css_gen.tracks.base import Distractor, Pool, Program
@@ -168,7 +168,9 @@ def _by_cell(scene: Scene) -> dict[Cell, SceneObject]:
 
 
 def _differing(one: Mapping[Cell, SceneObject], other: Mapping[Cell, SceneObject]) -> list[Cell]:
-    return [cell for cell in Cell if one.get(cell) != other.get(cell)]
+    if one == other:
+        return []
+    return [cell for cell in CELLS if (here := one.get(cell)) is not (there := other.get(cell)) and here != there]
 
 
 def _take(made: dict[Cell, SceneObject], donor: Mapping[Cell, SceneObject], cell: Cell) -> None:

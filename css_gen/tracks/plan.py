@@ -134,6 +134,20 @@ class TrackPlan:
         drawn = self._drawn(block).draw
         return drawn.distractors[place - 1].scene if place else drawn.target
 
+    def materials(self, image_index: int) -> tuple[str, ...]:
+        """Return what the objects of an image are made of; nothing where the configuration says it.
+
+        Raises:
+            IndexError: there is no such image.
+        """
+        if not 0 <= image_index < self.images:
+            raise IndexError(f"image {image_index} of a split of {self.images}")
+        if not (of_reference := registry.get(self.track).materials):
+            return ()
+        if image_index < self.references:
+            return of_reference(image_index, self.split)
+        return of_reference(self._drawn((image_index - self.references) // self.block).source, self.split)
+
     def place_of(self, query: int) -> tuple[int, int]:
         """Return the target and the modification_id of a query without drawing it."""
         block = query // self.programs
@@ -195,9 +209,11 @@ def _drawn(track: str, block: int, references: int, seed: int, split: SplitId, h
     visit, first = divmod(block, references)
     (walk,) = stream(seed, split, Stream.MODIFICATION, block).spawn(1)
     length = coprime(references, walk)
+    rng = stream(seed, split, Stream.MODIFICATION, block)
+    start = rng.bit_generator.state
     for step in range(references):
         source = (first + step * length) % references
-        rng = stream(seed, split, Stream.MODIFICATION, block)
+        rng.bit_generator.state = start
         if draw := registry.get(track).draw(pool, source, visit, rng=rng):
             return _Drawn(source, draw)
     raise ValueError(f"none of the {references} references of this split allows a query of the track {track}; use more")

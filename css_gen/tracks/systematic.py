@@ -1,15 +1,16 @@
 """css's own edits where objects, or an edit and an object, meet as training never shows them.
 
-Four things are held out of training:
+Five things are held out of training:
 
 - operation and shape: each kind of edit is never asked of one shape (`HELD_OUT_SHAPES`),
 - cell and colour: no object in a cell has that cell's held-out colour (`HELD_OUT_COLOURS`),
 - objects: no scene has more than six,
-- shape and colour: the combinations of `HeldOut`, as in css.
+- shape and colour: the combinations of `HeldOut`, as in css,
+- material: no object is of metal; all objects are of rubber.
 
 A source of the test split allows exactly one of them, or none, so each query has one label, and queries of every label
-are ranked in one gallery. The scenes of one label show nothing else that training does not. Material is not held out,
-because scenes do not have one: the renderer draws it.
+are ranked in one gallery. The scenes of one label show nothing else that training does not. Scenes and texts have no
+material, so it decides no answer: where it is what is new, every object of the source and of the block is of metal.
 """
 
 import json
@@ -43,15 +44,15 @@ HELD_OUT_COLOURS = {cell: [*Colour][(3 * cell.index + 1) % len(Colour)] for cell
 """The colour that training never shows in each cell. Every colour has a cell, and one has two."""
 
 FEWEST_OBJECTS, MOST_TRAIN_OBJECTS, MOST_OBJECTS = 3, 6, 9
-SEEN, BY_SHAPE, BY_CELL, BY_COUNT, BY_COMBINATION = NOVELTIES = (
-    "seen", "operation and shape", "cell and colour", "objects", "shape and colour",
+SEEN, BY_SHAPE, BY_CELL, BY_COUNT, BY_COMBINATION, BY_MATERIAL = NOVELTIES = (
+    "seen", "operation and shape", "cell and colour", "objects", "shape and colour", "material",
 )  # fmt: skip
 """What is novel of a query, the values of the slice."""
 
 DISTRACTORS = 3
 """A near miss of what training shows, one of the query's own novelty, and one of another source."""
 
-_OF_SMALL_SOURCES = (SEEN, BY_SHAPE, BY_CELL, BY_COMBINATION)
+_OF_SMALL_SOURCES = (SEEN, BY_SHAPE, BY_CELL, BY_COMBINATION, BY_MATERIAL)
 _DRAWS = 32
 _MOST_TRIES = 10_000
 
@@ -93,7 +94,7 @@ def program_from_json(text: str) -> SystematicEdit:
 
 
 def novelties(modification: Modification, source: Scene, target: Scene, test_only: Set[Combination]) -> set[str]:
-    """Return all that training never shows of a query; `test_only` are the combinations held out of it."""
+    """Return all that training never shows of a query's scenes; `test_only` are the combinations held out of it."""
     changed = {*source} ^ {*target}
     asked = changed if isinstance(modification, Add) else {*filter(modification.selector.matches, source)}
     found = {
@@ -111,6 +112,11 @@ def novelty_of_source(index: int, split: SplitId) -> str:
         return SEEN
     # One of two neighbours, but not every second one: a walk in odd steps must not meet large and small ones in turn.
     return BY_COUNT if index.bit_count() % 2 else _OF_SMALL_SOURCES[index // 2 % len(_OF_SMALL_SOURCES)]
+
+
+def materials_of_source(index: int, split: SplitId) -> tuple[str, ...]:
+    """Return what the objects of a reference are made of, and those in the blocks of its queries."""
+    return ("metal" if novelty_of_source(index, split) == BY_MATERIAL else "rubber",)
 
 
 def reference(index: int, seed: int, split: SplitId, held_out: HeldOut) -> Scene:
@@ -158,10 +164,10 @@ def _allows_every_kind(objects: Sequence[SceneObject], novelty: str, held_out: H
 
 def _draw(pool: Pool, source: int, visit: int, *, rng: np.random.Generator) -> Draw | None:
     scene, novelty = pool.scenes[source], novelty_of_source(source, pool.split)
-    if novelty == BY_COUNT and (visit + source // 2) % 4:
-        return None  # half the sources are these; asked once in four visits, they have a fifth of the queries
+    if novelty == BY_COUNT and (visit + source // 2) % 5:
+        return None  # half the sources are these; asked once in five visits, they have a sixth of the queries
     combinations = _shown(pool.held_out, pool.split, novelty)
-    test_only, wanted = pool.held_out.test_only, {novelty} - {SEEN}
+    test_only, wanted = pool.held_out.test_only, {novelty} - {SEEN, BY_MATERIAL}
 
     def shown_in_training(edit: Modification, made: Scene) -> bool:
         return novelties(edit, scene, made, test_only) <= {BY_COUNT} & wanted
@@ -231,7 +237,10 @@ register(
     Track(
         name="systematic",
         title="systematic generalisation",
-        about="the edits of css on shapes, cells, colours and numbers of objects that training never shows together",
+        about=(
+            "the edits of css on shapes, cells, colours and numbers of objects that training never shows together, and "
+            "on objects of metal"
+        ),
         distractors=DISTRACTORS,
         contrasts=CONTRASTS,
         slices={"novelty": NOVELTIES, "kind": KINDS_ASKED},
@@ -240,6 +249,7 @@ register(
         from_json=program_from_json,
         shortcut=Shortcut("seen combinations only", _seen_alone),
         reference=reference,
+        materials=materials_of_source,
         held_out_slices={"novelty": NOVELTIES[1:]},
     )
 )

@@ -47,6 +47,10 @@ from tests.css_gen.one_line import RENDER, assert_one_line
         (["--n", "24", "--view", "top"], ["'--view'", "'grid', 'clevr'"]),
         (["--n", "24", "--materials", "rubber,wood"], ["'--materials'", "'wood' is not one of rubber, metal"]),
         (["--n", "24", "--materials", ""], ["'--materials'", "name some of rubber, metal"]),
+        (
+            ["--n", "24", "--track", "systematic", "--materials", "rubber,metal"],
+            ["--materials must be left out with --track systematic", "got rubber, metal"],
+        ),
         (["--n", "24", "--no-jitter", "wind"], ["'--no-jitter'", "'wind' is not one of position, rotation"]),
         (["--n", "24", "--with", "normals"], ["'--with'", "'normals' is not one of masks, depth"]),
         (["--n", "24", "--wit", "masks"], ["No such option", "--with"]),

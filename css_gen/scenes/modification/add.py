@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Self
 
 import numpy as np
 
-from css_gen.scenes.factors import COMBINATIONS, Cell, Combination, Size
+from css_gen.scenes.factors import COMBINATIONS, Cell, Colour, Combination, Shape, Size
 from css_gen.scenes.matching import EVERY_OBJECT, Needs, having, selected_by
 from css_gen.scenes.modification.program import Modification, register
 from css_gen.scenes.modification.words import NOUN, PLACE
@@ -45,10 +46,14 @@ class Add(Modification):
         return Scene((*scene.objects, SceneObject(one_of(cells, rng), one_of(sizes, rng), colour, shape)))
 
     def results(self, scene: Scene) -> tuple[Scene, ...]:
-        return tuple(
-            Scene((*scene.objects, SceneObject(cell, size, colour, shape)))
-            for cell, size, (shape, colour) in product(*self._open(scene, COMBINATIONS))
-        )
+        cells, sizes, pairs = self._open(scene, COMBINATIONS)
+        made = []
+        for cell in cells:
+            place = sum([item.cell.index < cell.index for item in scene.objects])
+            before, after = scene.objects[:place], scene.objects[place:]
+            for size, (shape, colour) in product(sizes, pairs):
+                made.append(Scene.in_order((*before, SceneObject(cell, size, colour, shape), *after)))
+        return tuple(made)
 
     def targets(self, scene: Scene) -> frozenset[str]:
         """Return the keys of all relevant scenes, written without making each scene, which takes most of the time."""
@@ -95,5 +100,11 @@ class Add(Modification):
         wanted = self.selector
         cells = [cell for cell in scene.empty_cells if wanted.cell in (None, cell)]
         sizes = [wanted.size] if wanted.size else list(Size)
-        pairs = [(s, c) for s, c in combinations if wanted.shape in (None, s) and wanted.colour in (None, c)]
-        return cells, sizes, pairs
+        return cells, sizes, _fitting(wanted.shape, wanted.colour, tuple(combinations))
+
+
+@lru_cache(maxsize=1_024)
+def _fitting(
+    shape: Shape | None, colour: Colour | None, combinations: tuple[Combination, ...]
+) -> tuple[Combination, ...]:
+    return tuple((s, c) for s, c in combinations if shape in (None, s) and colour in (None, c))

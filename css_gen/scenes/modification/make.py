@@ -69,7 +69,8 @@ class Make(Rewrite):
         return cls(selector, new_colour=one_of(colours, rng))
 
     def _rewrite(self, scene: Scene) -> Scene:
-        return Scene(tuple(self._made(item) if self.selector.matches(item) else item for item in scene))
+        matches = self.selector.matches
+        return Scene.in_order(tuple([self._made(item) if matches(item) else item for item in scene.objects]))
 
     def _made(self, item: SceneObject) -> SceneObject:
-        return replace(item, colour=self.new_colour or item.colour, size=self.new_size or item.size)
+        return SceneObject(item.cell, self.new_size or item.size, self.new_colour or item.colour, item.shape)

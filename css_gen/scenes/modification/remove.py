@@ -45,4 +45,5 @@ class Remove(Rewrite):
         return cls(selector)
 
     def _rewrite(self, scene: Scene) -> Scene:
-        return Scene(tuple(item for item in scene if not self.selector.matches(item)))
+        matches = self.selector.matches
+        return Scene.in_order(tuple([item for item in scene.objects if not matches(item)]))

@@ -18,7 +18,7 @@ class Rewrite(Modification):
         """Return the scene with every matching object changed; itself where nothing matches."""
 
     def _applies(self, scene: Scene) -> bool:
-        return any(map(self.selector.matches, scene))
+        return any(map(self.selector.matches, scene.objects))
 
     def apply(
         self, scene: Scene, *, rng: np.random.Generator, combinations: Sequence[Combination] = COMBINATIONS

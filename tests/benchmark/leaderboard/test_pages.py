@@ -5,9 +5,12 @@ from pathlib import Path
 import models
 from benchmark import tasks
 from benchmark.leaderboard.comparison import ALL
-from benchmark.leaderboard.files import print_table, write_leaderboards
+from benchmark.leaderboard.files import build, load_records, print_table, write_leaderboards
+from benchmark.leaderboard.tables import markdown_page
 from benchmark.recipe.presets import PRESETS
 from tests.benchmark.leaderboard.made_up_tables import boards_of, page, save, shown, tables
+
+LEADERBOARDS = Path(__file__).parents[3] / "leaderboards"
 
 
 def test_the_page_says_what_the_records_say(root: Path) -> None:
@@ -158,3 +161,24 @@ def test_published_numbers_have_a_source_and_a_composer_of_ours() -> None:
     assert tirg is not None
     assert (tirg.recall, tirg.source) == ({1: 73.7}, "V")
     assert tasks.get("css").published_of("attribute_as_operator") is None
+
+
+def test_gaps_are_differences_of_the_slices_above_them() -> None:
+    """Of our own board, on the one track where a slice has what training shows and the others have not."""
+    records = LEADERBOARDS / "records"
+    stored, problems = load_records(records, only=records / "css-systematic")
+    assert problems == []
+    text = markdown_page("css-systematic", build(stored))
+    assert "- **Gap** is by how many points" in text
+    recall = next(table for table in tables(text) if "operation and shape" in table[0] and "seen" in table[0])
+    gaps = next(table for table in tables(text) if "operation and shape" in table[0] and "seen" not in table[0])
+    assert [recall[0][0], *recall[0][2:]] == gaps[0]
+    for (_, seen, *novel), (_, *found) in zip(recall[1:], gaps[1:], strict=False):
+        for there, cell in zip(novel, found, strict=True):
+            value, *bounds = (float(word.strip("[],")) for word in cell.split())
+            assert abs(value - (float(seen) - float(there))) < 0.151
+            assert sorted([value, *bounds]) == [*bounds[:1], value, *bounds[1:]]
+
+
+def test_a_page_without_held_out_slices_has_no_gaps(root: Path) -> None:
+    assert "Gap" not in page(root)

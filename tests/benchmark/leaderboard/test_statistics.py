@@ -13,6 +13,7 @@ from benchmark.leaderboard.statistics import (
     Estimate,
     SeedVariance,
     estimate,
+    gap,
     mean_and_deviation,
     pool_seed_variance,
     recall_interval,
@@ -81,6 +82,42 @@ def test_too_few_queries_or_scenes_have_no_interval() -> None:
     assert estimate(np.ones(30), np.arange(30)) == (100, 0, 29)
     for hits in (np.ones(29), np.zeros(30)):
         assert recall_interval(hits, np.zeros(len(hits), dtype=np.int64)) is None
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 9), st.sampled_from(["seen", "novel", "neither"])),
+        min_size=90, max_size=150,
+    )
+)  # fmt: skip
+def test_a_gap_is_a_difference_of_means_whose_error_counts_each_scene_once(rows: list[tuple[float, int, str]]) -> None:
+    values, scenes, kinds = (np.array(column) for column in zip(*rows, strict=True))
+    found = gap(values, scenes, kinds == "seen", kinds == "novel")
+    parts = {kind: [row for row in rows if row[2] == kind] for kind in ("seen", "novel")}
+    asked = sorted({scene for part in parts.values() for _, scene, _ in part})
+    if min(map(len, parts.values())) < 30:
+        assert found is None
+        return
+    means = {kind: fmean(value for value, _, _ in part) for kind, part in parts.items()}
+    squares = 0.0
+    for scene in asked:
+        pull = {
+            kind: sum(value - means[kind] for value, each, _ in part if each == scene) / len(part)
+            for kind, part in parts.items()
+        }
+        squares += (pull["seen"] - pull["novel"]) ** 2
+    assert found.value == pytest.approx(100 * (means["seen"] - means["novel"]))
+    assert found.error == pytest.approx(100 * sqrt(squares * len(asked) / (len(asked) - 1)), abs=1e-7)
+
+
+def test_the_variances_of_two_parts_without_a_common_scene_add() -> None:
+    rng = np.random.default_rng(0)
+    scenes, seen = np.repeat(np.arange(200), 5), np.arange(1_000) < 400
+    hits = (rng.random(1_000) < np.repeat(rng.random(200), 5)).astype(float)
+    found = gap(hits, scenes, seen, ~seen)
+    parts = [estimate(hits[each], scenes[each]) for each in (seen, ~seen)]
+    assert found.error == pytest.approx(sqrt(sum(part.error**2 for part in parts)), rel=0.01)
+    assert gap(hits, scenes, seen, ~seen, of_seeds=1e-2).error > 10
 
 
 @pytest.mark.parametrize("scenes", [2, 7, 300])

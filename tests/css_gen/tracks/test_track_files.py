@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -15,8 +16,11 @@ import yaml
 from css_gen import contact_sheet, dataset, tracks
 from css_gen.fresh import render_fresh_test
 from css_gen.render import render
+from css_gen.rendering.nuisance import sample_nuisance
+from css_gen.rendering.render3d import render_3d
 from css_gen.repair import repair
-from css_gen.scenes.randomness import SplitId
+from css_gen.scenes.factors import Cell
+from css_gen.scenes.randomness import SplitId, Stream, stream
 from css_gen.storage.configuration import Configuration
 from css_gen.storage.estimate import estimated_bytes, require_large_enough
 from css_gen.storage.plan import split_plan
@@ -82,6 +86,21 @@ def test_what_is_read_is_what_was_planned(name: str, tmp_path: Path) -> None:
             assert (row.kind, row.novel) == (query.modification.kind, query.novel)
             assert (row.modification_id, row.distractors) == (query.modification_id, query.distractors)
             assert row.to_json()["distractors"] == row.distractors
+
+
+def test_a_track_says_what_the_objects_of_an_image_are_made_of(tmp_path: Path) -> None:
+    configuration = Configuration(images=400, size=24, track="systematic")
+    render(tmp_path / "css", configuration, jobs=1)
+    shown = set()
+    for split, read in ((split, dataset.open(tmp_path / "css").split(split.name.lower())) for split in SplitId):
+        plan = split_plan(configuration, split)
+        for index, (stored,) in enumerate(read.iter_images(["image_3d"])):
+            (material,) = plan.materials(index)
+            shown.add((split, material))
+            rng = stream(configuration.seed, split, Stream.NUISANCE, index)
+            nuisance = replace(sample_nuisance(configuration.jitter, rng=rng), materials=(material,) * len(Cell))
+            np.testing.assert_array_equal(stored, render_3d(plan.scene(index), nuisance, size=24).image)
+    assert shown == {(SplitId.TRAIN, "rubber"), (SplitId.TEST, "rubber"), (SplitId.TEST, "metal")}
 
 
 def test_the_card_names_the_columns_of_the_queries(chain: Path) -> None:

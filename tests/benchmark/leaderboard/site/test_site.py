@@ -18,6 +18,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.explanation.rendered import Rendered
 from benchmark.leaderboard.site import write_site
 from benchmark.records.store import read_stored
+from css_gen.render import render
+from css_gen.storage.configuration import Configuration
 from tests.benchmark.made_up_site import random_answers, save_run
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7*7 }}"
@@ -202,6 +204,14 @@ def test_images_with_more_columns_and_larger_ones_are_shown_too(rich_dataset: Pa
     assert np.array_equal(Rendered(configuration).pixels(3, "image_3d"), split.image_3d(3))
     large = Rendered(replace(configuration, size=4096))
     assert large.pixels(3, "image_3d").shape == (224, 224, 3)
+
+
+def test_pictures_of_a_track_show_its_materials(tmp_path: Path) -> None:
+    rendered = Rendered(Configuration(images=400, size=24, track="systematic"))
+    render(tmp_path / "css", rendered.configuration, jobs=1)
+    split = css_gen.dataset.open(tmp_path / "css").split("test")
+    for image in (8, 9):  # of rubber, of metal
+        assert np.array_equal(rendered.pixels(image, "image_3d"), split.image_3d(image))
 
 
 @pytest.mark.parametrize(
