@@ -14,6 +14,7 @@ from benchmark.device import memory_advice
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
+from benchmark.scoring.processes import ALONE, Processes
 from benchmark.training.checkpoint import (
     UNKNOWN_CODE,
     Checkpoint,
@@ -61,6 +62,7 @@ def train(
     validate: Callable[[], float] | None = None,
     runtime: Runtime | None = None,
     code: Code = UNKNOWN_CODE,
+    processes: Processes = ALONE,
 ) -> Trained:
     """Train a network in place, resuming from the checkpoint if there is one of the same identity and code.
 
@@ -74,6 +76,7 @@ def train(
         runtime: how often to validate and to write a checkpoint, whether to compile and to capture; None for the
             defaults.
         code: of this training; a checkpoint of other code is ignored, and replaced later.
+        processes: that call this together, with the same arguments; the leader alone writes checkpoints.
 
     Raises:
         BenchmarkError: the loss is not finite (the message names the step; the last checkpoint, from before it, stays),
@@ -84,7 +87,15 @@ def train(
     image_size = f"data.image_size (now {identity.recipe.data.image_size})"
     with memory_advice(f"while {identity} was moved to the device", image_size, config.precision):
         session = Session(
-            network, split, sampler, identity, accelerator, compiled=runtime.compile, graph=runtime.graph, note=note
+            network,
+            split,
+            sampler,
+            identity,
+            accelerator,
+            compiled=runtime.compile,
+            graph=runtime.graph and processes.count == 1,
+            note=note,
+            processes=processes,
         )
     before = _resume(checkpoint_path, session, code)
     seconds, losses, validations = before.seconds, list(before.losses), list(before.validations)
@@ -116,7 +127,7 @@ def train(
                 seconds_left=(time.perf_counter() - begun) / (now - len(before.losses)) * (config.steps - now),
             )
         )
-        if is_last or is_due:
+        if processes.is_leader and (is_last or is_due):
             state = Trained(seconds, before.seconds, tuple(losses), tuple(validations))
             _save(checkpoint_path, session, state, code)
             saved = time.perf_counter()

@@ -92,7 +92,7 @@ def test_a_file_without_a_table_is_searched_by_row(search: Search, folder: Path,
     result = search(f"--image={folder / '1.png'}", f"--text={TEXT}", f"--gallery={tmp_path / 'g.npy'}")
     assert result.exit_code == 0, result.output
     assert {words[2] for words in answers(result)} == set("01234")
-    assert "nothing says which model made it" in result.stderr
+    assert "nothing says which model made" in result.stderr
 
 
 def test_what_does_not_fit_is_refused(search: Search, runs: Path, folder: Path, model: Model, tmp_path: Path) -> None:
