@@ -19,11 +19,10 @@ from datetime import timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.distributed.nn.functional import all_gather
 
 from benchmark.errors import BenchmarkError
 
@@ -78,7 +77,8 @@ class Processes:
             return share
         if share.dtype == torch.bool:
             return self.gathered(share.byte()).bool()
-        return torch.cat(all_gather(share))  # type: ignore[no-untyped-call]
+        rows: Tensor = _Gathered.apply(share, self)
+        return rows
 
     def summed(self, value: Tensor) -> Tensor:
         """The sum over all processes, without gradient, in place."""
@@ -88,9 +88,9 @@ class Processes:
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replace each gradient by its mean over all processes."""
-        if self.count == 1:
-            return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if self.count == 1 or not gradients:
+            return
         mean = self.summed(torch.cat([gradient.reshape(-1) for gradient in gradients])) / self.count
         parts = torch.split(mean, [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
@@ -120,6 +120,27 @@ class Processes:
         own = own.cuda() if distributed.is_initialized() and distributed.get_backend() == "nccl" else own
         if not torch.equal(self.summed(own.clone()), own * self.count):
             raise BenchmarkError("the processes of this run hold different weights; run it with --devices 1")
+
+
+class _Gathered(torch.autograd.Function):
+    """The rows of all processes; the gradient of a row is the sum of what all processes give it.
+
+    As torch.distributed.nn.functional.all_gather, which is deprecated.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, share: Tensor, processes: Processes) -> Tensor:
+        ctx.processes = processes
+        parts = [torch.empty_like(share, memory_format=torch.contiguous_format) for _ in range(processes.count)]
+        distributed.all_gather(parts, share.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        processes: Processes = ctx.processes
+        rows = len(gradient) // processes.count
+        whole = processes.summed(gradient.clone(memory_format=torch.contiguous_format))
+        return whole[processes.rank * rows : (processes.rank + 1) * rows], None
 
 
 ALONE = Processes()

@@ -77,7 +77,7 @@ class _Normalised(torch.autograd.Function):
     def forward(
         ctx: Any, images: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, processes: Processes
     ) -> tuple[Tensor, Tensor, Tensor]:
-        own = torch.var_mean(images.float(), _but_channels(images), correction=0)
+        own = torch.var_mean(_wide(images), _but_channels(images), correction=0)
         variances, means = processes.gathered(torch.stack(own)[None]).unbind(1)
         mean = means.mean(0)
         variance = variances.mean(0) + (means - mean).square().mean(0)
@@ -91,8 +91,8 @@ class _Normalised(torch.autograd.Function):
         images, weight, mean, inverse = ctx.saved_tensors
         processes: Processes = ctx.processes
         shape = (1, -1, *[1] * (images.ndim - 2))
-        given = gradient.float()
-        unit = (images.float() - mean.view(shape)) * inverse.view(shape)
+        given = _wide(gradient)
+        unit = (_wide(images) - mean.view(shape)) * inverse.view(shape)
         sums = torch.stack([given.sum(_but_channels(images)), (given * unit).sum(_but_channels(images))])
         of_bias, of_weight = sums.clone()
         count = processes.count * images.numel() // images.shape[1]
@@ -102,13 +102,18 @@ class _Normalised(torch.autograd.Function):
         return of_images, None if weight is None else of_weight, None if weight is None else of_bias, None, None
 
 
+def _wide(values: Tensor) -> Tensor:
+    """In float32, also under autocast; float64 stays."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def _but_channels(images: Tensor) -> list[int]:
     return [0, *range(2, images.ndim)]
 
 
-def _dropout(layer: _DropoutNd, processes: Processes, features: Tensor) -> Tensor:
+def _dropout(layer: nn.Dropout, processes: Processes, features: Tensor) -> Tensor:
     if not layer.training or processes.has_whole_batch:
-        return type(layer).forward(layer, features)
+        return functional.dropout(features, layer.p, layer.training, layer.inplace)
     # In the order in memory that the whole batch would have: that is the order of the draws.
     strides = features.stride()
     order = sorted(range(features.ndim), key=lambda dim: -strides[dim])
