@@ -169,17 +169,14 @@ def train_and_score(
             bench.reporter.message(f"{title}: resumes after step {done}, from {folder / CHECKPOINT_NAME}")
         if is_other_code:
             bench.reporter.message(f"{title}: starts over, because {folder / CHECKPOINT_NAME} was made by other code")
+        sources, modifications = recipe.training.sources, recipe.training.modifications
+        sampler = make_sampler(training, groups=sources, modifications=modifications, seed=run.seed)
         shown = reported(bench.reporter, title, recipe.training.steps, folder, done)
         with shown if processes.is_leader else nullcontext(lambda _: None) as show:
             trained = train(
                 network,
                 training,
-                make_sampler(
-                    training,
-                    groups=recipe.training.sources,
-                    modifications=recipe.training.modifications,
-                    seed=run.seed,
-                ),
+                sampler,
                 run,
                 accelerator=accelerator,
                 checkpoint_path=folder / CHECKPOINT_NAME,

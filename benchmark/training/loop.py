@@ -107,7 +107,7 @@ def train(
         now = step + 1
         is_last = now == config.steps
         is_validation = validate is not None and every > 0 and now % every == 0
-        is_due = time.perf_counter() - saved > runtime.checkpoint_seconds
+        is_due = processes.is_leader and time.perf_counter() - saved > runtime.checkpoint_seconds
         if not (is_last or is_validation or is_due or now % STEPS_BETWEEN_REPORTS == 0):
             continue
         losses += _finite(waiting, now, identity)

@@ -42,7 +42,7 @@ class Learnt(NamedTuple):
 
 
 def learn(root: Path, config: Recipe, composer: str, processes: Processes) -> Learnt:
-    """The second step of a training, without its change of weights."""
+    """The second step of a training whose weights stay what they are."""
     css = Css("css", root, source_view="3d", image_size=16, reporter=SilentRuns())
     recipe = override(config, [*CHANGES[composer], "training.sources=4", "training.shift=2", "training.brightness=0.2"])
     run = Run("css", composer, recipe, 0, css.fingerprint, composer != "concat")
@@ -51,8 +51,9 @@ def learn(root: Path, config: Recipe, composer: str, processes: Processes) -> Le
         network = new_network(composer, recipe.model, css.train.texts, spatial=run.spatial, seed=0)
         sampler = make_sampler(css.train, groups=training.sources, modifications=training.modifications, seed=0)
         session = Session(network, css.train, sampler, run, accelerator, processes=processes)
-        session.step(0)
+        # AdamW moves a weight whose gradient is nothing but rounding as far as any other.
         vars(session.optimiser)["step"] = lambda: None
+        session.step(0)
         loss = float(session.step(1))
         found = evaluate(network, with_own_images(css.test), accelerator=accelerator, batch_size=7, processes=processes)
     gradients = {name: each.grad.clone() for name, each in network.named_parameters() if each.grad is not None}
