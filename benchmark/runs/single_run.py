@@ -101,7 +101,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
     code = Code(version, composer_sha256(composer))
     start_measuring_memory(runtime.device)
     accelerator = make_accelerator(runtime.device, recipe.training.precision)
-    others = partial(follow, run, replace(bench, reporter=SilentRuns()), local_file(composer))
+    others = partial(follow, run, replace(bench, reporter=SilentRuns()), local_file(composer), code)
     with together(runtime.devices, runtime.device, others) as processes:
         made = train_and_score(run, dataset, bench, title, accelerator=accelerator, code=code, processes=processes)
     network, trained, scored, evaluation, scoring = made
@@ -139,7 +139,7 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
 
 
 class Made(NamedTuple):
-    """A trained network with the split that it was scored on, what became of it, and the seconds that scoring took."""
+    """A trained network, the split that it was scored on, the outcome, and how many seconds scoring took."""
 
     network: Network
     trained: Trained
@@ -194,11 +194,11 @@ def train_and_score(
         return Made(network, trained, scored, evaluation, perf_counter() - before)
 
 
-def follow(run: Run, bench: Bench, local: Path | None, processes: Processes) -> None:
+def follow(run: Run, bench: Bench, local: Path | None, code: Code, processes: Processes) -> None:
     """Take part in a run that another process leads.
 
     Args:
-        local: the file of the composer, if it is not part of the package.
+        local, code: the file of a composer that is not part of the package; and the leader's code.
     """
     if local is not None and not is_loaded(local):
         load(local)
@@ -206,11 +206,11 @@ def follow(run: Run, bench: Bench, local: Path | None, processes: Processes) -> 
     task, size = tasks.get(run.task), run.recipe.data.image_size
     place = tasks.locate(run.task, bench.places)
     dataset = task.open(place, image_size=size, reporter=bench.reporter, skip_broken=bench.skip_broken)
-    if dataset.fingerprint != run.fingerprint:
-        raise BenchmarkError(f"{place}: was changed when the run started; run the same command again")
+    own = Code(code_version(run.task), composer_sha256(get(run.composer)))
+    if dataset.fingerprint != run.fingerprint or own != code:
+        raise BenchmarkError(f"{place} or the code was changed when the run started")
     here = replace(bench, runtime=bench.runtime.model_copy(update={"device": device}))
     accelerator = make_accelerator(device, run.recipe.training.precision)
-    code = Code(code_version(run.task), composer_sha256(get(run.composer)))
     train_and_score(run, dataset, here, str(run), accelerator=accelerator, code=code, processes=processes)
 
 
