@@ -69,7 +69,7 @@ def main() -> None:
     path = Path(__file__).with_name("results") / "tracks.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     for name, ratio in found.items():
-        print(f"{name}: {ratio:.2f} times css's CPU time{' (too much)' if ratio > MOST else ''}")
+        print(f"{name}: {ratio:.2f} times css's CPU time{' (too much)' if ratio > MOST else ''}")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from benchmark.any_model.queries import handles
 from benchmark.datasets.splits import Dataset
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, UsageError
 from benchmark.scoring.evaluation import Evaluation, rank
 
 
@@ -22,6 +22,7 @@ def rank_embeddings(queries: Path, gallery: Path, dataset: Dataset) -> Evaluatio
 
     Raises:
         BenchmarkError: a file cannot be read, has another shape, or holds a value that is not finite.
+        UsageError: a file is an approximate index.
     """
     split = dataset.test
     of_queries = _unit_rows(queries, len(split.queries), "query of `tirg-bench queries`, in its order")
@@ -55,6 +56,8 @@ def _unit_rows(path: Path, rows: int, of_what: str) -> Tensor:
 
 
 def _read(path: Path) -> NDArray[np.generic]:
+    if path.suffix == ".faiss":
+        raise UsageError(f"{path}: is an approximate index; scores are of exact search: give the .npy file itself")
     try:
         values = np.load(path, allow_pickle=False)
     except OSError as error:

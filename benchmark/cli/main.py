@@ -20,7 +20,7 @@ from benchmark.cli.rerank import rerank
 from benchmark.cli.results import print_results
 from benchmark.cli.run import run
 from benchmark.cli.scaling import scaling
-from benchmark.cli.search import search
+from benchmark.cli.search import embed, search
 from benchmark.cli.serve import serve
 from benchmark.cli.submission import check, new, submit
 from benchmark.cli.verify import verify
@@ -136,6 +136,7 @@ main.add_command(plot)
 main.add_command(verify)
 main.add_command(rerank)
 main.add_command(search)
+main.add_command(embed)
 main.add_command(serve)
 main.add_command(new)
 main.add_command(check)

@@ -92,6 +92,13 @@ RUNS = click.option(
 )
 
 
+EXACT = "exact"
+INDEX = click.option(
+    "--index", type=click.Choice([EXACT, "faiss"]), default=EXACT, show_default=True,
+    help="How to search a .npy file of --gallery; faiss (extra faiss) is approximate, and its recall is printed.",
+)  # fmt: skip
+
+
 def runs_and_others(given: Path | None) -> tuple[Path, Path | None]:
     """The folder of `--runs`, and that of the repository's own models where the option was left out."""
     from benchmark.search.trained_models import TRAINED

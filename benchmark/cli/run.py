@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from benchmark.cli.executors import place, place_options
 from benchmark.cli.results import print_results
-from benchmark.cli.run_options import JOBS, require_possible, run_options, set_up, with_jobs
+from benchmark.cli.run_options import DEVICES, JOBS, require_possible, run_options, set_up, with_devices, with_jobs
 from benchmark.errors import UsageError
 
 
@@ -27,6 +27,7 @@ from benchmark.errors import UsageError
     help="Start only runs that are expected to end within so many minutes, the most wanted first.",
 )
 @JOBS
+@DEVICES
 @place_options
 @click.option("--no-fresh", is_flag=True, help="Do not score on a fresh test set, too, which takes seconds to render.")
 @run_options
@@ -38,6 +39,7 @@ def run(
     composers: tuple[str, ...],
     minutes: float | None,
     jobs: int,
+    devices: int,
     no_fresh: bool,
     executor: str,
     address: str | None,
@@ -58,6 +60,9 @@ def run(
     On rendered data, models are also scored on a fresh test split, column Fresh of the tables: it is rendered then,
     once for all of them, from a new seed.
 
+    --devices N trains each run in N processes: they share its batches, gather the embeddings, and compute the loss of
+    the whole batch, so the recipe stays what it is.
+
     A composer from a FILE is trained in this process and is not part of the leaderboards: name another folder with
     --out. `tirg-bench submit` adds it to them.
 
@@ -75,9 +80,12 @@ def run(
     where = place(executor=executor, address=address, gpu_share=gpu_share, slurm=slurm, device=options["device"])
     if minutes is not None and (jobs > 1 or not where.is_here):
         raise click.UsageError("--minutes makes one run at a time, here: leave --jobs and --executor out")
+    if devices > 1 and (jobs > 1 or not where.is_here):
+        raise click.UsageError(f"--devices {devices} makes one run at a time, here: leave --jobs and --executor out")
     setup = set_up(**options, on_other_gpus=gpu_share is not None)
     if where.is_here:
         require_possible(jobs, setup.bench)
+    several = with_devices(setup.bench, devices, options["threads"], setup.tasks)
 
     import models
     from benchmark import tasks as datasets
@@ -87,18 +95,14 @@ def run(
     from benchmark.runs.fresh import FreshTestSets
     from benchmark.runs.side_by_side import run_side_by_side
 
-    bench = (
-        setup.bench
-        if no_fresh
-        else replace(setup.bench, fresh=FreshTestSets(None if where.is_here else setup.bench.runs))
-    )
+    bench = several if no_fresh else replace(several, fresh=FreshTestSets(None if where.is_here else several.runs))
     chosen = _loaded(composers, context.get_parameter_source("out"), bench.records) or models.names()
     runner.require_known(chosen, setup.tasks, bench)
     for task in setup.tasks:
         datasets.make_if_absent(task, bench.places, bench.reporter)
     planned = runner.plan(chosen, setup.tasks, setup.seeds, bench)
     jobs = max(1, min(jobs, len(planned.runs)))
-    bench = with_jobs(bench, jobs, options["threads"])
+    bench = with_jobs(bench, jobs, options["threads"]) if devices == 1 else bench
     if jobs > 1 or not where.is_here:
         files = [Path(composer) for composer in composers if local_composer.is_file(composer)]
         making = run_side_by_side(planned, bench, files, executor=where.make(bench))

@@ -75,6 +75,13 @@ JOBS = click.option(
 )  # fmt: skip
 
 
+DEVICES = click.option(
+    "--devices", type=click.IntRange(min=1, max=64), default=1, show_default=True, metavar="N",
+    help="Processes that share each batch of a training, each with a GPU, or with --threads on a CPU. The result is "
+    "that of one process up to rounding.",
+)  # fmt: skip
+
+
 class Setup(NamedTuple):
     """What the options ask for: the tasks and seeds to run, and the settings of the runs."""
 
@@ -155,6 +162,35 @@ def require_possible(jobs: int, bench: "Bench") -> None:
     """Raise UsageError if several runs at a time are asked for on a GPU."""
     if jobs > 1 and bench.device != "cpu":
         raise UsageError(f"--jobs {jobs}: runs on a GPU are made one at a time; leave --jobs out, or use --device cpu")
+
+
+def with_devices(bench: "Bench", devices: int, threads: int | None, tasks: Collection[str]) -> "Bench":
+    """The settings for trainings that so many processes share; `threads` is what --threads says.
+
+    Raises:
+        UsageError: there are not as many GPUs, or a batch cannot be shared by as many processes.
+    """
+    import torch
+
+    if devices == 1:
+        return bench
+    if bench.device.startswith("cuda:"):
+        raise UsageError(f"--device {bench.device}: --devices {devices} uses the first {devices} GPUs; use cuda")
+    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if bench.device != "cpu" and seen < devices:
+        raise UsageError(f"--devices {devices}: torch sees {seen} GPU{'' if seen == 1 else 's'} here")
+    if bench.runtime.compile:
+        raise UsageError(f"--devices {devices}: a network that processes share is not compiled; leave --compile out")
+    for task in tasks:
+        sources = bench.recipe(task).training.sources
+        if sources % devices:
+            near = max(devices, sources - sources % devices)
+            raise UsageError(
+                f"--devices {devices}: a batch on {task} has {sources} source images, which {devices} processes cannot "
+                f"share equally; choose another number, or --set training.sources={near}"
+            )
+    share = threads or max(1, bench.runtime.threads // devices)
+    return replaced(bench, runtime=bench.runtime.model_copy(update={"devices": devices, "threads": share}))
 
 
 def with_jobs(bench: "Bench", jobs: int, threads: int | None) -> "Bench":

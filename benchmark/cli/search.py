@@ -1,17 +1,19 @@
-"""tirg-bench search: rank images for one query with a trained model."""
+"""tirg-bench search and embed: rank images for one query with a trained model, and prepare a large gallery for it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from benchmark.cli.options import PLACES, RUNS, by_name, runs_and_others
+from benchmark.cli.options import EXACT, INDEX, PLACES, RUNS, by_name, runs_and_others
 from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from benchmark.search.answer import Found
+    from benchmark.search.model import Model
+    from css_gen.progress import Reporter
 
 _FILE = click.Path(path_type=Path)
 
@@ -29,15 +31,21 @@ _FILE = click.Path(path_type=Path)
 @click.option("--seed", type=click.IntRange(min=0), help="The seed of the run.  [default: that of the newest run]")
 @RUNS
 @click.option("--model", type=_FILE, metavar="FILE", help="This model.safetensors instead of one of --runs.")
-@click.option("--gallery", type=_FILE, metavar="FOLDER", help="Search the JPEG and PNG files in it, not the dataset.")
+@click.option(
+    "--gallery",
+    type=_FILE,
+    metavar="FOLDER|FILE",
+    help="Search the JPEG and PNG files in this folder, or a .npy file of `embed`, and not the dataset.",
+)
+@INDEX
 @PLACES
 @click.option("--k", type=click.IntRange(1, 1000), default=10, show_default=True, help="Number of answers.")
 @click.option("--out", type=_FILE, metavar="FILE", help="Also write the answers as one self-contained HTML page.")
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
 def search(
     composer: str | None, image: str, text: str, dataset: str | None, preset: str | None, seed: int | None,
-    runs: Path | None, model: Path | None, gallery: Path | None, places: tuple[tuple[str, Path], ...], k: int,
-    out: Path | None, device: str | None,
+    runs: Path | None, model: Path | None, gallery: Path | None, index: str, places: tuple[tuple[str, Path], ...],
+    k: int, out: Path | None, device: str | None,
 ) -> None:  # fmt: skip
     """Rank images for one query: an image, and a text that says what to change.
 
@@ -49,46 +57,34 @@ def search(
     """
     from rich.console import Console
 
-    import models
     from benchmark import tasks
-    from benchmark.device import choose_device
-    from benchmark.records.store import SUBMISSIONS
+    from benchmark.search.embedded_gallery import EmbeddedGallery
     from benchmark.search.folder_gallery import FolderGallery
     from benchmark.search.gallery import Gallery, data_or_small
-    from benchmark.search.model import Asked, Model
+    from benchmark.search.model import Asked
     from benchmark.search.page import search_page
     from benchmark.search.query_image import printable, resampling
-    from benchmark.search.stored_models import find_model
     from css_gen.progress import Terminal
     from css_gen.storage.atomic import write_atomically
-    from models.parts import unknown
 
     given = by_name(places)
-    if model is None and composer is None:
-        raise UsageError("say which model answers: either --composer NAME, or --model FILE")
-    own, trained = runs_and_others(runs)
-    is_submission = composer is not None and any(own.glob(f"{SUBMISSIONS}/{composer}-*"))
-    if composer is not None and composer not in models.names() and not is_submission:
-        raise UsageError(unknown("composer", composer, models.names()))
+    if index != EXACT and (gallery is None or gallery.suffix != ".npy"):
+        raise UsageError(f"--index {index} is of a file of embeddings: add --gallery FILE.npy, which `embed` writes")
     if dataset is not None:
         dataset = tasks.get(dataset).name
-    if model is not None and (preset is not None or seed is not None):
-        raise UsageError("--model names one file: --preset and --seed choose among those of --runs, leave them out")
     if out is not None and not out.parent.is_dir():
         raise UsageError(f"--out {out}: there is no folder {out.parent}")
     reporter = Terminal()
-
-    device = choose_device(device)
-    path = model or find_model(own, composer or "", dataset or "css", preset, seed, others=trained)
-    answering = Model.load(path, device=device, reporter=reporter)
+    answering, path = _model(composer, dataset, preset, seed, runs, model, device, reporter)
     identity = answering.identity
-    if composer not in (None, identity.composer):
-        raise UsageError(f"--model {path} is of {identity.composer}, not of {composer}")
 
     task = dataset or identity.task
     asked: Asked = Path(image)
     searched: Gallery | None = None
-    if gallery is not None:
+    embedded: EmbeddedGallery | None = None
+    if gallery is not None and gallery.suffix == ".npy":
+        searched = embedded = EmbeddedGallery(gallery)
+    elif gallery is not None:
         method = resampling(identity.task)
         searched = FolderGallery(gallery, image_size=answering.image_size, resampling=method)
     is_row = image.isdecimal() and image.isascii()
@@ -96,7 +92,20 @@ def search(
         tests = answering.test_images(task, data_or_small(task, given, reporter=reporter))
         asked = tests.query_by_row(int(image)) if is_row else asked
         searched = searched or tests
+        if embedded and embedded.fingerprint == tests.fingerprint:
+            embedded.pictures = tests
+    if embedded and not embedded.weights:
+        reporter.message(
+            f"tirg-bench: nothing says which model made {gallery}; expected one row for each image by this one"
+        )
+    exact = answering.rank(asked, text, k, gallery=searched) if index != EXACT else None
+    if embedded and exact:
+        embedded.use_faiss(reporter)
     found = answering.rank(asked, text, k, gallery=searched)
+    if exact:
+        best = {answer.row for answer in exact.answers}
+        among = len(best & {answer.row for answer in found.answers})
+        reporter.message(f"tirg-bench: for this query, faiss found {among} of the first {len(best)} of exact search")
     for note in found.notes:
         reporter.message(f"tirg-bench: {printable(note)}")
     for name, why in list(searched.broken.items())[:1]:
@@ -113,6 +122,88 @@ def search(
         except OSError as error:
             raise BenchmarkError(f"--out {out}: cannot be written ({error.strerror})") from None
         click.echo(f"the page is {out}")
+
+
+@click.command()
+@click.option("--composer", metavar="NAME", help="The composer whose model to use; not needed with --model.")
+@click.option("--dataset", metavar="NAME", help="The task whose test images to embed.  [default: as in `search`]")
+@click.option("--preset", metavar="NAME", help="The recipe of the run.  [default: that of the newest run]")
+@click.option("--seed", type=click.IntRange(min=0), help="The seed of the run.  [default: that of the newest run]")
+@RUNS
+@click.option("--model", type=_FILE, metavar="FILE", help="This model.safetensors instead of one of --runs.")
+@click.option("--gallery", type=_FILE, metavar="FOLDER", help="Embed the JPEG and PNG files in it, not the dataset.")
+@PLACES
+@click.option("--out", type=_FILE, required=True, metavar="FILE.npy", help="The file to write.")
+@click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
+def embed(
+    composer: str | None, dataset: str | None, preset: str | None, seed: int | None, runs: Path | None,
+    model: Path | None, gallery: Path | None, places: tuple[tuple[str, Path], ...], out: Path, device: str | None,
+) -> None:  # fmt: skip
+    """Write the embeddings of a gallery to a file, for `search` and `serve --gallery FILE.npy`.
+
+    They search it in chunks, so that a gallery may be larger than memory. A second file, "NAME.arrow", says what each
+    row is and which model made it.
+
+    \b
+    tirg-bench embed --composer tirg --gallery my-images --out my-images.npy
+    tirg-bench search --composer tirg --image my.png --text "add red sphere" --gallery my-images.npy
+    """
+    from benchmark import tasks
+    from benchmark.search.folder_gallery import FolderGallery
+    from benchmark.search.gallery import Gallery, data_or_small
+    from benchmark.search.query_image import resampling
+    from css_gen.progress import Terminal
+
+    given = by_name(places)
+    if out.suffix != ".npy" or not out.parent.is_dir():
+        raise UsageError(f"--out {out}: expected the name of a .npy file in a folder that is there")
+    if dataset is not None:
+        dataset = tasks.get(dataset).name
+    reporter = Terminal()
+    embedding, _ = _model(composer, dataset, preset, seed, runs, model, device, reporter)
+    task = dataset or embedding.identity.task
+    images: Gallery
+    if gallery is None:
+        images = embedding.test_images(task, data_or_small(task, given, reporter=reporter))
+    else:
+        method = resampling(embedding.identity.task)
+        images = FolderGallery(gallery, image_size=embedding.image_size, resampling=method)
+    count = embedding.embed(images, out)
+    for name, why in images.broken.items():
+        reporter.message(f"tirg-bench: left out: {name} {why}")
+    click.echo(f"{out}: {count:,} images of {images.title}, by {embedding.identity}")
+
+
+def _model(
+    composer: str | None, dataset: str | None, preset: str | None, seed: int | None, runs: Path | None,
+    file: Path | None, device: str | None, reporter: "Reporter",
+) -> "tuple[Model, Path]":  # fmt: skip
+    """Load the model that the options name; return its file, too.
+
+    Raises:
+        UsageError: the options exclude each other, or the composer or the device is unknown.
+        BenchmarkError: there is no such model.
+    """
+    import models
+    from benchmark.device import choose_device
+    from benchmark.records.store import SUBMISSIONS
+    from benchmark.search.model import Model
+    from benchmark.search.stored_models import find_model
+    from models.parts import unknown
+
+    if file is None and composer is None:
+        raise UsageError("say which model answers: either --composer NAME, or --model FILE")
+    own, trained = runs_and_others(runs)
+    is_submission = composer is not None and any(own.glob(f"{SUBMISSIONS}/{composer}-*"))
+    if composer is not None and composer not in models.names() and not is_submission:
+        raise UsageError(unknown("composer", composer, models.names()))
+    if file is not None and (preset is not None or seed is not None):
+        raise UsageError("--model names one file: --preset and --seed choose among those of --runs, leave them out")
+    path = file or find_model(own, composer or "", dataset or "css", preset, seed, others=trained)
+    found = Model.load(path, device=choose_device(device), reporter=reporter)
+    if composer not in (None, found.identity.composer):
+        raise UsageError(f"--model {path} is of {found.identity.composer}, not of {composer}")
+    return found, path
 
 
 def _table(found: "Found") -> "Table":

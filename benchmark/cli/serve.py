@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli.options import PLACES, RUNS, by_name, runs_and_others
+from benchmark.cli.options import EXACT, INDEX, PLACES, RUNS, by_name, runs_and_others
 from benchmark.errors import BenchmarkError, UsageError
 
 _FILE = click.Path(path_type=Path)
@@ -24,6 +24,15 @@ LOCALHOST = "127.0.0.1"
 @click.option("--preset", metavar="NAME", help="The recipe of the runs.  [default: that of each composer's newest run]")
 @click.option("--seed", type=click.IntRange(min=0), help="The seed of the runs.  [default: that of each newest run]")
 @RUNS
+@click.option(
+    "--gallery",
+    "embedded",
+    multiple=True,
+    type=_FILE,
+    metavar="FILE.npy",
+    help="Embeddings of the test images by one of the models, as `embed` writes them; repeat it for more.",
+)
+@INDEX
 @PLACES
 @click.option(
     "--host", default=LOCALHOST, show_default=True, help="The address to listen at; 0.0.0.0 is every network."
@@ -34,7 +43,8 @@ LOCALHOST = "127.0.0.1"
 @click.option("--device", metavar="NAME", help="cpu, cuda or cuda:N.  [default: a GPU if there is one]")
 def serve(
     composers: tuple[str, ...], files: tuple[Path, ...], dataset: str | None, preset: str | None, seed: int | None,
-    runs: Path | None, places: tuple[tuple[str, Path], ...], host: str, port: int, device: str | None,
+    runs: Path | None, embedded: tuple[Path, ...], index: str, places: tuple[tuple[str, Path], ...], host: str,
+    port: int, device: str | None,
 ) -> None:  # fmt: skip
     """Open a page on which trained models answer queries, two side by side.
 
@@ -55,11 +65,14 @@ def serve(
         raise UsageError("serve needs starlette and uvicorn: pip install 'css-bench[app]'") from None
     from benchmark import tasks
     from benchmark.device import choose_device
+    from benchmark.search.embedded_gallery import EmbeddedGallery
     from benchmark.search.gallery import data_or_small
     from benchmark.search.stored_models import find_model, newest_models
     from benchmark.serve.service import Service
     from css_gen.progress import Terminal
 
+    if index != EXACT and not embedded:
+        raise UsageError(f"--index {index} is of files of embeddings: add --gallery FILE.npy, which `embed` writes")
     given, device = by_name(places), choose_device(device)
     task = tasks.get(dataset or _task_of(files)).name
     own, others = runs_and_others(runs)
@@ -72,7 +85,11 @@ def serve(
     listening = _listen(host, port)
     with listening:
         reporter = Terminal()
-        service = Service(paths, task, data_or_small(task, given, reporter=reporter), device=device, reporter=reporter)
+        galleries = [EmbeddedGallery(file) for file in embedded]
+        for gallery in galleries if index != EXACT else ():
+            gallery.use_faiss(reporter)
+        root = data_or_small(task, given, reporter=reporter)
+        service = Service(paths, task, root, device=device, reporter=reporter, embedded=galleries)
         address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         is_local = host in (LOCALHOST, "localhost", "::1")
         app = make_app(service, hosts=LOCAL if is_local else ("*",))

@@ -24,11 +24,13 @@ class Machine(NamedTuple):
     threads: int
     is_compiled: bool
     jobs: int = 1
+    devices: int = 1
 
     def __str__(self) -> str:
+        device = f"{self.devices} x {self.device}" if self.devices > 1 else self.device
         threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
         at_a_time = f", {self.jobs} runs at a time" if self.jobs > 1 else ""
-        return f"{self.device}, {threads}{', compiled' if self.is_compiled else ''}{at_a_time}"
+        return f"{device}, {threads}{', compiled' if self.is_compiled else ''}{at_a_time}"
 
 
 class Origin(NamedTuple):
@@ -84,7 +86,7 @@ def _code_of(record: RunRecord) -> str:
 def machine_of(record: RunRecord) -> Machine:
     environment = record.environment
     runtime = environment.runtime
-    return Machine(environment.device, runtime.threads, runtime.compile, runtime.jobs)
+    return Machine(environment.device, runtime.threads, runtime.compile, runtime.jobs, runtime.devices)
 
 
 def _other_cores(record: RunRecord) -> float:

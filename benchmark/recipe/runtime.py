@@ -35,6 +35,7 @@ class Runtime(BaseModel):
     graph: whether a GPU repeats the training step as one CUDA graph; nothing on a CPU.
     checkpoint_seconds: between two checkpoints.
     jobs: runs that were made at a time, this one among them.
+    devices: processes that shared each batch of the training, each with a GPU, or with `threads` on a CPU.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -47,6 +48,7 @@ class Runtime(BaseModel):
     graph: bool = True
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 20.0
     jobs: Annotated[int, Field(ge=1, le=4096)] = 1
+    devices: Annotated[int, Field(ge=1, le=64)] = 1
 
     def validation_interval(self, steps: int) -> int:
         """Steps between two validations in a run of that many steps; 0 for none."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -21,6 +22,11 @@ def is_file(composer: str) -> bool:
 def is_loaded(path: Path) -> bool:
     """Whether this process has loaded a file."""
     return _module_name(path) in sys.modules
+
+
+def local_file(composer: type[Composer]) -> Path | None:
+    """The file that a composer was loaded from; None for one of the package."""
+    return Path(inspect.getfile(composer)) if composer.__module__.startswith(LOCAL_MODULE) else None
 
 
 def _module_name(path: Path) -> str:

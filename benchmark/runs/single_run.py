@@ -1,18 +1,21 @@
 """One run: a composer on a task with a seed, from the data to its record."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
 import torch
 from accelerate import Accelerator
 
+from benchmark import tasks
 from benchmark.datasets.equivalent_texts import with_equivalent_texts
 from benchmark.datasets.splits import Dataset, Split, hold_out, with_own_images
 from benchmark.device import make_accelerator, peak_memory_mib, reproducible, start_measuring_memory
-from benchmark.errors import UsageError
+from benchmark.errors import BenchmarkError, UsageError
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
 from benchmark.recipe.schema import Recipe
@@ -22,17 +25,19 @@ from benchmark.records.making import FinishedRun, composer_card, dataset_card, n
 from benchmark.records.schema import sha256
 from benchmark.records.store import RunRecord, save_record
 from benchmark.runs.fresh import FreshTestSets
+from benchmark.runs.local_composer import is_loaded, load, local_file
 from benchmark.runs.recipes import label_on
 from benchmark.runs.termination import is_asked
-from benchmark.scoring.evaluation import evaluate
+from benchmark.scoring.evaluation import Evaluation, evaluate
 from benchmark.scoring.fresh import FreshScore
 from benchmark.scoring.metrics import Metrics
+from benchmark.scoring.processes import Processes, together
 from benchmark.scoring.recall import recall_at_k
 from benchmark.training.checkpoint import Checkpoint, Code, model_tensors, weights_sha256
-from benchmark.training.loop import steps_done, train
+from benchmark.training.loop import Trained, steps_done, train
 from benchmark.training.model import new_network as network_of
 from benchmark.training.model import require_texts
-from benchmark.training.progress import Curves, Progress, Report, RunReporter
+from benchmark.training.progress import RunReporter, SilentRuns, reported
 from benchmark.training.samplers import make_sampler
 from css_gen.storage.atomic import PARTIAL_SUFFIX, write_atomically
 from models.network import Network
@@ -96,46 +101,11 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
     composer, version = get(run.composer), code_version(run.task)
     code = Code(version, composer_sha256(composer))
     start_measuring_memory(runtime.device)
-    training, validation, scored = parts_of(dataset, recipe)
     accelerator = make_accelerator(runtime.device, recipe.training.precision)
-    with threads(runtime.threads), reproducible(runtime.device):
-        network = new_network(run, training)
-        for split in (scored, *([validation] if validation else [])):
-            require_texts(network, split.texts)
-
-        def validate() -> float:
-            assert validation is not None
-            found = evaluate(network, validation, accelerator=accelerator, batch_size=runtime.batch_size)
-            return recall_at_k(found.outcomes.ranks)[1]
-
-        done, is_other_code = steps_done(folder / CHECKPOINT_NAME, run, code)
-        if done:
-            bench.reporter.message(f"{title}: resumes after step {done}, from {folder / CHECKPOINT_NAME}")
-        if is_other_code:
-            bench.reporter.message(f"{title}: starts over, because {folder / CHECKPOINT_NAME} was made by other code")
-        with reported(bench.reporter, title, recipe.training.steps, folder, done) as show:
-            trained = train(
-                network,
-                training,
-                make_sampler(
-                    training,
-                    groups=recipe.training.sources,
-                    modifications=recipe.training.modifications,
-                    seed=run.seed,
-                ),
-                run,
-                accelerator=accelerator,
-                checkpoint_path=folder / CHECKPOINT_NAME,
-                report=show,
-                note=lambda line: bench.reporter.message(f"{title}: {line}"),
-                validate=validate if validation else None,
-                stop=is_asked,
-                runtime=runtime,
-                code=code,
-            )
-        before = perf_counter()
-        evaluation = evaluate(network, scored, accelerator=accelerator, batch_size=runtime.batch_size)
-        scoring = perf_counter() - before
+    others = partial(follow, run, replace(bench, reporter=SilentRuns()), local_file(composer), code)
+    with together(runtime.devices, runtime.device, others) as processes:
+        made = train_and_score(run, dataset, bench, title, accelerator=accelerator, code=code, processes=processes)
+    network, trained, scored, evaluation, scoring = made
     weights = model_tensors(network)
     trained_model = Checkpoint(run, network.text_encoder.tokenizer, recipe.training.steps, 0.0, weights).content()
     model = model_place(folder, trained_model, replace=bench.replace)
@@ -171,6 +141,83 @@ def make_record(run: Run, dataset: Dataset, bench: Bench, title: str) -> RunReco
     return record
 
 
+class Made(NamedTuple):
+    """A trained network, the split that it was scored on, the outcome, and how many seconds scoring took."""
+
+    network: Network
+    trained: Trained
+    scored: Split
+    evaluation: Evaluation
+    scoring_seconds: float
+
+
+def train_and_score(
+    run: Run, dataset: Dataset, bench: Bench, title: str, *, accelerator: Accelerator, code: Code, processes: Processes
+) -> Made:
+    """Train and score in this process, or in this one of several; the leader alone reports and writes."""
+    recipe, runtime, folder = run.recipe, bench.runtime, run_folder(run, bench.runs)
+    training, validation, scored = parts_of(dataset, recipe)
+    score = partial(evaluate, accelerator=accelerator, batch_size=runtime.batch_size, processes=processes)
+    with threads(runtime.threads), reproducible(runtime.device):
+        network = new_network(run, training)
+        for split in (scored, *([validation] if validation else [])):
+            require_texts(network, split.texts)
+
+        def validate() -> float:
+            assert validation is not None
+            return recall_at_k(score(network, validation).outcomes.ranks)[1]
+
+        done, is_other_code = steps_done(folder / CHECKPOINT_NAME, run, code)
+        if done:
+            bench.reporter.message(f"{title}: resumes after step {done}, from {folder / CHECKPOINT_NAME}")
+        if is_other_code:
+            bench.reporter.message(f"{title}: starts over, because {folder / CHECKPOINT_NAME} was made by other code")
+        sources, modifications = recipe.training.sources, recipe.training.modifications
+        sampler = make_sampler(training, groups=sources, modifications=modifications, seed=run.seed)
+        shown = reported(bench.reporter, title, recipe.training.steps, folder, done)
+        with shown if processes.is_leader else nullcontext(lambda _: None) as show:
+            trained = train(
+                network,
+                training,
+                sampler,
+                run,
+                accelerator=accelerator,
+                checkpoint_path=folder / CHECKPOINT_NAME,
+                report=show,
+                note=lambda line: bench.reporter.message(f"{title}: {line}"),
+                validate=validate if validation else None,
+                stop=is_asked,
+                runtime=runtime,
+                code=code,
+                processes=processes,
+            )
+        if processes.count > 1:
+            processes.require_equal(weights_sha256(model_tensors(network)))
+        before = perf_counter()
+        evaluation = score(network, scored)
+        return Made(network, trained, scored, evaluation, perf_counter() - before)
+
+
+def follow(run: Run, bench: Bench, local: Path | None, code: Code, processes: Processes) -> None:
+    """Take part in a run that another process leads.
+
+    Args:
+        local, code: the file of a composer that is not part of the package; and the leader's code.
+    """
+    if local is not None and not is_loaded(local):
+        load(local)
+    device = bench.device if bench.device == "cpu" else f"cuda:{processes.rank}"
+    task, size = tasks.get(run.task), run.recipe.data.image_size
+    place = tasks.locate(run.task, bench.places)
+    dataset = task.open(place, image_size=size, reporter=bench.reporter, skip_broken=bench.skip_broken)
+    own = Code(code_version(run.task), composer_sha256(get(run.composer)))
+    if dataset.fingerprint != run.fingerprint or own != code:
+        raise BenchmarkError(f"{place} or the code was changed when the run started")
+    here = replace(bench, runtime=bench.runtime.model_copy(update={"device": device}))
+    accelerator = make_accelerator(device, run.recipe.training.precision)
+    train_and_score(run, dataset, here, str(run), accelerator=accelerator, code=code, processes=processes)
+
+
 def _score_fresh(
     network: Network, dataset: Dataset, run: Run, bench: Bench, accelerator: Accelerator
 ) -> FreshScore | None:
@@ -203,22 +250,6 @@ def model_place(folder: Path, content: bytes, *, replace: bool) -> Path:
     if replace or not usual.exists() or stored_file(usual).sha256 == digest:
         return usual
     return folder / f"{usual.stem}-{digest[:8]}{usual.suffix}"
-
-
-@contextmanager
-def reported(reporter: RunReporter, title: str, steps: int, folder: Path, done: int) -> Iterator[Report]:
-    """Show the progress of a training and log it to TensorBoard; `done` steps were taken before."""
-    with reporter.training(title, steps) as report:
-        curves = Curves(folder, from_step=done)
-
-        def show(progress: Progress) -> None:
-            report(progress)
-            curves.add(progress)
-
-        try:
-            yield show
-        finally:
-            curves.close()
 
 
 @contextmanager

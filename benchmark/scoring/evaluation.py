@@ -14,6 +14,7 @@ from benchmark.datasets.splits import Pixels, Rows, Split
 from benchmark.device import memory_advice
 from benchmark.scoring.frozen_features import frozen_maps
 from benchmark.scoring.levels import source_oracle_ranks
+from benchmark.scoring.processes import ALONE, Processes
 from benchmark.scoring.ranking import Ranking, rank_targets
 from benchmark.scoring.recall import DEPTH, Integers, Outcomes
 from models.base import TextFeatures
@@ -29,19 +30,24 @@ class Evaluation(NamedTuple):
     top: Integers
 
 
-def evaluate(network: Network, split: Split, *, accelerator: Accelerator, batch_size: int) -> Evaluation:
+def evaluate(
+    network: Network, split: Split, *, accelerator: Accelerator, batch_size: int, processes: Processes = ALONE
+) -> Evaluation:
     """Rank the split's gallery for each of its queries.
 
     Args:
         batch_size: images or queries encoded at once; memory beyond the embeddings depends on it alone.
+        processes: that call this together; each encodes its share of the batches, and all get the result.
 
     Raises:
         BenchmarkError: memory ran out.
         ValueError: an embedding is not finite.
     """
     with memory_advice("while scoring", f"--batch-size (now {batch_size})", accelerator.mixed_precision):
-        query = embed_queries(network, split, accelerator=accelerator, batch_size=batch_size)
-        gallery = embed_gallery(network, split.gallery, accelerator=accelerator, batch_size=batch_size)
+        query = embed_queries(network, split, accelerator=accelerator, batch_size=batch_size, processes=processes)
+        gallery = embed_gallery(
+            network, split.gallery, accelerator=accelerator, batch_size=batch_size, processes=processes
+        )
         return rank(query, gallery, split)
 
 
@@ -97,42 +103,55 @@ def rank(query: Tensor, gallery: Tensor, split: Split) -> Evaluation:
 
 
 @torch.inference_mode()
-def embed_gallery(network: Network, pixels: Pixels, *, accelerator: Accelerator, batch_size: int) -> Tensor:
+def embed_gallery(
+    network: Network, pixels: Pixels, *, accelerator: Accelerator, batch_size: int, processes: Processes = ALONE
+) -> Tensor:
     """Embeddings (N, D) of all images, of length one, on the device."""
     network.eval()
-    maps, parts = frozen_maps(network, pixels, accelerator.device), []
-    for start in range(0, len(pixels), batch_size):
-        rows = slice(start, start + batch_size)
+    with processes.leader_first():
+        maps = frozen_maps(network, pixels, accelerator.device)
+    parts: list[Tensor] = []
+    batches = [slice(start, start + batch_size) for start in range(0, len(pixels), batch_size)]
+    own = set(processes.share(range(len(batches))))
+    for number, rows in enumerate(batches):
+        if number not in own:
+            parts.append(torch.zeros(len(pixels[rows]), network.head.out_features, device=accelerator.device))
+            continue
         with accelerator.autocast():
             features = _features(
                 network, pixels[rows], None if maps is None else maps[rows], accelerator.device, network.encode_images
             )
             parts.append(network.embed_images(features) / network.scale)
-    return torch.cat(parts).float()
+    return processes.summed(torch.cat(parts).float())
 
 
 @torch.inference_mode()
-def embed_queries(network: Network, split: Split, *, accelerator: Accelerator, batch_size: int) -> Tensor:
+def embed_queries(
+    network: Network, split: Split, *, accelerator: Accelerator, batch_size: int, processes: Processes = ALONE
+) -> Tensor:
     """Embeddings (Q, D) of all queries, of length one, on the device.
 
     Queries are taken in the order of their sources: a source image is encoded once, or twice where a batch ends.
     """
     order: Rows = np.argsort(split.queries.sources, kind="stable")
-    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    embeddings: Tensor | None = None
-    for rows, features in zip(batches, encode_queries(network, split, batches, accelerator=accelerator), strict=True):
+    batches = processes.share([order[start : start + batch_size] for start in range(0, len(order), batch_size)])
+    embeddings = torch.zeros(len(order), network.head.out_features, device=accelerator.device)
+    encoded = encode_queries(network, split, batches, accelerator=accelerator, processes=processes)
+    for rows, features in zip(batches, encoded, strict=True):
         with accelerator.autocast():
             embedded = network.embed_images(network.compose(*features)) / network.scale
-        if embeddings is None:
-            embeddings = torch.empty(len(order), embedded.shape[1], device=accelerator.device)
         embeddings[torch.from_numpy(rows).to(accelerator.device)] = embedded.float()
-    assert embeddings is not None
-    return embeddings
+    return processes.summed(embeddings)
 
 
 @torch.inference_mode()
 def encode_queries(
-    network: Network, split: Split, batches: Iterable[Rows], *, accelerator: Accelerator
+    network: Network,
+    split: Split,
+    batches: Iterable[Rows],
+    *,
+    accelerator: Accelerator,
+    processes: Processes = ALONE,
 ) -> Iterator[tuple[Tensor, TextFeatures]]:
     """Encode source images and texts of each batch of query rows, as the composer gets them, on the device.
 
@@ -141,7 +160,8 @@ def encode_queries(
     network.eval()
     device = accelerator.device
     ids, mask = (part.to(device) for part in network.text_encoder.tokenize(split.texts))
-    maps = frozen_maps(network, split.sources, device)
+    with processes.leader_first():
+        maps = frozen_maps(network, split.sources, device)
     for rows in batches:
         sources, place = np.unique(split.queries.sources[rows], return_inverse=True)
         texts = torch.from_numpy(split.text_rows[rows]).to(device)

@@ -4,8 +4,6 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-import numpy as np
-
 from benchmark.search.embedding import Embedded, ranked
 from benchmark.search.gallery import Gallery
 from benchmark.search.query_image import QueryImage
@@ -79,7 +77,7 @@ def judged(
     relevant = relevant_keys(image, text, parse)
     keys = gallery.keys
     solid = any(name in (words or ()) for name in SOLID_NAMES)
-    candidates = np.delete(embedded.rows, embedded.own)
+    own = {int(embedded.rows[place]) for place in embedded.own}
     answers = tuple(
         Answer(
             rank,
@@ -91,9 +89,11 @@ def judged(
         )
         for rank, (row, similarity) in enumerate(ranked(embedded, k), start=1)
     )
-    count = sum(keys[row] in relevant for row in candidates.tolist()) if keys and relevant is not None else None
+    count = None
+    if keys and relevant is not None:
+        count = sum(row not in own for row in gallery.rows_of(relevant).tolist())
     scene = scene_in_words(image.scene.key, solid=solid) if image.scene else None
-    return Found(answers, len(candidates), count, scene, relevant != frozenset(), notes, image)
+    return Found(answers, len(embedded.rows) - len(own), count, scene, relevant != frozenset(), notes, image)
 
 
 def relevant_keys(image: QueryImage, text: str, parse: Callable[[str], SceneProgram] | None) -> frozenset[str] | None:

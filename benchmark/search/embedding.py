@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import blake2b
-from typing import NamedTuple
+from itertools import chain
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from benchmark.datasets.splits import Pixels, Queries, Rows, Split
 from benchmark.device import is_out_of_memory
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.scoring.evaluation import embed_gallery, embed_queries
+from benchmark.search.exact import Sliceable, Vectors, exact_search
 from benchmark.search.gallery import Gallery
 from benchmark.search.query_image import QueryImage
 from css_gen.progress import Reporter
@@ -23,8 +26,37 @@ from models.network import Network
 _AT_ONCE = 128
 
 
+class Nearest(Protocol):
+    """A search: `exact.exact_search` of a gallery, or an index."""
+
+    def __call__(self, queries: Vectors, k: int, *, excluded: Rows | None = None) -> tuple[Rows, Vectors]: ...
+
+
+class Encoded(Protocol):
+    """The embeddings of a gallery."""
+
+    @property
+    def images(self) -> Sliceable:
+        """(N, D), of length one."""
+        ...
+
+    @property
+    def rows(self) -> Rows | range:
+        """(N,), the gallery's row of each embedding."""
+        ...
+
+    @property
+    def nearest(self) -> Nearest | None:
+        """An approximate search; None for the exact one."""
+        ...
+
+    def places_of(self, image: QueryImage, *, own_row: int | None) -> Rows:
+        """Find the query's own image: the places of `own_row`, or of all images with the same pixels if it is None."""
+        ...
+
+
 class EncodedGallery(NamedTuple):
-    """The images of a gallery that could be read, on the CPU.
+    """The images of a gallery that could be read, in memory.
 
     Attributes:
         images: (N, D), of length one.
@@ -32,15 +64,15 @@ class EncodedGallery(NamedTuple):
         digests: of each image's pixels, so that equal images are found again.
     """
 
-    images: Tensor
+    images: Vectors
     rows: Rows
     digests: tuple[bytes, ...]
+    nearest: Nearest | None = None
 
     def places_of(self, image: QueryImage, *, own_row: int | None) -> Rows:
-        """Find the query's own image: the places of `own_row`, or of all images with the same pixels if it is None."""
         if own_row is not None:
             return np.flatnonzero(self.rows == own_row)
-        digest = _digest(image.pixels)
+        digest = digest_of(image.pixels)
         return np.flatnonzero([each == digest for each in self.digests])
 
 
@@ -52,12 +84,14 @@ class Embedded(NamedTuple):
         images: (N, D).
         rows: (N,), the gallery's row of each image.
         own: the places in `rows` that show the query's own image.
+        nearest: an approximate search; None for the exact one.
     """
 
     query: Tensor
-    images: Tensor
-    rows: Rows
+    images: Sliceable
+    rows: Rows | range
     own: Rows
+    nearest: Nearest | None = None
 
 
 @torch.inference_mode()
@@ -72,19 +106,26 @@ def encode_gallery(
     Raises:
         BenchmarkError: memory ran out, no image can be used, or the model gives numbers that are not finite.
     """
-    parts: list[Tensor] = []
-    rows: list[Rows] = []
-    digests: list[bytes] = []
+    parts = list(encoded_parts(network, gallery, accelerator=accelerator, reporter=reporter))
+    rows, images, digests = zip(*parts, strict=True)
+    return EncodedGallery(np.concatenate(images), np.concatenate(rows), tuple(chain.from_iterable(digests)))
+
+
+@torch.inference_mode()
+def encoded_parts(
+    network: Network, gallery: Gallery, *, accelerator: Accelerator, reporter: Reporter
+) -> Iterator[tuple[Rows, Vectors, list[bytes]]]:
+    """Yield rows, embeddings and digests of some images of a gallery after the other; as `encode_gallery`."""
+    is_empty = True
     with _advice(), reporter.track("encoding the gallery", len(gallery), "images") as report:
-        for some, pixels in gallery.chunks(_AT_ONCE):
-            parts.append(embed_gallery(network, pixels, accelerator=accelerator, batch_size=_AT_ONCE).cpu())
-            rows.append(some)
-            digests += map(_digest, pixels)
-            report(int(some[-1]) + 1)
-    if not parts:
+        for rows, pixels in gallery.chunks(_AT_ONCE):
+            images = embed_gallery(network, pixels, accelerator=accelerator, batch_size=_AT_ONCE).cpu()
+            yield rows, _finite(images).numpy(), [*map(digest_of, pixels)]
+            is_empty = False
+            report(int(rows[-1]) + 1)
+    if is_empty:
         name, why = next(iter(gallery.broken.items()))
         raise BenchmarkError(f"{gallery.title}: none of the {len(gallery)} images can be used; {name} {why}")
-    return EncodedGallery(_finite(torch.cat(parts)), np.concatenate(rows), tuple(digests))
 
 
 @torch.inference_mode()
@@ -106,11 +147,11 @@ def ranked(embedded: Embedded, k: int) -> list[tuple[int, float]]:
 
     The query's own image is left out.
     """
-    # In float64 the result does not depend on the order in which a matrix product adds.
-    similarity = (embedded.images.double() @ embedded.query.double()).numpy()
-    places = np.setdiff1d(np.arange(len(similarity)), embedded.own)
-    best = places[np.argsort(-similarity[places], kind="stable")[:k]]
-    return [(int(embedded.rows[place]), float(np.clip(similarity[place], -1, 1))) for place in best]
+    query = embedded.query.numpy()[None]
+    search = embedded.nearest or partial(exact_search, gallery=embedded.images)
+    places, scores = search(query, k=k, excluded=embedded.own)
+    similarities = np.clip(scores[0], -1, 1).tolist()
+    return [(int(embedded.rows[place]), score) for place, score in zip(places[0].tolist(), similarities, strict=True)]
 
 
 @contextmanager
@@ -130,7 +171,8 @@ def _finite(embeddings: Tensor) -> Tensor:
     return embeddings
 
 
-def _digest(pixels: Pixels) -> bytes:
+def digest_of(pixels: Pixels) -> bytes:
+    """Of an image (S, S, 3), 16 bytes: equal images have equal ones."""
     return blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
 
 

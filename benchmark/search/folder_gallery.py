@@ -1,7 +1,7 @@
 """A folder of image files to search."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class FolderGallery:
             raise UsageError(f"--gallery {printable(folder)}: there is no such folder")
         self.title = printable(folder)
         self.broken: dict[str, str] = {}
-        self._folder, self._image_size, self._resampling = folder, image_size, resampling
+        self.folder, self._image_size, self._resampling = folder, image_size, resampling
         self._files = sorted(
             name
             for parent, folders, files in os.walk(folder)
@@ -50,8 +50,8 @@ class FolderGallery:
 
     def has_the_files_of(self, other: "FolderGallery") -> bool:
         """Whether both are of one folder whose files have not changed in between, by their sizes and times."""
-        return (self._folder.resolve(), self._files, self._stamps) == (
-            other._folder.resolve(), other._files, other._stamps,
+        return (self.folder.resolve(), self._files, self._stamps) == (
+            other.folder.resolve(), other._files, other._stamps,
         )  # fmt: skip
 
     def chunks(self, images: int) -> Iterator[tuple[Rows, Pixels]]:
@@ -67,13 +67,16 @@ class FolderGallery:
     def name(self, row: int) -> str:
         return printable(self._files[row])
 
+    def rows_of(self, keys: Collection[str]) -> Rows:  # noqa: ARG002  scenes are not known
+        return np.empty(0, dtype=np.int64)
+
     def picture(self, row: int) -> Pixels:
-        with readable(self._folder):
-            return decode(safe_path(self._folder, self._files[row]), PICTURE)
+        with readable(self.folder):
+            return decode(safe_path(self.folder, self._files[row]), PICTURE)
 
     def _decoded(self, row: int) -> Pixels | str:
         try:
-            path = safe_path(self._folder, self._files[row])
+            path = safe_path(self.folder, self._files[row])
             return decode(path, self._image_size, resampling=self._resampling)
         except BrokenImage as error:
             return str(error)

@@ -1,6 +1,6 @@
 """What can be searched: the contract of a gallery, and the test images of a task."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +47,10 @@ class Gallery(Protocol):
 
     def name(self, row: int) -> str: ...
 
+    def rows_of(self, keys: Collection[str]) -> Rows:
+        """The rows whose scene is one of `keys`, ascending; none where scenes are not known."""
+        ...
+
     def picture(self, row: int) -> Pixels:
         """An image to show, (H, W, 3). Raises BenchmarkError if it cannot be read."""
         ...
@@ -88,8 +92,9 @@ class DatasetGallery:
         dataset = asked.open(root, image_size=image_size, reporter=reporter, skip_broken=True)
         self.title = f"{asked.name}, test"
         self.split = dataset.test
+        self.task, self.fingerprint = asked.name, dataset.fingerprint
         self.broken = dict(dataset.skipped)
-        self._task, self._root, self._image_size = asked.name, root, image_size
+        self._root, self._image_size = root, image_size
         with readable(root):
             self._css = css_gen.dataset.open(root).split("test") if asked.is_rendered else None
             self.keys: Sequence[str] = self._css.keys if self._css else ()
@@ -105,6 +110,9 @@ class DatasetGallery:
     def name(self, row: int) -> str:
         return printable(self.split.files[row]) if self.split.files else str(row)
 
+    def rows_of(self, keys: Collection[str]) -> Rows:
+        return np.array([row for row, key in enumerate(self.keys) if key in keys], dtype=np.int64)
+
     def picture(self, row: int) -> Pixels:
         return self._picture(row, "image_3d")
 
@@ -117,14 +125,16 @@ class DatasetGallery:
     def query_by_row(self, row: int) -> QueryImage:
         """Take a row as a query's image. Raises UsageError if the gallery has no such row."""
         if not 0 <= row < len(self):
-            raise UsageError(f"--image {row}: the test images of {self._task} are 0 to {len(self) - 1}")
+            raise UsageError(f"--image {row}: the test images of {self.task} are 0 to {len(self) - 1}")
         if self._css is None:
-            return QueryImage(self.name(row), self.split.gallery[row], self.picture(row), row)
+            pixels = self.split.gallery[row]
+            return QueryImage(self.name(row), pixels, self.picture(row), row, fingerprint=self.fingerprint)
         view = "image_3d" if self.split.sources is self.split.gallery else "image_2d"
         with readable(self._root):
             # Only references have decoded 2D images, but any image may be asked about.
             pixels = reduced(self._css.png(row, view), self._image_size)
-            return QueryImage(self.name(row), pixels, self._picture(row, view), row, self._css.scene(row))
+            picture, scene = self._picture(row, view), self._css.scene(row)
+            return QueryImage(self.name(row), pixels, picture, row, scene, self.fingerprint)
 
     def recognised(self, image: QueryImage) -> QueryImage:
         """Add row and scene to an image whose pixels are those of an image that queries start from."""
@@ -134,7 +144,7 @@ class DatasetGallery:
         row = int(rows[0])
         with readable(self._root):
             scene = self._css.scene(row) if self._css else None
-        return QueryImage(image.name, image.pixels, image.picture, row, scene)
+        return QueryImage(image.name, image.pixels, image.picture, row, scene, self.fingerprint)
 
     def _picture(self, row: int, view: str) -> Pixels:
         with readable(self._root):

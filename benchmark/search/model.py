@@ -14,12 +14,13 @@ from benchmark.recipe.runtime import Runtime
 from benchmark.scoring import evaluation
 from benchmark.scoring.metrics import Metrics, metrics_of
 from benchmark.search.answer import Found, judged
-from benchmark.search.embedding import Embedded, EncodedGallery, encode_gallery, encode_query
+from benchmark.search.embedded_gallery import EmbeddedGallery, write_embedded
+from benchmark.search.embedding import Embedded, Encoded, EncodedGallery, encode_gallery, encode_query
 from benchmark.search.folder_gallery import FolderGallery
 from benchmark.search.gallery import DatasetGallery, Gallery
 from benchmark.search.query_image import QueryImage, query_from_file, query_from_pixels, resampling
 from benchmark.search.wording import understood
-from benchmark.training.checkpoint import Checkpoint
+from benchmark.training.checkpoint import Checkpoint, weights_sha256
 from css_gen.progress import Reporter, Silent
 
 Asked = QueryImage | int | str | Path | NDArray[np.uint8]
@@ -33,6 +34,7 @@ class Model:
         identity: the run that it comes from: composer, dataset, seed, recipe.
         image_size: width and height of the images that the network sees, in pixels.
         words: the words that it was trained on, sorted.
+        weights: SHA-256 of its weights.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, device: str, reporter: Reporter) -> None:
@@ -40,6 +42,7 @@ class Model:
         self.image_size = self.identity.recipe.data.image_size
         self.network = checkpoint.network()
         self.words = self.network.text_encoder.words
+        self.weights = weights_sha256(checkpoint.tensors)
         self._accelerator = make_accelerator(device, "fp32")
         self._device, self._reporter = device, reporter
         self._tests: DatasetGallery | None = None
@@ -70,7 +73,8 @@ class Model:
             image: the number of a test image, the path of an image file, or pixels (H, W, 3).
             text: what to change, such as "make top-left cube red".
             k: how many answers, 1 or more.
-            gallery: a folder of image files, or a `Gallery`; the test images of the model's task, in `data/`, if None.
+            gallery: a folder of image files, a .npy file of `embed`, or a `Gallery`; the test images of the model's
+                task, in `data/`, if None.
                 The gallery of the last call stays encoded, so that further queries on it are quick; a folder is
                 encoded again if a file in it has changed.
 
@@ -88,19 +92,39 @@ class Model:
         images = self.encode(searched)
         own = images.places_of(start, own_row=start.row if isinstance(searched, DatasetGallery) else None)
         query = encode_query(self.network, start, wording.text, accelerator=self._accelerator)
-        embedded = Embedded(query, images.images, images.rows, own)
+        embedded = Embedded(query, images.images, images.rows, own, images.nearest)
         return judged(embedded, searched, start, text, parse, k=k, words=self.words, notes=wording.notes)
 
-    def encode(self, gallery: Gallery) -> EncodedGallery:
+    def encode(self, gallery: Gallery) -> Encoded:
         """Encode the images of a gallery, unless they are those of the last call. `rank` does so on its first query.
 
         Raises:
             BenchmarkError: the gallery cannot be read, or memory ran out.
+            UsageError: it is a file of embeddings that another model made.
         """
+        if isinstance(gallery, EmbeddedGallery):
+            self._require_own(gallery)
+            return gallery
         if self._encoded is None or self._encoded[0] is not gallery:
             encoded = encode_gallery(self.network, gallery, accelerator=self._accelerator, reporter=self._reporter)
             self._encoded = gallery, encoded
         return self._encoded[1]
+
+    def embed(self, gallery: Gallery, path: Path) -> int:
+        """Write the embeddings of a gallery to a .npy file, and what is known of its images beside it.
+
+        `rank` searches such a file without reading it into memory.
+
+        Returns:
+            How many images it holds.
+
+        Raises:
+            BenchmarkError: the gallery cannot be read, the file cannot be written, or memory ran out.
+        """
+        accelerator, reporter = self._accelerator, self._reporter
+        return write_embedded(
+            path, self.network, gallery, weights=self.weights, accelerator=accelerator, reporter=reporter
+        )
 
     def test_images(self, task: str | None = None, data: str | Path | None = None) -> DatasetGallery:
         """Open the test images of a task as a gallery.
@@ -137,11 +161,25 @@ class Model:
         if gallery is None:
             self._tests = self._tests or self.test_images()
             return self._tests
+        if isinstance(gallery, str | Path) and Path(gallery).suffix == ".npy":
+            return EmbeddedGallery(Path(gallery))
         if isinstance(gallery, str | Path):
             folder = FolderGallery(Path(gallery), image_size=self.image_size, resampling=resampling(self.identity.task))
             before = self._encoded[0] if self._encoded else None
             return before if isinstance(before, FolderGallery) and before.has_the_files_of(folder) else folder
         return gallery
+
+    def _require_own(self, gallery: EmbeddedGallery) -> None:
+        if gallery.weights not in ("", self.weights):
+            raise UsageError(
+                f"{gallery.title}: its embeddings are of another model than {self.identity}; run `tirg-bench embed` "
+                "with this one"
+            )
+        if gallery.images.shape[1] != self.network.head.out_features:
+            raise UsageError(
+                f"{gallery.title}: its embeddings have {gallery.images.shape[1]} columns, expected "
+                f"{self.network.head.out_features}, as {self.identity} makes them"
+            )
 
     def _query(self, image: Asked, gallery: Gallery) -> QueryImage:
         if isinstance(image, QueryImage):

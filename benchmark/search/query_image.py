@@ -27,6 +27,7 @@ class QueryImage:
         picture: (H, W, 3), to show.
         row: in the gallery of the task's test images; None for any other image.
         scene: what it shows, where that is known.
+        fingerprint: of the dataset that `row` is of.
     """
 
     name: str
@@ -34,6 +35,7 @@ class QueryImage:
     picture: Pixels
     row: int | None = None
     scene: Scene | None = None
+    fingerprint: str = ""
 
 
 def query_from_file(path: Path, *, image_size: int, resampling: Image.Resampling) -> QueryImage:

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
@@ -16,7 +16,8 @@ from benchmark.errors import UsageError
 from benchmark.explanation.track_kinds import Kind, WrongAnswer
 from benchmark.runs.recipes import label_on
 from benchmark.search.answer import Found, read_program
-from benchmark.search.gallery import DatasetGallery
+from benchmark.search.embedded_gallery import EmbeddedGallery
+from benchmark.search.gallery import DatasetGallery, Gallery
 from benchmark.search.model import Model
 from benchmark.search.page import webp
 from benchmark.search.query_image import QueryImage
@@ -37,6 +38,7 @@ _MOST_IMAGES = 60
 class _Ready(NamedTuple):
     model: Model
     gallery: DatasetGallery
+    searched: Gallery
 
 
 class Service:
@@ -46,14 +48,19 @@ class Service:
         paths: the file of each composer's model, by the name that the page shows.
         task: whose test images are searched; all models are of it.
         root: the folder of its data.
+        embedded: files with embeddings of these images by some of the models, which are then not embedded here.
 
     Raises:
         BenchmarkError: a file or the data cannot be read. (Also raised by the methods below.)
-        UsageError: a model is of another task.
+        UsageError: a model is of another task, or a file is of other images or of no model here.
     """
 
-    def __init__(self, paths: Mapping[str, Path], task: str, root: Path, *, device: str, reporter: Reporter) -> None:
+    def __init__(
+        self, paths: Mapping[str, Path], task: str, root: Path, *, device: str, reporter: Reporter,
+        embedded: Sequence[EmbeddedGallery] = (),
+    ) -> None:  # fmt: skip
         self._paths, self._root = dict(paths), root
+        self._embedded = {gallery.weights: gallery for gallery in embedded}
         self._task = tasks.get(task)
         self._device, self._reporter = device, reporter
         self._galleries: dict[int, DatasetGallery] = {}
@@ -62,6 +69,8 @@ class Service:
         self._loading, self._answering = RLock(), RLock()
         self.first = next(iter(self._paths))
         self.gallery = self.load(self.first).gallery
+        if self._embedded:
+            self._require_fitting()
         # The page shows two at once; of more, each is loaded when it is first asked.
         for composer in self.composers if len(self.composers) == 2 else ():
             self.load(composer)
@@ -93,9 +102,19 @@ class Service:
                 size = model.image_size
                 if size not in self._galleries:
                     self._galleries[size] = model.test_images(self.task, self._root)
-                model.encode(self._galleries[size])
-                self._ready[composer] = _Ready(model, self._galleries[size])
+                searched = self._embedded.get(model.weights, self._galleries[size])
+                model.encode(searched)
+                self._ready[composer] = _Ready(model, self._galleries[size], searched)
             return self._ready[composer]
+
+    def _require_fitting(self) -> None:
+        """Raise UsageError unless the embedded files are of these images and models, all of which are loaded for it."""
+        made = {self.load(composer).model.weights for composer in self.composers}
+        for gallery in self._embedded.values():
+            if gallery.fingerprint != self.gallery.fingerprint or len(gallery) != len(self.gallery):
+                raise UsageError(f"--gallery {gallery.title}: holds other images than the test images of {self.task}")
+            if gallery.weights not in made:
+                raise UsageError(f"--gallery {gallery.title}: was embedded by none of these models; name it by --model")
 
     def answer(self, composer: str, image: int | bytes, text: str, k: int) -> dict[str, Any]:
         """Rank the gallery for one query and judge the answers, as JSON values.
@@ -110,11 +129,12 @@ class Service:
             raise UsageError(f"the text has {len(text):,} characters; expected at most {LONGEST_TEXT}")
         if not 1 <= k <= MOST_ANSWERS:
             raise UsageError(f"k: expected 1 to {MOST_ANSWERS}, got {k}")
-        model, gallery = self.load(composer)
+        model, gallery, searched = self.load(composer)
         asked = image if isinstance(image, int) else self._uploaded(image, model, gallery)
         with self._answering:
             start = time.perf_counter()
-            found = model.rank(asked, text, k, gallery=gallery)
+            asked = gallery.query_by_row(asked) if isinstance(asked, int) else asked
+            found = model.rank(asked, text, k, gallery=searched)
             seconds = time.perf_counter() - start
             judge = self._judge(found.image, text)
         verdicts = [judge.verdict(gallery.keys[answer.row]) if judge else None for answer in found.answers]

@@ -16,7 +16,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
 from benchmark.records.schema import ComposerCard
-from benchmark.runs.single_run import CHECKPOINT_NAME, MODEL_NAME, reported
+from benchmark.runs.single_run import CHECKPOINT_NAME, MODEL_NAME
 from benchmark.scoring.evaluation import Evaluation
 from benchmark.submissions import sandbox, scratch
 from benchmark.submissions.exchange import Area, new_file
@@ -32,7 +32,7 @@ from benchmark.training.checkpoint import Checkpoint, Code, load_model, model_te
 from benchmark.training.loop import Trained, steps_done
 from benchmark.training.loop import train as train_network
 from benchmark.training.model import composer_seed, empty_network, new_network, require_texts
-from benchmark.training.progress import RunReporter
+from benchmark.training.progress import RunReporter, reported
 from benchmark.training.samplers import make_sampler
 from models.network import Network
 

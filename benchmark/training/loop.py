@@ -14,6 +14,7 @@ from benchmark.device import memory_advice
 from benchmark.errors import BenchmarkError
 from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
+from benchmark.scoring.processes import ALONE, Processes
 from benchmark.training.checkpoint import (
     UNKNOWN_CODE,
     Checkpoint,
@@ -63,6 +64,7 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     runtime: Runtime | None = None,
     code: Code = UNKNOWN_CODE,
+    processes: Processes = ALONE,
 ) -> Trained:
     """Train a network in place, resuming from the checkpoint if there is one of the same identity and code.
 
@@ -77,6 +79,7 @@ def train(
         runtime: how often to validate and to write a checkpoint, whether to compile and to capture; None for the
             defaults.
         code: of this training; a checkpoint of other code is ignored, and replaced later.
+        processes: that call this together, with the same arguments; the leader alone writes checkpoints.
 
     Raises:
         BenchmarkError: the loss is not finite (the message names the step; the last checkpoint, from before it, stays),
@@ -88,7 +91,15 @@ def train(
     image_size = f"data.image_size (now {identity.recipe.data.image_size})"
     with memory_advice(f"while {identity} was moved to the device", image_size, config.precision):
         session = Session(
-            network, split, sampler, identity, accelerator, compiled=runtime.compile, graph=runtime.graph, note=note
+            network,
+            split,
+            sampler,
+            identity,
+            accelerator,
+            compiled=runtime.compile,
+            graph=runtime.graph and processes.count == 1,
+            note=note,
+            processes=processes,
         )
     before = _resume(checkpoint_path, session, code)
     seconds, losses, validations = before.seconds, list(before.losses), list(before.validations)
@@ -100,7 +111,7 @@ def train(
         now = step + 1
         is_last = now == config.steps
         is_validation = validate is not None and every > 0 and now % every == 0
-        is_due = stop() or time.perf_counter() - saved > runtime.checkpoint_seconds
+        is_due = processes.is_leader and (stop() or time.perf_counter() - saved > runtime.checkpoint_seconds)
         if not (is_last or is_validation or is_due or now % STEPS_BETWEEN_REPORTS == 0):
             continue
         losses += _finite(waiting, now, identity)
@@ -120,7 +131,7 @@ def train(
                 seconds_left=(time.perf_counter() - begun) / (now - len(before.losses)) * (config.steps - now),
             )
         )
-        if is_last or is_due:
+        if processes.is_leader and (is_last or is_due):
             state = Trained(seconds, before.seconds, tuple(losses), tuple(validations))
             _save(checkpoint_path, session, state, code)
             if stop():

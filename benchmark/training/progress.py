@@ -123,3 +123,19 @@ class Curves:
 
     def close(self) -> None:
         self._writer.close()
+
+
+@contextmanager
+def reported(reporter: RunReporter, title: str, steps: int, folder: Path, done: int) -> Iterator[Report]:
+    """Show the progress of a training and log it to TensorBoard; `done` steps were taken before."""
+    with reporter.training(title, steps) as report:
+        curves = Curves(folder, from_step=done)
+
+        def show(progress: Progress) -> None:
+            report(progress)
+            curves.add(progress)
+
+        try:
+            yield show
+        finally:
+            curves.close()

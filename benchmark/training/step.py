@@ -13,6 +13,7 @@ from benchmark.datasets.splits import Rows, Split
 from benchmark.device import keep_freed_memory, memory_advice
 from benchmark.recipe.identity import Run
 from benchmark.scoring.frozen_features import MapStore, frozen_maps
+from benchmark.scoring.processes import ALONE, Processes
 from benchmark.training.compiling import compiler_advice
 from benchmark.training.graph import RepeatedStep
 from benchmark.training.losses import batch_loss
@@ -22,6 +23,7 @@ from benchmark.training.optimisers import make_optimiser
 from benchmark.training.randomness import stream_seed
 from benchmark.training.samplers import Batch, Sampler
 from benchmark.training.schedule import schedule
+from benchmark.training.shared_layers import share_layers
 from models.network import Network
 
 Store = ImageStore | MapStore
@@ -48,6 +50,8 @@ class Session:
         compiled: whether torch.compile makes the network's code.
         graph: whether a GPU repeats the step as one CUDA graph. A composer in a process of its own cannot be captured.
         note: called with one line if the step cannot be captured; it is then taken as it is.
+        processes: that take the same steps together. Each makes the images of the whole batch, so that draws are those
+            of one process, encodes its share, and computes the loss of all.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class Session:
         compiled: bool = False,
         graph: bool = False,
         note: Callable[[str], None] = lambda _: None,
+        processes: Processes = ALONE,
     ) -> None:
         self.network = network
         self.identity = identity
@@ -71,10 +76,13 @@ class Session:
             keep_freed_memory()
         network.arrange(device, identity.recipe.data.image_size)
         network.train()
+        self._processes = processes
+        share_layers(network, processes)
         self.optimiser = make_optimiser(network, self.config)
         for parameters in self.optimiser.param_groups:
             parameters["lr"] = torch.tensor(0.0, device=device)
-        self._gallery, self._sources = self._stores(split, note)
+        with processes.leader_first():
+            self._gallery, self._sources = self._stores(split, note)
         forward = network.from_maps if isinstance(self._gallery, MapStore) else network
         self._model: Callable[..., tuple[Tensor, ...]] = torch.compile(forward) if compiled else forward
         self._has_auxiliary = self.config.auxiliary > 0 and network.composer.has_auxiliary
@@ -121,14 +129,16 @@ class Session:
         images, texts = self._images(), rows.texts
         if config.mirror:
             images, texts = maybe_mirrored(images, texts, count=self._count)
+        images, group, texts = self._processes.share_of_batch(images, rows.group, texts)
         with self._accelerator.autocast():
             query, target, *auxiliary = self._model(
                 images,
-                rows.group,
+                group,
                 self._ids.index_select(0, texts),
                 self._mask.index_select(0, texts),
                 auxiliary=self._has_auxiliary,
             )
+        query, target = self._processes.gathered(query), self._processes.gathered(target)
         labels = self._labels.index_select(0, rows.targets)
         targets, their_labels = self.memory.joined(target, labels, self.network.scale)
         positives = self._positives(rows.queries, labels, their_labels)
@@ -136,6 +146,7 @@ class Session:
         for own in auxiliary:
             loss = loss + self.config.auxiliary * own.float()
         self._accelerator.backward(loss)
+        self._processes.average_gradients(self.network.parameters())
         self.optimiser.step()
         self.memory.add(target, labels)
         return loss.detach()

@@ -84,7 +84,7 @@ def is_equal_machine(said: Environment, found: Environment) -> bool:
     return (
         said.cuda is None
         and all(getattr(said, name) == getattr(found, name) for name in _SAME)
-        and len({(each.device, each.threads, each.batch_size, each.compile) for each in runtimes}) == 1
+        and len({(each.device, each.devices, each.threads, each.batch_size, each.compile) for each in runtimes}) == 1
     )
 
 

@@ -38,9 +38,15 @@ class Written:
     content: str
 
 
-def render_pixels(configuration: Configuration, split: SplitId, image_id: int, scene: Scene) -> list[NDArray[Any]]:
-    """Render all images of one scene, in the order of `image_columns`."""
-    return _rendered(configuration, split, image_id, scene)[0]
+def render_pixels(
+    configuration: Configuration, split: SplitId, image_id: int, scene: Scene, *, materials: tuple[str, ...] = ()
+) -> list[NDArray[Any]]:
+    """Render all images of one scene, in the order of `image_columns`.
+
+    Args:
+        materials: which are drawn; none for the configuration's.
+    """
+    return _rendered(configuration, split, image_id, scene, materials)[0]
 
 
 def _rendered(

@@ -76,7 +76,7 @@ def test_ranked_is_a_stable_sort_without_the_own_image() -> None:
     vectors = rng.integers(-1, 2, (60, 3)).astype(np.float32)  # many ties, zero vectors too
     rows = np.arange(100, 160)
     query = torch.tensor([1.0, -1.0, 0.0]) / 2
-    embedded = Embedded(query, torch.from_numpy(vectors), rows, own=np.array([7, 20]))
+    embedded = Embedded(query, vectors, rows, own=np.array([7, 20]))
     scores = {int(row): float(v @ query.numpy()) for row, v in zip(rows, vectors, strict=True) if row not in (107, 120)}
     expected = sorted(scores, key=lambda row: (-scores[row], row))
     assert [row for row, _ in ranked(embedded, 100)] == expected
