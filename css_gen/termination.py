@@ -30,6 +30,7 @@ def handled() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        _is_asked = False
 
 
 @contextmanager

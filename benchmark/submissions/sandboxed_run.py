@@ -17,6 +17,7 @@ from benchmark.recipe.identity import Run
 from benchmark.recipe.runtime import Runtime
 from benchmark.records.schema import ComposerCard
 from benchmark.runs.single_run import CHECKPOINT_NAME, MODEL_NAME
+from benchmark.runs.termination import is_asked
 from benchmark.scoring.evaluation import Evaluation
 from benchmark.submissions import sandbox, scratch
 from benchmark.submissions.exchange import Area, new_file
@@ -186,6 +187,7 @@ def train(
             accelerator=make_accelerator(box.device, config.precision),
             checkpoint_path=state,
             report=show,
+            stop=is_asked,
             runtime=runtime,
             code=code,
         )

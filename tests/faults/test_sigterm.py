@@ -108,5 +108,6 @@ def test_the_signal_waits_only_where_it_is_asked_to() -> None:
     for block in (send, twice, once):
         with termination.handled(), pytest.raises(termination.Terminated):
             block()
+        assert not termination.is_asked(), "what this process does next is not asked to end"
     assert reached == [True, False, "the end of the block"]
     assert signal.getsignal(signal.SIGTERM) is before

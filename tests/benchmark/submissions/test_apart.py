@@ -29,6 +29,7 @@ from benchmark.training.model import new_network
 from benchmark.training.optimisers.groups import MULTIPLYING_LAYERS
 from benchmark.training.progress import SilentRuns
 from benchmark.training.samplers import make_sampler
+from css_gen.termination import Terminated
 from models.network import MakeComposer
 from tests.benchmark.submissions.sources import residual, source
 from tests.benchmark.submissions.test_contract import class_of
@@ -197,13 +198,27 @@ def test_bubblewrap_trains_alike(apart: Train, tmp_path: Path) -> None:
     assert (tmp_path / "model.safetensors").read_bytes() == first
 
 
-@pytest.mark.parametrize("how", ["by the person", "by the end of its process"])
+@pytest.mark.parametrize(
+    ("how", "raised"),
+    [
+        ("by the person", KeyboardInterrupt),
+        ("by the scheduler", Terminated),
+        ("by the end of its process", LimitError),
+    ],
+)
 def test_an_interrupted_training_resumes_as_if_it_was_not(
-    how: str, apart: Train, css: Css, tiny_config: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: str,
+    raised: type[BaseException],
+    apart: Train,
+    css: Css,
+    tiny_config: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = planned(css, override(tiny_config, ["training.steps=20"]))
     _, model = in_this_process(class_of(MANY_PARTS, tmp_path), css, run, tmp_path)
     children: list[Child] = []
+    asked: list[str] = []
     real_started, real_reported = sandbox.started, sandboxed_run.reported
 
     @contextlib.contextmanager
@@ -221,6 +236,9 @@ def test_an_interrupted_training_resumes_as_if_it_was_not(
                 if progress.step == 10:
                     if how == "by the person":
                         raise KeyboardInterrupt
+                    if how == "by the scheduler":
+                        asked.append(how)
+                        return
                     os.killpg(children[-1]._process.pid, signal.SIGKILL)
 
             yield interrupt
@@ -228,7 +246,8 @@ def test_an_interrupted_training_resumes_as_if_it_was_not(
     with monkeypatch.context() as patch:
         patch.setattr(sandboxed_run.sandbox, "started", started)
         patch.setattr(sandboxed_run, "reported", interrupting)
-        with pytest.raises(KeyboardInterrupt if how == "by the person" else LimitError):
+        patch.setattr(sandboxed_run, "is_asked", lambda: bool(asked))
+        with pytest.raises(raised):
             apart(MANY_PARTS, run)
     assert 0 < Checkpoint.read(tmp_path / "training.safetensors").steps < 20
     apart(MANY_PARTS, run)
