@@ -11,6 +11,7 @@ The result is speed/results/tracks.json.
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -69,7 +70,7 @@ def main() -> None:
     path = Path(__file__).with_name("results") / "tracks.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     for name, ratio in found.items():
-        print(f"{name}: {ratio:.2f} times css's CPU time{' (too much)' if ratio > MOST else ''}")  # noqa: T201
+        sys.stdout.write(f"{name}: {ratio:.2f} times css's CPU time{' (too much)' if ratio > MOST else ''}\n")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy import stats
 
+import models
 from benchmark.leaderboard.comparison import ALL
 from benchmark.leaderboard.files import load_scaling, write_scaling
 from benchmark.leaderboard.scaling import NOVEL, sections, slope, usable
@@ -188,6 +190,22 @@ def test_the_page_and_the_csv_file(tmp_path: Path) -> None:
     assert float(tirg["slope_low"]) < float(tirg["slope"]) < float(tirg["slope_high"])
     (section,) = sections(load_scaling(tmp_path)[0])
     assert [table.row_count for table in terminal_tables(section)] == [3, 3]
+
+
+def test_tables_of_every_composer_are_narrow_and_best_first() -> None:
+    """Three sizes, as `tirg-bench scaling --all` makes them: a page 120 characters wide, a terminal 100."""
+    every = [run for place, name in enumerate(models.names()) for run in curve(1, name, better=place / 100 - 0.1)]
+    page = scaling_tables(every)["scaling.md"]
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "---" not in line]
+    assert len(rows) == 2 * (1 + len(models.names()))
+    assert max(map(len, rows)) <= 120
+    (section,) = sections(every)
+    largest = [float(line.split("|")[4]) for line in rows[1 : len(rows) // 2]]
+    assert largest == sorted(largest, reverse=True)
+    for table in terminal_tables(section):
+        console = Console(width=200, file=io.StringIO(), record=True)
+        console.print(table)
+        assert max(len(line.rstrip()) for line in console.export_text().splitlines()[1:]) <= 100
 
 
 def test_nothing_is_written_without_records(tmp_path: Path) -> None:
