@@ -49,7 +49,8 @@ def test_the_tables_are_those_of_the_new_list(verify: Verify, equal_file: Path) 
     table = Path("leaderboards/css.csv")
     assert "other code" in table.read_text()
     assert verify("--quick").exit_code == 0
-    assert verify("--retrain", "--equal-code", "--note", the_record()).exit_code == 0
+    result = verify("--retrain", "--equal-code", "--note", the_record())
+    assert result.exit_code == 0, result.output
     assert "other code" not in table.read_text()
     assert verify("--quick").exit_code == 0
     assert equal_file.exists()
