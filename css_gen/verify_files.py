@@ -137,7 +137,10 @@ def _scene_faults(row: dict[str, Any], image_id: int, plan: Plan) -> Iterator[st
 
 
 def _geometry_faults(row: dict[str, Any], image_id: int, configuration: Configuration, plan: Plan) -> Iterator[str]:
-    """Yield what is not as the nuisances have it; the boxes of the 3D image are in the hash of the content alone."""
+    """Yield the geometry columns that do not follow from scene and nuisances.
+
+    Boxes in the 3D image follow from its mask, which is not rendered here; the hash of the content covers them.
+    """
     if "geometry" not in configuration.extras:
         return
     mask = np.zeros((configuration.size, configuration.size), np.uint8)

@@ -60,8 +60,8 @@ def run(
     On rendered data, models are also scored on a fresh test split, column Fresh of the tables: it is rendered then,
     once for all of them, from a new seed.
 
-    --devices N trains each run in N processes: they share its batches, gather the embeddings, and compute the loss of
-    the whole batch, so the recipe stays what it is.
+    --devices N trains each run in N processes, which share its batches, gather the embeddings, and compute the loss of
+    the whole batch, so that the recipe does not change.
 
     A composer from a FILE is trained in this process and is not part of the leaderboards: name another folder with
     --out. `tirg-bench submit` adds it to them.
@@ -85,7 +85,7 @@ def run(
     setup = set_up(**options, on_other_gpus=gpu_share is not None)
     if where.is_here:
         require_possible(jobs, setup.bench)
-    several = with_devices(setup.bench, devices, options["threads"], setup.tasks)
+    bench = with_devices(setup.bench, devices, options["threads"], setup.tasks)
 
     import models
     from benchmark import tasks as datasets
@@ -95,7 +95,8 @@ def run(
     from benchmark.runs.fresh import FreshTestSets
     from benchmark.runs.side_by_side import run_side_by_side
 
-    bench = several if no_fresh else replace(several, fresh=FreshTestSets(None if where.is_here else several.runs))
+    if not no_fresh:
+        bench = replace(bench, fresh=FreshTestSets(None if where.is_here else bench.runs))
     chosen = _loaded(composers, context.get_parameter_source("out"), bench.records) or models.names()
     runner.require_known(chosen, setup.tasks, bench)
     for task in setup.tasks:

@@ -77,8 +77,8 @@ JOBS = click.option(
 
 DEVICES = click.option(
     "--devices", type=click.IntRange(min=1, max=64), default=1, show_default=True, metavar="N",
-    help="Processes that share each batch of a training, each with a GPU, or with --threads on a CPU. The result is "
-    "that of one process up to rounding.",
+    help="Processes that share each batch of a training, each on a GPU, or with --threads threads on a CPU. The result "
+    "is that of one process up to rounding.",
 )  # fmt: skip
 
 
@@ -165,7 +165,12 @@ def require_possible(jobs: int, bench: "Bench") -> None:
 
 
 def with_devices(bench: "Bench", devices: int, threads: int | None, tasks: Collection[str]) -> "Bench":
-    """The settings for trainings that so many processes share; `threads` is what --threads says.
+    """Return the settings for trainings that `devices` processes share.
+
+    Args:
+        devices: number of processes; 1 leaves the settings as they are.
+        threads: what --threads says; None if it was left out, to share the threads of one process.
+        tasks: names of the tasks to run.
 
     Raises:
         UsageError: there are not as many GPUs, or a batch cannot be shared by as many processes.

@@ -69,7 +69,7 @@ def search(
 
     given = by_name(places)
     if index != EXACT and (gallery is None or gallery.suffix != ".npy"):
-        raise UsageError(f"--index {index} is of a file of embeddings: add --gallery FILE.npy, which `embed` writes")
+        raise UsageError(f"--index {index} searches files of embeddings: add --gallery FILE.npy, as `embed` writes")
     if dataset is not None:
         dataset = tasks.get(dataset).name
     if out is not None and not out.parent.is_dir():
@@ -96,7 +96,7 @@ def search(
             embedded.pictures = tests
     if embedded and not embedded.weights:
         reporter.message(
-            f"tirg-bench: nothing says which model made {gallery}; expected one row for each image by this one"
+            f"tirg-bench: {gallery} does not say which model made it; its rows are taken for embeddings by this model"
         )
     exact = answering.rank(asked, text, k, gallery=searched) if index != EXACT else None
     if embedded and exact:
@@ -141,8 +141,8 @@ def embed(
 ) -> None:  # fmt: skip
     """Write the embeddings of a gallery to a file, for `search` and `serve --gallery FILE.npy`.
 
-    They search it in chunks, so that a gallery may be larger than memory. A second file, "NAME.arrow", says what each
-    row is and which model made it.
+    These commands read it in chunks, so that a gallery may be larger than memory. A second file, NAME.arrow, has the
+    name and the scene of each image, and the hash of the model.
 
     \b
     tirg-bench embed --composer tirg --gallery my-images --out my-images.npy
@@ -178,7 +178,7 @@ def _model(
     composer: str | None, dataset: str | None, preset: str | None, seed: int | None, runs: Path | None,
     file: Path | None, device: str | None, reporter: "Reporter",
 ) -> "tuple[Model, Path]":  # fmt: skip
-    """Load the model that the options name; return its file, too.
+    """Load the model that the options name; return it and its file.
 
     Raises:
         UsageError: the options exclude each other, or the composer or the device is unknown.

@@ -72,7 +72,7 @@ def serve(
     from css_gen.progress import Terminal
 
     if index != EXACT and not embedded:
-        raise UsageError(f"--index {index} is of files of embeddings: add --gallery FILE.npy, which `embed` writes")
+        raise UsageError(f"--index {index} searches files of embeddings: add --gallery FILE.npy, as `embed` writes")
     given, device = by_name(places), choose_device(device)
     task = tasks.get(dataset or _task_of(files)).name
     own, others = runs_and_others(runs)

@@ -226,4 +226,4 @@ def _composers(runs: "list[StoredRecord]") -> set[str]:
 
 def _refuse_devices(given: str | None) -> None:
     if given is not None:
-        raise UsageError("--devices: a submission is trained with one device, beside its sandbox; leave it out")
+        raise UsageError("--devices: a submission is trained on one device; leave it out")

@@ -41,8 +41,8 @@ _NO_CHECKPOINT = "a ranking, without a checkpoint that could be scored again"
 @click.option(
     "--equal-code",
     is_flag=True,
-    help="With --retrain, after a change of the code that changes no result: require equal records, and note that both "
-    "versions give the same.",
+    help="With --retrain, after a change of the code that alters no result: require equal records, note that both "
+    "versions give the same results, and update the tables.",
 )
 @click.option("--note", is_flag=True, help="Write verification notes beside the records, and update the tables.")
 @click.option(
@@ -131,9 +131,11 @@ def verify(
             if noted:
                 write_leaderboards(root, out)
                 click.echo(f"wrote {noted} verification note{'' if noted == 1 else 's'}; tables in {out} updated")
-    if equal_code and not problems:
-        for version in note_equal_versions(found):
+    if equal_code and not problems and (versions := note_equal_versions(found)):
+        for version in versions:
             click.echo(f"{version.task}: code {version.version[:8]} gives the results of {version.equals[:8]}")
+        if root.is_dir():  # tables mark rows of other versions of the code, which these no longer are
+            write_leaderboards(root, out)
     tiers = Counter(str(each.tier) for each in found)
     are = "record is" if len(found) == 1 else "records are"
     click.echo(", ".join([f"{len(found)} {are} sound", *(f"{count} {tier}" for tier, count in tiers.items())]))

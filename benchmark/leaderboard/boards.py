@@ -13,6 +13,7 @@ from benchmark.leaderboard.provenance import Origin, notes_on, origin_of
 from benchmark.leaderboard.scores import Score, scores_of, slice_order
 from benchmark.leaderboard.statistics import mean_and_deviation
 from benchmark.recipe.schema import Recipe
+from benchmark.records.equal_versions import representative
 from benchmark.records.store import ComposerCard, DatasetCard, ParameterCounts, RunRecord, StoredRecord, Tier
 from benchmark.runs.recipes import label_on
 from benchmark.scoring.metrics import slice_masks
@@ -126,14 +127,17 @@ def comparable(stored: Iterable[StoredRecord]) -> list[list[StoredRecord]]:
 
 
 def _once(make: Callable[[Sequence[StoredRecord]], Made]) -> Callable[[Sequence[StoredRecord]], Made]:
-    """`make`, once in a process for the same files: `tirg-bench run` writes all tables after every run, and most of
-    the time would go into rows and boards that are as they were."""
-    made: dict[tuple[tuple[str, Tier], ...], Made] = {}
+    """Return `make`, called once in a process for the same files and list of equal versions of the code.
+
+    `tirg-bench run` writes all tables after every run, and would spend most of the time on rows and boards that have
+    not changed.
+    """
+    made: dict[tuple[tuple[str, Tier, str], ...], Made] = {}
 
     @wraps(make)
     def made_once(runs: Sequence[StoredRecord]) -> Made:
-        key = tuple((run.file_sha256, run.tier) for run in runs)
-        if not all(sha256 for sha256, _ in key):
+        key = tuple((run.file_sha256, run.tier, representative(run.record.environment.code_version)) for run in runs)
+        if not all(sha256 for sha256, _, _ in key):
             return make(runs)
         if key not in made:
             made[key] = make(runs)

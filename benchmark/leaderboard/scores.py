@@ -44,7 +44,7 @@ class Score:
             where no composer of the board has two seeds.
         chance: by K, of a random order of the gallery.
         scores: mean by name of every metric that all its records hold, as in `scoring.metrics`.
-        gap: of a slice that training never shows, Recall@1 on the slice that it shows minus that on this one.
+        gap: for a slice that training never shows: Recall@1 on the slice that training shows minus that on this slice.
     """
 
     queries: int
@@ -112,7 +112,7 @@ def scores_of(composers: Mapping[Name, Sequence[Scored]]) -> dict[Name, dict[str
 
 
 def _held_out(run: Scored, masks: Mapping[str, Mask]) -> Iterator[tuple[str, str]]:
-    """Yield each slice that training never shows, after the one of the same attribute that it shows."""
+    """Yield pairs of slices of one attribute: the one that training shows, and one that it never shows."""
     task = tasks.find(run.record.protocol)
     for attribute, about in task.slices.items() if task else ():
         seen = f"{attribute}={about.seen}"
@@ -121,8 +121,8 @@ def _held_out(run: Scored, masks: Mapping[str, Mask]) -> Iterator[tuple[str, str
 
 
 def has_gaps(scores: Mapping[str, Score], attribute: str = "") -> bool:
-    """Return whether a slice has a gap, of one attribute or of any."""
-    return any(score.gap for name, score in scores.items() if name.startswith(attribute))
+    """Return whether a slice of the attribute has a gap; of any attribute if it is ""."""
+    return any(score.gap for name, score in scores.items() if not attribute or name.startswith(f"{attribute}="))
 
 
 def _gaps(

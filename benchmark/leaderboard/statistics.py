@@ -160,14 +160,14 @@ def estimate(values: Floats, scenes: Rows, *, of_seeds: float = 0.0, freedom: fl
 def gap(
     values: Floats, scenes: Rows, seen: Mask, novel: Mask, *, of_seeds: float = 0.0, freedom: float = inf
 ) -> Estimate | None:
-    """The mean of a value on seen queries minus that on novel ones, in percent, with its error.
+    """Return the mean of a value on seen queries minus that on novel ones, in percent, with its error.
 
     The variance is that of a difference of two ratios over the same source scenes: a scene counts once, with what it
     adds to both means, so that scenes with queries of both kinds are not taken for independent.
 
     Args:
         values, scenes, of_seeds, freedom: as for `estimate`; the variance of seeds is that of the difference.
-        seen, novel: (Q,) which queries are; none is both.
+        seen, novel: (Q,) which queries are seen, and which are novel; none is both.
 
     Returns:
         None where `estimate` gives none for one of the two.

@@ -24,7 +24,7 @@ class Environment(BaseModel):
     """Where a run was made.
 
     Attributes:
-        timm, open_clip: versions of what the run's encoders are from; None, and not written, for others.
+        timm, open_clip: versions of the libraries of the run's encoders; None, and not written, if it uses none.
         cuda: None on a CPU.
         code_commit, dirty: as `checkout` gives them.
         code_version: of the sources that every run of the task depends on (`code_version.code_version`).
@@ -82,7 +82,7 @@ def _own_seconds() -> float:
 def current_environment(
     runtime: Runtime, *, model: ModelRecipe, code_version: str, other_cores: float | None
 ) -> Environment:
-    """Describe this machine, its software and how a run of that model used them."""
+    """Describe this machine, its software, and how a run of a model used them."""
     import numpy
     import torch
 

@@ -2,9 +2,9 @@
 
 A change of the sources that a result depends on gives a new `code_version`, even if it changes no result, as a faster
 reader or a new message does. `tirg-bench verify --retrain --equal-code` then trains records of the earlier version
-again. If all of them come out equal, query by query and weight by weight, it adds both versions here, with the records
-that showed it. From then on the two count as one version: no record of either is outdated, and boards mix their rows
-without a note.
+again. If all of them come out equal, query by query and weight by weight, it adds both versions to the file beside this
+one, with the records that it compared. From then on the two count as one version: no record of either is outdated, and
+boards show rows of both without a note.
 """
 
 import datetime
@@ -23,7 +23,7 @@ FILE: Final = Path(__file__).with_suffix(".json")
 
 
 class EqualVersion(BaseModel):
-    """A version of the code, and the earlier one whose results it gives.
+    """A version of the code, and an earlier one that gives the same results.
 
     Attributes:
         task: whose sources the two are versions of.
@@ -43,7 +43,7 @@ _File = TypeAdapter(tuple[EqualVersion, ...])
 
 
 def representative(version: str) -> str:
-    """Return the same version for all that are known to give equal results: the first of them in alphabetical order."""
+    """Return the first, in alphabetical order, of all versions that are known to give the results of this one."""
     equal, before = {version}, 0
     while len(equal) > before:
         before = len(equal)
@@ -55,7 +55,7 @@ def representative(version: str) -> str:
 
 @cache
 def read(file: Path) -> tuple[EqualVersion, ...]:
-    """Return what is known; nothing if there is no file.
+    """Return the entries of a file; none if there is no file.
 
     Raises:
         BenchmarkError: the file is damaged.
@@ -69,7 +69,7 @@ def read(file: Path) -> tuple[EqualVersion, ...]:
 
 
 def add(found: Sequence[EqualVersion]) -> None:
-    """Add versions; what was known of the same two is replaced.
+    """Add entries to `FILE`. They replace entries for the same two versions.
 
     Raises:
         BenchmarkError: the file is damaged, or cannot be written.

@@ -25,7 +25,7 @@ def is_loaded(path: Path) -> bool:
 
 
 def local_file(composer: type[Composer]) -> Path | None:
-    """The file that a composer was loaded from; None for one of the package."""
+    """Return the file on the command line that a composer was loaded from; None for a composer of the package."""
     return Path(inspect.getfile(composer)) if composer.__module__.startswith(LOCAL_MODULE) else None
 
 

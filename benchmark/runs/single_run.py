@@ -177,20 +177,12 @@ def train_and_score(
         shown = reported(bench.reporter, title, recipe.training.steps, folder, done)
         with shown if processes.is_leader else nullcontext(lambda _: None) as show:
             trained = train(
-                network,
-                training,
-                sampler,
-                run,
-                accelerator=accelerator,
-                checkpoint_path=folder / CHECKPOINT_NAME,
-                report=show,
+                network, training, sampler, run,
+                accelerator=accelerator, checkpoint_path=folder / CHECKPOINT_NAME, report=show,
                 note=lambda line: bench.reporter.message(f"{title}: {line}"),
                 validate=validate if validation else None,
-                stop=is_asked,
-                runtime=runtime,
-                code=code,
-                processes=processes,
-            )
+                stop=is_asked, runtime=runtime, code=code, processes=processes,
+            )  # fmt: skip
         if processes.count > 1:
             processes.require_equal(weights_sha256(model_tensors(network)))
         before = perf_counter()
@@ -202,7 +194,11 @@ def follow(run: Run, bench: Bench, local: Path | None, code: Code, processes: Pr
     """Take part in a run that another process leads.
 
     Args:
-        local, code: the file of a composer that is not part of the package; and the leader's code.
+        local: the file of a composer that is not part of the package; None for one that is.
+        code: the leader's.
+
+    Raises:
+        BenchmarkError: the data or the code is not what the leader has.
     """
     if local is not None and not is_loaded(local):
         load(local)
@@ -212,7 +208,7 @@ def follow(run: Run, bench: Bench, local: Path | None, code: Code, processes: Pr
     dataset = task.open(place, image_size=size, reporter=bench.reporter, skip_broken=bench.skip_broken)
     own = Code(code_version(run.task), composer_sha256(get(run.composer)))
     if dataset.fingerprint != run.fingerprint or own != code:
-        raise BenchmarkError(f"{place} or the code was changed when the run started")
+        raise BenchmarkError(f"{place} or the code was changed while the run started")
     here = replace(bench, runtime=bench.runtime.model_copy(update={"device": device}))
     accelerator = make_accelerator(device, run.recipe.training.precision)
     train_and_score(run, dataset, here, str(run), accelerator=accelerator, code=code, processes=processes)

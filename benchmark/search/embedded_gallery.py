@@ -1,8 +1,8 @@
 """A gallery whose embeddings are in a file, for galleries that are larger than memory: write it once, search it often.
 
-`NAME.npy` has the embeddings (N, D), and `NAME.arrow` beside it what is known of each image: its name, its scene and a
-digest of its pixels; and which model made them, of which images. A .npy file of other programs may be alone; then an
-image's name is its row, and nothing says whether the model fits.
+`NAME.npy` has the embeddings (N, D). `NAME.arrow`, beside it, has the name, the scene and a digest of the pixels of
+each image, the hash of the model, and the dataset or folder of the images. A .npy file of another program may have no
+such table: the name of an image is then its row, and nobody can check that the model is the right one.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ from css_gen.storage.atomic import written_atomically
 from models.network import Network
 
 _BATCH = 4096
-"""Images of a record batch; one at a time is read."""
+"""Images in each record batch of a table, of which one at a time is read."""
 
 _SCHEMA = pa.schema({"name": pa.string(), "key": pa.string(), "digest": pa.binary(16)})
 
@@ -37,9 +37,10 @@ class EmbeddedGallery:
     """The gallery of a file of embeddings. Memory does not depend on its size.
 
     Attributes:
-        nearest: an approximate search, after `use_faiss`.
-        pictures: a gallery with the same rows, which shows the images; None where a folder does, or nothing.
-        weights: hash of the model that made the embeddings, "" where that is not known.
+        nearest: the approximate search that `use_faiss` sets; None for the exact one.
+        pictures: a gallery with the same rows, to show images from; None to show them from the folder that was
+            embedded, if there was one.
+        weights: hash of the model that made the embeddings, "" if it is not known.
         fingerprint: of the dataset whose test images these are, "" for others.
 
     Raises:
@@ -79,12 +80,12 @@ class EmbeddedGallery:
         if self.pictures is not None:
             return self.pictures.picture(row)
         if self._folder is None:
-            raise BenchmarkError(f"{self.title}: nothing says where its images are, so they cannot be shown")
+            raise BenchmarkError(f"{self.title}: it is not known where its images are, so they cannot be shown")
         with readable(self._folder):
             return decode(safe_path(self._folder, self.name(row)), PICTURE)
 
     def use_faiss(self, reporter: Reporter) -> None:
-        """Search approximately from now on, and say how well. The index is built where there is none.
+        """Search with faiss from now on, and report its recall. Build the index if there is none.
 
         Raises:
             UsageError: faiss is not installed.
@@ -109,10 +110,10 @@ class EmbeddedGallery:
 def write_embedded(
     path: Path, network: Network, gallery: Gallery, *, weights: str, accelerator: Accelerator, reporter: Reporter
 ) -> int:
-    """Embed the images of a gallery into a .npy file and a table beside it; return how many they are.
+    """Embed the images of a gallery into a .npy file and a table beside it; return the number of images.
 
-    Memory does not depend on the number of images, but for their names. Images that cannot be read are left out and
-    named in `gallery.broken`.
+    Memory does not depend on the number of images, except for their names. Images that cannot be read are left out and
+    named in `gallery.broken`. Until all are embedded, earlier files of these names stay as they are.
 
     Args:
         weights: hash of the network's weights.
@@ -127,10 +128,8 @@ def write_embedded(
         about |= {"folder": str(gallery.folder.resolve())}
     count = 0
     try:
-        path.unlink(missing_ok=True)  # so that the table is never that of other embeddings
         with written_atomically(path) as vectors, written_atomically(_table_of(path)) as table:
-            head = _head(len(gallery), network.head.out_features)
-            vectors.write(head)
+            vectors.write(_header(len(gallery), network.head.out_features))
             with pa.ipc.new_file(table, _SCHEMA.with_metadata(about)) as writer:
                 waiting: list[dict[str, Any]] = []
                 for rows, images, digests in encoded_parts(
@@ -146,7 +145,9 @@ def write_embedded(
                         del waiting[:_BATCH]
                 writer.write_batch(pa.RecordBatch.from_pylist(waiting, schema=_SCHEMA))
             vectors.seek(0)
-            vectors.write(_head(count, network.head.out_features))
+            vectors.write(_header(count, network.head.out_features))
+            # The table takes its name first. Without this, it would for a moment be beside the earlier embeddings.
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise BenchmarkError(f"{error.filename or path}: cannot be written ({error.strerror})") from None
     return count
@@ -156,14 +157,14 @@ def _table_of(path: Path) -> Path:
     return path.with_suffix(".arrow")
 
 
-def _head(rows: int, width: int) -> bytes:
-    """The head of a .npy file of float32 (rows, width), of 128 bytes whatever the number of rows."""
-    said = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}"
-    return np.lib.format.magic(1, 0) + (118).to_bytes(2, "little") + said.ljust(117).encode() + b"\n"
+def _header(rows: int, width: int) -> bytes:
+    """Return the header of a .npy file of float32 (rows, width): 128 bytes, whatever the number of rows."""
+    description = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}"
+    return np.lib.format.magic(1, 0) + (118).to_bytes(2, "little") + description.ljust(117).encode() + b"\n"
 
 
 class _Table:
-    """What is known of each image; a batch at a time is read, so that memory does not grow."""
+    """The table beside a file of embeddings. One batch at a time is read, so that memory does not grow."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -188,7 +189,7 @@ class _Table:
         return found
 
     def places(self, column: str, values: list[Any]) -> Rows:
-        """The rows that hold one of some values, ascending."""
+        """Return the rows whose value is one of `values`, ascending."""
         reader, wanted = self._reader(column), pa.array(values, _SCHEMA.field(column).type)
         found = [
             place * _BATCH + np.flatnonzero(pc.is_in(reader.get_batch(place).column(0), wanted).to_numpy(False))
@@ -202,7 +203,7 @@ class _Table:
 
 
 class _Keys(Sequence[str]):
-    """The scenes of all rows, read when they are asked for."""
+    """The scene of each row, which is read when it is asked for."""
 
     def __init__(self, table: _Table) -> None:
         self._table = table

@@ -115,7 +115,11 @@ def encode_gallery(
 def encoded_parts(
     network: Network, gallery: Gallery, *, accelerator: Accelerator, reporter: Reporter
 ) -> Iterator[tuple[Rows, Vectors, list[bytes]]]:
-    """Yield rows, embeddings and digests of some images of a gallery after the other; as `encode_gallery`."""
+    """Encode a gallery in parts: yield the rows (n,), the embeddings (n, D) and the n digests of each.
+
+    Raises:
+        BenchmarkError: as `encode_gallery`.
+    """
     is_empty = True
     with _advice(), reporter.track("encoding the gallery", len(gallery), "images") as report:
         for rows, pixels in gallery.chunks(_AT_ONCE):
@@ -172,7 +176,7 @@ def _finite(embeddings: Tensor) -> Tensor:
 
 
 def digest_of(pixels: Pixels) -> bytes:
-    """Of an image (S, S, 3), 16 bytes: equal images have equal ones."""
+    """Return a hash of an image (S, S, 3), 16 bytes. Equal images have equal hashes."""
     return blake2b(np.ascontiguousarray(pixels).data, digest_size=16).digest()
 
 

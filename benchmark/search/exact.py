@@ -24,14 +24,14 @@ Vectors = NDArray[np.floating[Any]]
 
 _STEPS = 2.0**25
 _VALUES_AT_ONCE = 2**22
-"""Of a chunk: 32 MiB in float64."""
+"""Components in a chunk, which are 32 MiB in float64."""
 
 _TOLERANCE = 0.01
-"""Of a length: half precision rounds each component."""
+"""How far a length may be from 1: half precision rounds each component."""
 
 
 class Sliceable(Protocol):
-    """Embeddings (N, D): an array, or a file that is read by slices."""
+    """Embeddings (N, D): an array, or a file that is read in slices."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -51,9 +51,9 @@ def exact_search(
     Args:
         queries: (Q, D), of length one.
         gallery: (N, D), of length one.
-        k: how many to return; K is smaller where the gallery has fewer.
+        k: how many to return; K is smaller than k if the gallery has fewer.
         excluded: positions that are left out.
-        rows_at_once: of the gallery; by default as many as keep a chunk at 32 MiB.
+        rows_at_once: rows of the gallery in a chunk; by default as many as fit into 32 MiB.
     """
     images, width = gallery.shape
     at_once = rows_at_once or max(1, _VALUES_AT_ONCE // max(1, width))
@@ -76,7 +76,7 @@ def exact_search(
 
 
 def _fixed(vectors: Vectors) -> NDArray[np.float64]:
-    """Whole numbers of steps of 2**-25."""
+    """Return each component in steps of 2**-25, rounded to a whole number."""
     wide = vectors.astype(np.float64)
     wide *= _STEPS
     return np.rint(wide, out=wide)
@@ -89,14 +89,14 @@ def _inside(excluded: Rows | None, start: int, stop: int) -> Iterator[int]:
 
 
 class VectorFile:
-    """The embeddings (N, D) of a gallery, each of length one.
+    """The embeddings (N, D) of a gallery in a .npy file, each of length one.
 
-    Every slice is a mapping of its own, so that the memory of a process does not grow with the part of the file that it
+    Every slice is mapped separately, so that the memory of a process does not grow with the part of the file that it
     has read.
 
     Raises:
-        BenchmarkError: the file cannot be read or holds no such array. Slices raise it for a row that is not of length
-            one, and if the file was written again meanwhile.
+        BenchmarkError: the file cannot be read, or does not hold such an array. Slices and `take` also raise it for a
+            row that is not of length one, and if the file was deleted or written again after it was opened.
     """
 
     def __init__(self, path: Path) -> None:
@@ -119,20 +119,23 @@ class VectorFile:
         return self.shape[0]
 
     def __getitem__(self, rows: slice) -> Vectors:
-        """Rows one after the other, (n, D)."""
+        """Return consecutive rows, (n, D)."""
         start, stop, _ = rows.indices(len(self))
         return self._of_length_one(self._mapped(start, stop), range(start, stop))
 
     def take(self, positions: Rows) -> Vectors:
-        """A copy of rows, (n, D)."""
+        """Return a copy of the rows at these positions, (n, D)."""
         whole = self._mapped(0, len(self))
         return self._of_length_one(np.asarray(whole[positions]), positions)
 
     def _mapped(self, start: int, stop: int) -> "np.memmap[Any, np.dtype[Any]]":
         offset = self._offset + start * self.shape[1] * self._dtype.itemsize
-        if _stamp(self.path) != self._stamp:
-            raise BenchmarkError(f"{self.path}: was written again while it was searched; start again")
-        return np.memmap(self.path, self._dtype, mode="r", offset=offset, shape=(stop - start, self.shape[1]))
+        try:
+            if _stamp(self.path) != self._stamp:
+                raise BenchmarkError(f"{self.path}: was written again while it was searched; start again")
+            return np.memmap(self.path, self._dtype, mode="r", offset=offset, shape=(stop - start, self.shape[1]))
+        except OSError as error:
+            raise BenchmarkError(f"{self.path}: can no longer be read ({error.strerror or error})") from None
 
     def _of_length_one(self, vectors: Vectors, positions: Rows | range) -> Vectors:
         lengths = np.linalg.norm(vectors.astype(np.float32, copy=False), axis=1)

@@ -1,11 +1,11 @@
 """Approximate search with faiss, for galleries whose exact search takes too long; never for a leaderboard.
 
-faiss chooses candidates, and these are scored and ordered by `exact_search`: scores are exact, ties follow its rule
-whatever faiss does with them, and what is lost is an image that was no candidate. How many are lost is measured when
-the index is built and kept beside it.
+faiss chooses candidates, and `exact_search` scores and orders them. So scores are exact, and ties are ordered by its
+rule; only images that faiss does not choose are missed. The share that is found is measured when the index is built,
+and stored beside it.
 
-The index is an inverted file with 8 bits a component, so it has D + 8 bytes for each image. It is built in memory, and
-mapped from its file afterwards.
+The index is an inverted file with 8 bits a component, which takes D + 8 bytes for each image. It is built in memory,
+and mapped from its file afterwards.
 """
 
 import hashlib
@@ -45,11 +45,11 @@ class FaissIndex:
 
     @classmethod
     def open(cls, vectors: VectorFile, reporter: Reporter) -> Self:
-        """Map the index beside a file of embeddings; build it where there is none, or a damaged or outdated one.
+        """Map the index beside a file of embeddings; build it if it is missing, damaged or of other embeddings.
 
         Raises:
             UsageError: faiss is not installed.
-            BenchmarkError: the index cannot be read or written.
+            BenchmarkError: the index cannot be read or written, or the .json file that describes it is damaged.
         """
         faiss, path = _faiss(), vectors.path.with_suffix(SUFFIX)
         about = path.with_name(f"{path.name}.json")
@@ -63,12 +63,12 @@ class FaissIndex:
             return cls(_mapped(faiss, path), vectors, float(said["recall"]))
         except OSError as error:
             raise BenchmarkError(f"{path}: cannot be written or read ({error.strerror or error})") from None
-        except (ValueError, AttributeError, RuntimeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
             why = " ".join(str(error).split())[:200]
             raise BenchmarkError(f"{about}: is damaged ({why}); delete it") from None
 
     def search(self, queries: Vectors, k: int, *, excluded: Rows | None = None) -> tuple[Rows, NDArray[np.float64]]:
-        """As `exact_search`, of the candidates that faiss finds."""
+        """Search as `exact_search` does, but only among the candidates that faiss finds."""
         out = np.empty(0, dtype=np.int64) if excluded is None else excluded
         wanted = min(4 * k + 100 + len(out), self._vectors.shape[0])
         _, candidates = self._index.search(np.array(queries, dtype=np.float32), wanted)
@@ -80,7 +80,7 @@ class FaissIndex:
         return np.stack([each[:kept] for each, _ in found]), np.stack([scores[:kept] for _, scores in found])
 
     def _ordered(self, query: Vectors, positions: Rows, k: int) -> tuple[Rows, NDArray[np.float64]]:
-        """The best of some positions, which are in ascending order."""
+        """Return the best k of some positions, which are in ascending order, and their scores."""
         places, scores = exact_search(query[None], self._vectors.take(positions), k)
         return positions[places[0]], scores[0]
 
@@ -114,12 +114,12 @@ def _mapped(faiss: ModuleType, path: Path) -> Any:
 
 
 def _spread(images: int, count: int) -> Rows:
-    """At most so many positions, evenly spaced."""
+    """Return at most `count` positions, evenly spaced."""
     return np.unique(np.linspace(0, images - 1, min(count, images)).round().astype(np.int64))
 
 
 def _digest(vectors: VectorFile) -> str:
-    """Of the shape and a thousand of the embeddings: enough to notice a file that was written again."""
+    """Return a hash of the shape and of a thousand embeddings, which is enough to notice that a file was replaced."""
     rows = np.ascontiguousarray(vectors.take(_spread(vectors.shape[0], 1000)))
     return hashlib.blake2b(f"{vectors.shape}{rows.dtype}".encode() + rows.tobytes(), digest_size=16).hexdigest()
 

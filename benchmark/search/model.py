@@ -74,9 +74,8 @@ class Model:
             text: what to change, such as "make top-left cube red".
             k: how many answers, 1 or more.
             gallery: a folder of image files, a .npy file of `embed`, or a `Gallery`; the test images of the model's
-                task, in `data/`, if None.
-                The gallery of the last call stays encoded, so that further queries on it are quick; a folder is
-                encoded again if a file in it has changed.
+                task, in `data/`, if None. The gallery of the last call stays encoded, so that further queries on it
+                are quick; a folder is encoded again if a file in it has changed.
 
         Raises:
             UsageError: there is no such image or folder, the text has no words, or `k` is below 1.

@@ -48,11 +48,11 @@ class Service:
         paths: the file of each composer's model, by the name that the page shows.
         task: whose test images are searched; all models are of it.
         root: the folder of its data.
-        embedded: files with embeddings of these images by some of the models, which are then not embedded here.
+        embedded: embeddings of these images by some of the models, for which the images are then not embedded again.
 
     Raises:
         BenchmarkError: a file or the data cannot be read. (Also raised by the methods below.)
-        UsageError: a model is of another task, or a file is of other images or of no model here.
+        UsageError: a model is of another task, or embeddings are of other images or by a model that is not in `paths`.
     """
 
     def __init__(
@@ -108,13 +108,13 @@ class Service:
             return self._ready[composer]
 
     def _require_fitting(self) -> None:
-        """Raise UsageError unless the embedded files are of these images and models, all of which are loaded for it."""
+        """Load all models, and raise UsageError unless all files of embeddings are of these images and models."""
         made = {self.load(composer).model.weights for composer in self.composers}
         for gallery in self._embedded.values():
             if gallery.fingerprint != self.gallery.fingerprint or len(gallery) != len(self.gallery):
                 raise UsageError(f"--gallery {gallery.title}: holds other images than the test images of {self.task}")
             if gallery.weights not in made:
-                raise UsageError(f"--gallery {gallery.title}: was embedded by none of these models; name it by --model")
+                raise UsageError(f"--gallery {gallery.title}: no model here made it; add the one that did with --model")
 
     def answer(self, composer: str, image: int | bytes, text: str, k: int) -> dict[str, Any]:
         """Rank the gallery for one query and judge the answers, as JSON values.

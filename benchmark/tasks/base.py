@@ -47,7 +47,8 @@ class Slice:
         values: those that come first, in this order; others follow in natural order. Values that no query has are
             not shown.
         on_tables: whether the Markdown page shows it; the CSV file and the site show every slice.
-        seen: the one value that training shows, if the others are held out of it; the page then has their gaps to it.
+        seen: the only value that training shows, if the others are held out. The page then shows by how much R@1 is
+            lower on each of those than on this one. "" for none.
     """
 
     heading: str

@@ -12,12 +12,12 @@ from benchmark.verification.records import Verified
 
 
 def note_equal_versions(found: Iterable[Verified]) -> tuple[EqualVersion, ...]:
-    """Write which versions of the code gave equal records, and return them.
+    """Add the versions of the code that gave equal records to the list of equal versions, and return them.
 
-    Records that could not be trained again here do not count, nor does the version that the code has now.
+    Records that could not be trained again here are ignored, and so are those of the present version of the code.
 
     Args:
-        found: records that were trained again, with the demand that they come out equal.
+        found: what `verify_records` found with `Resources.is_equal_code`, under which only equal records pass.
 
     Raises:
         BenchmarkError: the file cannot be written.

@@ -78,8 +78,10 @@ def allowed_of(stored: StoredRecord, everyone: Sequence[StoredRecord], score: st
 
 
 def is_equal_machine(said: Environment, found: Environment) -> bool:
-    """Whether runs of one seed and one version of the code must give equal results: on a CPU of one name, with equal
-    software and threads."""
+    """Return whether two runs of one seed and one version of the code must give equal results.
+
+    They must on CPUs of the same name, with equal software and numbers of threads.
+    """
     runtimes = said.runtime, found.runtime
     return (
         said.cuda is None

@@ -29,7 +29,7 @@ class Resources:
     runs: where retraining keeps its runs.
     tier: the sandbox of submitted code; None if there is none to be run.
     seconds: the longest that one process of a submission may take.
-    is_equal_code: whether this version of the code must give the records again, also those of another version.
+    is_equal_code: whether training must give equal results also for records of another version of the code.
     fresh: the fresh test sets that models are scored on, too; they are drawn here, whatever a record says of its own.
     """
 

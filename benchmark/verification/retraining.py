@@ -26,8 +26,9 @@ def retrain(stored: StoredRecord, resources: Resources) -> tuple[float, str, Fre
     on a fresh test set.
 
     On a machine like the one that made the record, the two must be equal if the code is of the same version, or of one
-    that is said to give equal results (`resources.is_equal_code`). Another machine rounds otherwise, and the training
-    then takes another way, as with another seed; `repetition` says how far apart the two may be.
+    that is known or asked to give equal results (`equal_versions`, `resources.is_equal_code`). Another machine rounds
+    otherwise, and the training then takes another way, as with another seed; `repetition` says how far apart the two
+    may be.
 
     Raises:
         UnavailableError: the dataset is not there, this version of the code has other recipes, or a part of this one is

@@ -1,4 +1,4 @@
-"""Where everything of an image is: objects, camera and lamps, in world units and in pixels.
+"""The positions of an image's objects, camera and lamps, in world units and in pixels.
 
 World coordinates are right-handed, z up, with the floor at z = 0 and the middle of the grid at the origin. Pixel
 coordinates go right and down from the image's top left corner, so that the first pixel's centre is at (0.5, 0.5).
@@ -19,16 +19,16 @@ Box: TypeAlias = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class ObjectGeometry:
-    """Where one object of a scene is.
+    """The pose, the material and the boxes of one object of a scene.
 
     Attributes:
         cell: which object of the scene it is.
         position: (3,) float64, its centre in world units.
         rotation: radians about the vertical axis, from 0 to 2 pi, counter-clockwise seen from above.
-        half_extent: half its height and half its width in world units: a radius, or half the edge of a cube.
+        half_extent: half its height, which is also half its width, in world units: a radius, or half a cube's edge.
         material: "rubber" or "metal".
         box_image_3d: the pixels of image_3d that show it; (0, 0, 0, 0) if other objects hide all of it.
-        box_image_2d: the pixels of image_2d that it reaches into.
+        box_image_2d: the pixels of image_2d that it touches, whether or not others cover it.
     """
 
     cell: Cell
@@ -98,7 +98,7 @@ class Sun:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where everything of one image is. Objects are in the order of the scene; the lamps are key, fill and back."""
+    """The geometry of one image. Objects are in the order of the scene; the lamps are key, fill and back."""
 
     objects: tuple[ObjectGeometry, ...]
     camera: Camera

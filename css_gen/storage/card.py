@@ -141,8 +141,8 @@ def _about_geometry(configuration: Configuration) -> str:
     columns = "\n".join(f"- `{name}`: {column.about}" for name, column in COLUMNS.items())
     return f"""
 Geometry, in the same rows; columns of objects have one entry an object, in the order of `scene`. Pixels go right and
-down from the top left corner, and the first pixel's centre is at (0.5, 0.5). `camera_intrinsics @ camera_rotation @
-(point - camera_position)` is a point's place in `image_3d` times its depth.
+down from the top left corner, and the first pixel's centre is at (0.5, 0.5). For a point at pixel (x, y) of `image_3d`
+and depth d, `camera_intrinsics @ camera_rotation @ (point - camera_position)` is (x d, y d, d).
 
 {columns}
 """

@@ -23,7 +23,7 @@ LEADERBOARD_FINGERPRINT = "332e216aed40f9b07e1a5f5809182e3e2bfddabe96745f3356042
 """Of the data that the published leaderboards are made on: what `css-gen render --n 20000` renders, with no other
 option."""
 FULL_SIZE_FINGERPRINT = "a09e60885dcc3d22a81d5f3014e32f8d2caf19fa194185f763ae3b70a895339b"
-"""Of the data of their rows at full size: what `css-gen render --n 38024 --size 128` renders."""
+"""Of the data of the leaderboards' rows at full size: what `css-gen render --n 38024 --size 128` renders."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +33,9 @@ class Configuration:
     Attributes:
         images: of the whole dataset, both splits, references included.
         seed: 0 or more.
-        nuisance_seed: 0 or more, where the nuisances are those of another seed: the same scenes and queries under other
-            lights, seen by another camera, with objects in other places of their cells. None otherwise, also where the
-            seed itself was given.
+        nuisance_seed: the seed that nuisances are drawn with, 0 or more, if it differs from `seed`: it gives the same
+            scenes and queries under other lights, with another camera, and objects elsewhere in their cells. None if
+            it is equal to `seed`.
         size: width and height of an image in pixels.
         test_fraction: share of the images in the test split, between 0 and 1, both excluded.
         test_images: how many images the test split holds, where that and not a fraction was given; None otherwise. The
@@ -107,7 +107,7 @@ class Configuration:
         """Draw the nuisances of an image; they depend on nothing but the nuisance seed, the split and the image.
 
         Args:
-            materials: which are drawn in place of the configuration's, as `plan.image_materials` says; none for those.
+            materials: those to draw from, as `plan.image_materials` returns them; empty for the configuration's.
         """
         seed = self.seed if self.nuisance_seed is None else self.nuisance_seed
         jitter = replace(self.jitter, materials=materials) if materials else self.jitter
@@ -121,9 +121,9 @@ class Configuration:
     def to_json(self) -> dict[str, Any]:
         """Return the options under their names on the command line, as numbers, strings, booleans and lists.
 
-        The track is left out where it is css, and the nuisance seed where there is none, so that css is what it was
-        before there were any. Splits that were given by their images have "train" and "test" instead of "n" and
-        "test-fraction".
+        The track is left out if it is css, and the nuisance seed if it is None, so that the configurations of datasets
+        from before these options are unchanged. Splits that were given by their images have "train" and "test" instead
+        of "n" and "test-fraction".
         """
         track = {} if self.track == CSS else {"track": self.track}
         is_counted = self.test_images is not None

@@ -17,9 +17,8 @@ _SAMPLES = 12
 _BYTES_OF_A_ROW = 200
 """Of its scene, key and query, compressed; rounded up from a dataset of 20,000 images."""
 
-
 _BYTES_OF_GEOMETRY = 400
-"""Likewise, from a dataset of 400 images."""
+"""Of an image's geometry columns, compressed; rounded up from a dataset of 400 images."""
 
 
 def require_large_enough(configuration: Configuration, *, by_split: bool = False) -> None:

@@ -16,9 +16,9 @@ class Column:
     """One column.
 
     Attributes:
-        shape: of its nested lists; -1 stands for the number of objects.
-        kind: of its values.
-        about: what it holds, as a sentence.
+        shape: of its nested lists; -1 is the number of objects. Empty for a single value.
+        kind: the type of its values.
+        about: a sentence that describes it, with the unit.
     """
 
     shape: tuple[int, ...]

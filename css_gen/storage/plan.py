@@ -98,7 +98,7 @@ def split_plan(configuration: Configuration, split: SplitId, combinations: HeldO
 
 
 def image_materials(plan: Plan, image: int) -> tuple[str, ...]:
-    """Return what the objects of an image are made of; nothing where the configuration says it."""
+    """Return the materials that a track draws an image's objects from; empty if the configuration's apply."""
     return plan.materials(image) if isinstance(plan, TrackPlan) else ()
 
 

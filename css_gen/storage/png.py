@@ -16,6 +16,7 @@ _GREYSCALE, _RGB = 0, 2
 _SUB_FILTER = 1
 _LEVEL = 1
 _START = 8
+"""Bytes before the flush; see `_deflated`."""
 
 
 def encode_png(image: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
@@ -55,9 +56,10 @@ def _filtered(image: NDArray[np.generic]) -> NDArray[np.uint8]:
 def _deflated(data: NDArray[np.uint8]) -> bytes:
     """Return a zlib stream that is a function of the data alone.
 
-    isal's main loop on x86-64 hashes the address of the stream in place of the third byte where it begins a stream, so
-    that now and then a match depends on where the stream is in memory (findings/isal_output_depends_on_address.sh). The
-    loop that it flushes up to 16 bytes with hashes the data. Beginning with that one costs 8 bytes.
+    Where it begins a stream, isal's main loop on x86-64 hashes the address of the stream in place of the third byte, so
+    that now and then a match depends on where the stream is in memory (findings/isal_output_depends_on_address.sh).
+    After a flush within the first 16 bytes isal has begun with another loop, which hashes the data. The flush makes a
+    file about 10 bytes longer.
     """
     stream = isal_zlib.compressobj(_LEVEL)
     start = stream.compress(data[:_START]) + stream.flush(isal_zlib.Z_SYNC_FLUSH)

@@ -44,7 +44,7 @@ def render_pixels(
     """Render all images of one scene, in the order of `image_columns`.
 
     Args:
-        materials: which are drawn; none for the configuration's.
+        materials: those to draw from; empty for the configuration's.
     """
     return _rendered(configuration, split, image_id, scene, materials)[0]
 
@@ -52,7 +52,7 @@ def render_pixels(
 def _rendered(
     configuration: Configuration, split: SplitId, image_id: int, scene: Scene, materials: tuple[str, ...] = ()
 ) -> tuple[list[NDArray[Any]], dict[str, Any]]:
-    """Return the images of `render_pixels`, and the values of the columns of the geometry, if there are any."""
+    """Return the images of `render_pixels`, and the values of the geometry columns; empty without `--with geometry`."""
     nuisance = configuration.nuisance(split, image_id, materials)
     solid = render_3d(
         scene, nuisance, size=configuration.size, view=configuration.view, with_depth="depth" in configuration.extras

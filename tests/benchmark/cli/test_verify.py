@@ -10,7 +10,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmark.cli.main import main
-from benchmark.records import equal_versions
 from benchmark.records.outcomes_file import encode
 from benchmark.records.schema import sha256
 from benchmark.records.store import RunRecord, StoredFile, load_outcomes, load_record, save_record
@@ -22,30 +21,6 @@ from tests.benchmark.made_up import with_ranks
 from tests.benchmark.tiny import TINY
 
 Verify = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def ran(css_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the records, tables and models of two composers."""
-    root = tmp_path_factory.mktemp("verify")
-    arguments = ["run", "--composer=tirg", "--composer=concat", "--dataset=css", f"--data=css={css_root}", *TINY]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        result = CliRunner().invoke(main, arguments)
-    assert result.exit_code == 0, result.output
-    return root
-
-
-@pytest.fixture
-def verify(ran: Path, css_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Verify:
-    """Run `tirg-bench verify` in a copy of that folder, which is the current one."""
-    shutil.copytree(ran, tmp_path / "copy")
-    monkeypatch.chdir(tmp_path / "copy")
-
-    def run(*arguments: object) -> Result:
-        return CliRunner().invoke(main, ["verify", f"--data=css={css_root}", "--device=cpu", *map(str, arguments)])
-
-    return run
 
 
 def the_record(composer: str = "tirg") -> Path:
@@ -211,57 +186,6 @@ def test_trained_again_it_is_the_same(verify: Verify) -> None:
     (again,) = Path("runs/verify/records").rglob("*.json")
     assert load_record(again).reproducible() == load_record(the_record()).reproducible()
     assert the_record().read_bytes() == before
-
-
-@pytest.fixture
-def equal_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The list of equal versions, which does not exist yet, and another version for the records."""
-    path = tmp_path / "equal_versions.json"
-    monkeypatch.setattr(equal_versions, "FILE", path)
-    return path
-
-
-def made_by(code: str, composer: str = "tirg") -> None:
-    record = load_record(the_record(composer))
-    environment = record.environment.model_copy(update={"code_version": code})
-    rewritten(record, the_record(composer), environment=environment)
-
-
-def test_records_that_come_out_equal_make_two_versions_of_the_code_one(verify: Verify, equal_file: Path) -> None:
-    now = load_record(the_record()).environment.code_version
-    made_by("ab" * 32)
-    assert "retrained: R@1" in verify("--retrain", the_record()).stdout
-    assert not equal_file.exists()
-    result = verify("--retrain", "--equal-code", the_record(), the_record("concat"))
-    assert result.exit_code == 0, result.output
-    assert f"css: code {now[:8]} gives the results of abababab" in result.stdout
-    (found,) = equal_versions.read(equal_file)
-    assert (found.version, found.equals, found.records) == (
-        now,
-        "ab" * 32,
-        (load_record(the_record()).place.as_posix(),),
-    )
-    assert equal_versions.representative(now) == equal_versions.representative("ab" * 32)
-
-
-def test_one_record_that_differs_and_versions_are_two(verify: Verify, equal_file: Path) -> None:
-    invent_the_ranks()
-    for composer in ("tirg", "concat"):
-        made_by("ab" * 32, composer)
-    result = verify("--retrain", "--equal-code", the_record(), the_record("concat"))
-    assert result.exit_code == 1
-    assert "is not what training gives on this equal machine: R@1 " in result.stderr
-    assert not equal_file.exists()
-
-
-def test_equality_shows_on_the_machine_of_the_record_alone(verify: Verify, equal_file: Path) -> None:
-    record = load_record(the_record())
-    rewritten(record, the_record(), environment=record.environment.model_copy(update={"torch": "2.0.0"}))
-    made_by("ab" * 32)
-    result = verify("--retrain", "--equal-code", the_record())
-    assert result.exit_code == 0, result.output
-    assert "self-reported: was made on another machine or by another version of the composer" in result.stdout
-    assert not equal_file.exists()
 
 
 def test_the_weights_of_another_run_are_found_in_older_records(verify: Verify) -> None:

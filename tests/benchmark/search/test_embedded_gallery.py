@@ -92,7 +92,7 @@ def test_a_file_without_a_table_is_searched_by_row(search: Search, folder: Path,
     result = search(f"--image={folder / '1.png'}", f"--text={TEXT}", f"--gallery={tmp_path / 'g.npy'}")
     assert result.exit_code == 0, result.output
     assert {words[2] for words in answers(result)} == set("01234")
-    assert "nothing says which model made" in result.stderr
+    assert "g.npy does not say which model made it" in result.stderr
 
 
 def test_what_does_not_fit_is_refused(search: Search, runs: Path, folder: Path, model: Model, tmp_path: Path) -> None:
@@ -108,16 +108,36 @@ def test_what_does_not_fit_is_refused(search: Search, runs: Path, folder: Path, 
     assert "has 4 rows and g.arrow has 6; run `tirg-bench embed` again" in search(*asked).output
     missing = search(*asked[:2], f"--gallery={folder}", "--index=faiss")
     assert missing.exit_code == 2
-    assert "--index faiss is of a file of embeddings: add --gallery FILE.npy" in missing.output
+    assert "--index faiss searches files of embeddings: add --gallery FILE.npy" in missing.output
     assert "expected the name of a .npy file" in embed(runs, tmp_path / "g.bin").output
 
 
-def test_an_interrupted_embed_leaves_no_file(
+def test_an_interrupted_embed_leaves_the_earlier_files(
     model: Model, gallery: DatasetGallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model.embed(gallery, tmp_path / "g.npy")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert {*before} == {"g.arrow", "g.npy"}
     monkeypatch.setattr(DatasetGallery, "name", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
+        model.embed(gallery, tmp_path / "g.npy")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_table_is_never_beside_embeddings_that_it_is_not_of(
+    model: Model, gallery: DatasetGallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table takes its name before the embeddings do; here the process ends in between."""
+    model.embed(gallery, tmp_path / "g.npy")
+    replaced = Path.replace
+
+    def failing(path: Path, target: Path) -> Path:
+        if target.suffix == ".npy":
+            raise KeyboardInterrupt
+        return replaced(path, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(KeyboardInterrupt):
         model.embed(gallery, tmp_path / "g.npy")
     assert [path.name for path in tmp_path.iterdir()] == ["g.arrow"]
     with pytest.raises(BenchmarkError, match=r"g\.npy: cannot be read"):

@@ -1,5 +1,6 @@
 """Exact search against a sort of fractions, whatever the chunks; files of embeddings; faiss's recall and ties."""
 
+import json
 import subprocess
 import sys
 from fractions import Fraction
@@ -101,6 +102,19 @@ def test_what_is_no_array_is_refused(tmp_path: Path) -> None:
         VectorFile(tmp_path / "h.npy")
 
 
+def test_a_file_that_is_deleted_or_written_again_while_it_is_searched_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "g.npy"
+    np.save(path, np.eye(4, dtype=np.float32))
+    file, query = VectorFile(path), np.eye(1, 4, dtype=np.float32)
+    np.save(path, np.eye(5, dtype=np.float32))
+    with pytest.raises(BenchmarkError, match=r"g\.npy: was written again while it was searched; start again"):
+        exact_search(query, file, 1)
+    path.unlink()
+    for read in (lambda: exact_search(query, file, 1), lambda: file.take(np.array([0]))):
+        with pytest.raises(BenchmarkError, match=r"g\.npy: can no longer be read \(No such file"):
+            read()
+
+
 _SEARCH = """
 import sys
 from pathlib import Path
@@ -171,6 +185,8 @@ def test_an_index_of_other_embeddings_is_built_again(vectors: VectorFile) -> Non
     file.write_bytes(b"no index")
     assert FaissIndex.open(again, Silent()).search(again[5:6], 1)[0].tolist() == [[5]]
     about = file.with_name("g.faiss.json")
-    about.write_text("[]")
-    with pytest.raises(BenchmarkError, match=r"g\.faiss\.json: is damaged .*; delete it"):
-        FaissIndex.open(again, Silent())
+    said = json.loads(about.read_text())
+    for damaged in ([], said | {"recall": None}, {name: value for name, value in said.items() if name != "recall"}):
+        about.write_text(json.dumps(damaged))
+        with pytest.raises(BenchmarkError, match=r"g\.faiss\.json: is damaged .*; delete it"):
+            FaissIndex.open(again, Silent())
