@@ -98,7 +98,6 @@ def check(composer: str, sandbox: str) -> None:
 @click.option("--preset", metavar="NAME", help="The leaderboard's recipe.  [default: standard on a GPU, else quick]")
 @PLACES
 @DEVICE
-@click.option("--devices", hidden=True, expose_value=False, callback=lambda *given: _refuse_devices(given[2]))
 @THREADS
 @BATCH_SIZE
 @LEADERBOARDS
@@ -222,8 +221,3 @@ def _show_rows(stored: "list[StoredRecord]", composer: str, preset: str, protoco
 
 def _composers(runs: "list[StoredRecord]") -> set[str]:
     return {run.record.composer.name for run in runs}
-
-
-def _refuse_devices(given: str | None) -> None:
-    if given is not None:
-        raise UsageError("--devices: a submission is trained on one device; leave it out")
