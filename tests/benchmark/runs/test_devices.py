@@ -64,7 +64,7 @@ def test_gpus_that_are_not_there_are_refused(invoke: Invoke, monkeypatch: pytest
 def test_a_submission_has_one_device() -> None:
     result = CliRunner().invoke(main, ["submit", "a.py", "--author=A", "--url=https://example.org", "--devices=2"])
     assert result.exit_code == 2
-    assert "a submission is trained with one device" in result.output
+    assert "a submission is trained on one device" in result.output
 
 
 def make(bench: Bench, devices: int, where: Path) -> Finished:
