@@ -5,8 +5,8 @@
 The earlier css_gen is unpacked from git into a temporary folder. Every pass runs in a new process, so that no part of
 a file's structure is in memory yet. The files themselves are in the system's cache: this measures computing, not the
 disk. A pass reads every image once, from both splits, and decodes it. Before the passes, both versions read 500 images,
-whose bytes and pixels have to be equal. Times are CPU times of the process with all its threads, which other work on the
-machine changes little; wall-clock times are stored beside them.
+whose bytes and pixels have to be equal. Times are CPU times of the process with all its threads, which other work on
+the machine changes little; wall-clock times are stored beside them.
 
 The result is speed/results/random_access.json.
 """
