@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LONGEST = 300
-MOST_FILES = 850
+MOST_FILES = 900
 HEAVY = ("torch", "torchvision", "numpy", "pandas", "scipy", "numba", "llvmlite", "pyarrow", "PIL", "rich", "jinja2",
          "pydantic", "matplotlib")  # fmt: skip
 

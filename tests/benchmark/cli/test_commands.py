@@ -18,6 +18,7 @@ COVERED = {
         "check",
         "compare",
         "data",
+        "embed",
         "explain",
         "leaderboard",
         "list",
