@@ -171,6 +171,8 @@ def test_serve_answers_from_a_file(
     content = (folder / "2.png").read_bytes()
     assert [said(other, image) for image in (3, content)] == [said(one, image) for image in (3, content)]
     assert other.picture(5, of_query=False) == one.picture(5, of_query=False)
+    with pytest.raises(UsageError, match="two files hold embeddings by the same model"):
+        service(*(EmbeddedGallery(tmp_path / "g.npy") for _ in range(2)))
     np.save(tmp_path / "h.npy", np.load(tmp_path / "g.npy"))
     with pytest.raises(UsageError, match=r"h\.npy: holds other images than the test images of css"):
         service(EmbeddedGallery(tmp_path / "h.npy"))
