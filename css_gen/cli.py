@@ -76,7 +76,7 @@ def main(debug: bool) -> None:
 )  # fmt: skip
 @click.option(
     "--with", "extras", type=Words("masks", "depth", "geometry"), default="",
-    help="Extra columns per image: an object mask, a depth map, where objects, camera and lamps are.",
+    help="Extra columns per image: an object mask, a depth map, the geometry of objects, camera and lamps.",
 )  # fmt: skip
 @click.option("--shard", type=Share(), default=None,
               help="Render one part of N, beside other processes; the last to end completes the dataset.")  # fmt: skip

@@ -2,11 +2,11 @@
 
     python speed/random_access.py data/css [--before 5adf83f] [--images 20000] [--turns 3]
 
-The earlier css_gen is unpacked from git into a temporary folder. Every pass is a process of its own, so that it starts
-with nothing known of the files; their pages are in the system's cache, so this shows computing and not a disk. A pass
-reads every image once, from both splits, and decodes it. Before the passes, both codes read 500 images, whose bytes and
-pixels have to be equal. Time is CPU time of the process with all its threads, which other work on the machine changes
-little; that on the clock is beside it.
+The earlier css_gen is unpacked from git into a temporary folder. Every pass runs in a new process, so that no part of
+a file's structure is in memory yet. The files themselves are in the system's cache: this measures computing, not the
+disk. A pass reads every image once, from both splits, and decodes it. Before the passes, both versions read 500 images,
+whose bytes and pixels have to be equal. Times are CPU times of the process with all its threads, which other work on
+the machine changes little; wall-clock times are stored beside them.
 
 The result is speed/results/random_access.json.
 """
@@ -69,7 +69,11 @@ def in_process(code: Path, root: Path, column: str, images: int) -> dict[str, An
 
 
 def side_by_side(codes: dict[str, Path], root: Path, column: str, images: int, turns: int) -> dict[str, Any]:
-    """Time the codes in turns; medians of milliseconds an image, and how many times as fast as before it is now."""
+    """Time both versions in turns; return medians of milliseconds an image, and how many times as fast the code is now.
+
+    Raises:
+        SystemExit: the versions read other bytes or decode other pixels.
+    """
     if len({in_process(code, root, column, COMPARED)["sha256"] for code in codes.values()}) != 1:
         raise SystemExit(f"{column}: the codes read other bytes or other pixels")
     passes: dict[str, list[dict[str, Any]]] = {name: [] for name in codes}

@@ -2,9 +2,9 @@
 
     python speed/tracks.py [--n 3000] [--rounds 3] [--track chain --track relation]
 
-Everything is done by this process, in turns: css, each track, css, and so on, from scenes to files on disk. CPU time is
-counted, not wall time, and the least of the rounds is taken, so that other work on the machine matters little. A track
-should need at most 1.2 times css's time.
+This process renders css, each track, css, and so on, from scenes to files on disk. Times are CPU times, and the minimum
+over the rounds is taken, so that other work on the machine matters little. A track should need at most 1.2 times css's
+time.
 
 The result is speed/results/tracks.json.
 """
@@ -24,7 +24,7 @@ from css_gen.render import render
 from css_gen.storage.configuration import CSS, Configuration
 
 MOST = 1.2
-"""Times css's, which a track may take."""
+"""The largest ratio of a track's time to css's that is wanted."""
 
 
 def seconds_of(track: str, images: int) -> float:
@@ -46,7 +46,7 @@ def measure(names: Sequence[str], images: int, rounds: int) -> dict[str, list[fl
 
 
 def ratios(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Return how many times css's time each track takes, by the least of the rounds."""
+    """Return the ratio of each track's time to css's, both the minimum over the rounds."""
     return {name: round(min(each) / min(seconds[CSS]), 3) for name, each in seconds.items() if name != CSS}
 
 

@@ -88,7 +88,8 @@ def search(
         method = resampling(identity.task)
         searched = FolderGallery(gallery, image_size=answering.image_size, resampling=method)
     is_row = image.isdecimal() and image.isascii()
-    if is_row or searched is None:
+    shows_tests = out is not None and embedded is not None and embedded.fingerprint != ""
+    if is_row or searched is None or shows_tests:
         tests = answering.test_images(task, data_or_small(task, given, reporter=reporter))
         asked = tests.query_by_row(int(image)) if is_row else asked
         searched = searched or tests

@@ -70,7 +70,7 @@ class Service:
         self.first = next(iter(self._paths))
         self.gallery = self.load(self.first).gallery
         if self._embedded:
-            self._require_fitting()
+            self._require_fitting(len(embedded))
         # The page shows two at once; of more, each is loaded when it is first asked.
         for composer in self.composers if len(self.composers) == 2 else ():
             self.load(composer)
@@ -107,9 +107,11 @@ class Service:
                 self._ready[composer] = _Ready(model, self._galleries[size], searched)
             return self._ready[composer]
 
-    def _require_fitting(self) -> None:
-        """Load all models, and raise UsageError unless all files of embeddings are of these images and models."""
+    def _require_fitting(self, count: int) -> None:
+        """Load all models, and raise UsageError unless all `count` files are of these images, by one model each."""
         made = {self.load(composer).model.weights for composer in self.composers}
+        if len(self._embedded) < count:
+            raise UsageError("--gallery: two files hold embeddings by the same model; leave one out")
         for gallery in self._embedded.values():
             if gallery.fingerprint != self.gallery.fingerprint or len(gallery) != len(self.gallery):
                 raise UsageError(f"--gallery {gallery.title}: holds other images than the test images of {self.task}")

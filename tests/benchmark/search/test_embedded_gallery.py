@@ -54,6 +54,17 @@ def test_a_file_of_test_images_gives_the_answers_of_the_dataset(
     assert ("faiss found 20 of the first 20" in found.stderr) == (index == "faiss")
 
 
+def test_the_page_shows_the_test_images_of_a_file_for_an_image_of_ones_own(
+    search: Search, runs: Path, css_root: Path, folder: Path, tmp_path: Path
+) -> None:
+    assert embed(runs, tmp_path / "g.npy", f"--data=css={css_root}").exit_code == 0
+    page = tmp_path / "page.html"
+    asked = [f"--image={folder / '1.png'}", f"--text={TEXT}", f"--gallery={tmp_path / 'g.npy'}", f"--out={page}"]
+    result = search(*asked, "--k=5")
+    assert result.exit_code == 0, result.output
+    assert page.read_text().count("data:image/webp") == 6
+
+
 def test_a_file_of_a_folder_gives_the_answers_of_the_folder(
     search: Search, runs: Path, folder: Path, tmp_path: Path
 ) -> None:
@@ -160,6 +171,8 @@ def test_serve_answers_from_a_file(
     content = (folder / "2.png").read_bytes()
     assert [said(other, image) for image in (3, content)] == [said(one, image) for image in (3, content)]
     assert other.picture(5, of_query=False) == one.picture(5, of_query=False)
+    with pytest.raises(UsageError, match="two files hold embeddings by the same model"):
+        service(*(EmbeddedGallery(tmp_path / "g.npy") for _ in range(2)))
     np.save(tmp_path / "h.npy", np.load(tmp_path / "g.npy"))
     with pytest.raises(UsageError, match=r"h\.npy: holds other images than the test images of css"):
         service(EmbeddedGallery(tmp_path / "h.npy"))
