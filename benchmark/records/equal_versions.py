@@ -74,7 +74,7 @@ def add(found: Sequence[EqualVersion]) -> None:
     Raises:
         BenchmarkError: the file is damaged, or cannot be written.
     """
-    known = {(each.version, each.equals): each for each in (*read(FILE), *found)}
+    known = {(each.version, each.equals, each.task): each for each in (*read(FILE), *found)}
     try:
         write_atomically(FILE, _File.dump_json(tuple(known.values()), indent=2) + b"\n")
     except OSError as error:

@@ -7,8 +7,10 @@ import pytest
 from benchmark.errors import BenchmarkError
 from benchmark.records import equal_versions
 from benchmark.records.equal_versions import representative
+from benchmark.records.store import load_record
 from tests.benchmark.made_up import version_that_equals
 
+COMMITTED = equal_versions.FILE
 A, B, C, D, E = (letter * 64 for letter in "abcde")
 
 
@@ -44,3 +46,19 @@ def test_a_damaged_file_is_named(content: str, file: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"equal_versions\.json: is not a list of equal versions"):
         representative(A)
     equal_versions.read.cache_clear()
+
+
+def test_what_another_task_showed_of_the_same_pair_stays(file: Path) -> None:
+    pooled = version_that_equals(B, A).model_copy(update={"task": "css-pooled"})
+    equal_versions.add([version_that_equals(B, A)])
+    equal_versions.add([pooled])
+    assert equal_versions.read(file) == (version_that_equals(B, A), pooled)
+
+
+def test_the_committed_list_is_of_runs_on_the_boards() -> None:
+    records = Path(__file__).parents[3] / "leaderboards" / "records"
+    listed = equal_versions.read(COMMITTED)
+    assert listed
+    for each in listed:
+        for place in each.records:
+            assert load_record(records / f"{place}.json").environment.code_version == each.equals
