@@ -4,22 +4,23 @@
 `tirg-bench plot`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from benchmark.errors import BenchmarkError
-from benchmark.leaderboard.boards import Board, build, comparable, label_of
+from benchmark.leaderboard.boards import Row, build, comparable, label_of
 from benchmark.leaderboard.figures import ONE_INPUT, content_of, draw_cost, draw_slices
 from benchmark.leaderboard.files import load_records
+from benchmark.records.store import StoredRecord
 
 DOCS: Final = Path(__file__).parent
 RECORDS: Final = DOCS.parent / "leaderboards" / "records"
 TASK: Final = "css"
 PRESET: Final = "quick"
 WIDTH: Final = 11.0
-ALL_SEEDS: Final = range(2**32)
-TIMED: Final = range(1)
-"""Seeds whose runs were made under the same load: a picture of times shows these alone."""
+TIMED: Final = 0
+"""The seed whose runs were made under the same load: the picture of times shows these alone."""
 
 PANELS: Final = {
     "selection=cell": "text selects by:\ncell",
@@ -33,25 +34,29 @@ PANELS: Final = {
 """Titles by slice, from left to right."""
 
 
-def read_board(records: Path, task: str, preset: str, seeds: range = ALL_SEEDS) -> Board:
-    """Return the board of a task with that preset, of the runs with these seeds.
-
-    Raises BenchmarkError if there is none, or a record is broken.
-    """
+def read_records(records: Path, task: str) -> list[StoredRecord]:
+    """Return the records of a task. Raises BenchmarkError if one is broken."""
     stored, problems = load_records(records, only=records / task)
     if problems:
         raise BenchmarkError(problems[0])
-    for runs in comparable([run for run in stored if run.record.seed in seeds]):
+    return stored
+
+
+def rows_of(stored: Sequence[StoredRecord], preset: str) -> list[Row]:
+    """Return the rows of the board with that preset, without those of one input alone.
+
+    Raises BenchmarkError if there is no such board.
+    """
+    for runs in comparable(stored):
         if label_of(runs[0].record) == preset:
-            return build(runs)[0]
-    raise BenchmarkError(f"{records}: {task} has no row of the preset {preset}; `tirg-bench run` makes some")
+            return [row for row in build(runs)[0].rows if row.composer.name not in ONE_INPUT]
+    raise BenchmarkError(f"{TASK} has no row of the preset {preset}; `tirg-bench run` makes some")
 
 
 def main() -> None:
-    rows, timed = (
-        [row for row in read_board(RECORDS, TASK, PRESET, seeds).rows if row.composer.name not in ONE_INPUT]
-        for seeds in (ALL_SEEDS, TIMED)
-    )
+    stored = read_records(RECORDS, TASK)
+    rows = rows_of(stored, PRESET)
+    timed = rows_of([run for run in stored if run.record.seed == TIMED], PRESET)
     figures = {
         "slices": draw_slices(rows, PANELS, about="", width=WIDTH),
         "cost": draw_cost(timed, cost="time", width=8.0),

@@ -99,6 +99,12 @@ INDEX = click.option(
 )  # fmt: skip
 
 
+def require_embeddings(index: str, *, has_file: bool) -> None:
+    """Raise UsageError if `--index` names an index and there is no file of embeddings to search with it."""
+    if index != EXACT and not has_file:
+        raise UsageError(f"--index {index} searches files of embeddings: add --gallery FILE.npy, as `embed` writes")
+
+
 def runs_and_others(given: Path | None) -> tuple[Path, Path | None]:
     """The folder of `--runs`, and that of the repository's own models where the option was left out."""
     from benchmark.search.trained_models import TRAINED

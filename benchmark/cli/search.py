@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmark.cli.options import EXACT, INDEX, PLACES, RUNS, by_name, runs_and_others
+from benchmark.cli.options import EXACT, INDEX, PLACES, RUNS, by_name, require_embeddings, runs_and_others
 from benchmark.errors import BenchmarkError, UsageError
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ def search(
     from css_gen.storage.atomic import write_atomically
 
     given = by_name(places)
-    if index != EXACT and (gallery is None or gallery.suffix != ".npy"):
-        raise UsageError(f"--index {index} searches files of embeddings: add --gallery FILE.npy, as `embed` writes")
+    require_embeddings(index, has_file=gallery is not None and gallery.suffix == ".npy")
     if dataset is not None:
         dataset = tasks.get(dataset).name
     if out is not None and not out.parent.is_dir():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from benchmark.cli.options import EXACT, INDEX, PLACES, RUNS, by_name, runs_and_others
+from benchmark.cli.options import EXACT, INDEX, PLACES, RUNS, by_name, require_embeddings, runs_and_others
 from benchmark.errors import BenchmarkError, UsageError
 
 _FILE = click.Path(path_type=Path)
@@ -71,8 +71,7 @@ def serve(
     from benchmark.serve.service import Service
     from css_gen.progress import Terminal
 
-    if index != EXACT and not embedded:
-        raise UsageError(f"--index {index} searches files of embeddings: add --gallery FILE.npy, as `embed` writes")
+    require_embeddings(index, has_file=bool(embedded))
     given, device = by_name(places), choose_device(device)
     task = tasks.get(dataset or _task_of(files)).name
     own, others = runs_and_others(runs)

@@ -69,7 +69,7 @@ def read(file: Path) -> tuple[EqualVersion, ...]:
 
 
 def add(found: Sequence[EqualVersion]) -> None:
-    """Add entries to `FILE`. They replace entries for the same two versions.
+    """Add entries to `FILE`. They replace entries for the same two versions and task.
 
     Raises:
         BenchmarkError: the file is damaged, or cannot be written.

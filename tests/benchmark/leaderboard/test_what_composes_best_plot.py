@@ -59,5 +59,6 @@ def test_the_picture_of_cost_shows_every_composer() -> None:
 
 
 def test_a_board_without_the_preset_is_refused(root: Path) -> None:
+    script = load()
     with pytest.raises(BenchmarkError, match="css has no row of the preset other"):
-        load().read_board(root / "records", "css", "other")
+        script.rows_of(script.read_records(root / "records", "css"), "other")
