@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.records.code_version import LOCAL_MODULE
+from benchmark.records.code_version import LOCAL_MODULE, is_local
 from models.base import Composer
 from models.errors import RegistryError
 from models.registry import get, names, register
@@ -26,7 +26,7 @@ def is_loaded(path: Path) -> bool:
 
 def local_file(composer: type[Composer]) -> Path | None:
     """Return the file on the command line that a composer was loaded from; None for a composer of the package."""
-    return Path(inspect.getfile(composer)) if composer.__module__.startswith(LOCAL_MODULE) else None
+    return Path(inspect.getfile(composer)) if is_local(composer) else None
 
 
 def _module_name(path: Path) -> str:
