@@ -8,6 +8,7 @@ import click
 
 from benchmark.cli.options import EXACT, INDEX, PLACES, RUNS, by_name, require_embeddings, runs_and_others
 from benchmark.errors import BenchmarkError, UsageError
+from css_gen.termination import Terminated
 
 _FILE = click.Path(path_type=Path)
 LOCALHOST = "127.0.0.1"
@@ -85,10 +86,10 @@ def serve(
     with listening:
         reporter = Terminal()
         galleries = [EmbeddedGallery(file) for file in embedded]
-        for gallery in galleries if index != EXACT else ():
-            gallery.use_faiss(reporter)
         root = data_or_small(task, given, reporter=reporter)
         service = Service(paths, task, root, device=device, reporter=reporter, embedded=galleries)
+        for gallery in galleries if index != EXACT else ():
+            gallery.use_faiss(reporter)
         address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         is_local = host in (LOCALHOST, "localhost", "::1")
         app = make_app(service, hosts=LOCAL if is_local else ("*",))
@@ -99,7 +100,7 @@ def serve(
                 "whoever can reach this machine can use the page: it has no password and no encryption", err=True
             )
         config = uvicorn.Config(app, log_level="error", limit_concurrency=100, timeout_graceful_shutdown=1)
-        with suppress(KeyboardInterrupt):  # how a server is meant to end
+        with suppress(KeyboardInterrupt, Terminated):  # how a server is meant to end
             uvicorn.Server(config).run(sockets=[listening])
 
 

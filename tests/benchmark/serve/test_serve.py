@@ -1,6 +1,7 @@
 """`tirg-bench serve`: every route and the command, and what goes wrong."""
 
 import io
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -239,6 +240,16 @@ def test_the_command_listens_on_this_machine_alone(
     assert started[1][0] == "0.0.0.0"
     assert "it has no password" in result.stderr
     assert "2 composers" in result.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_without_an_error(
+    number: int, runs: Path, css_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uvicorn.Server, "run", lambda *_, **__: signal.raise_signal(number))
+    given = [f"--runs={runs}", f"--data=css={css_root}", "--port=0", "--device=cpu"]
+    result = CliRunner().invoke(main, ["serve", *given])
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_what_cannot_be_served_is_said_in_one_line(runs: Path, css_root: Path) -> None:
