@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,13 +30,13 @@ from benchmark.errors import BenchmarkError
 T = TypeVar("T")
 
 _START, _WAIT = timedelta(minutes=10), timedelta(hours=3)
-"""The longest that processes wait for each other: at the start, and for one of them that, say, makes features."""
+"""How long processes wait for each other at the start, and in each exchange."""
 
-_LAST_SECONDS = 60.0
+_LAST_SECONDS, _LOOK_SECONDS = 60.0, 0.1
 
 
 class Processes:
-    """This process among those of a run; of one process alone if nothing is said.
+    """One of the processes that make a run together. The default is a single process.
 
     Attributes:
         rank: from 0. Process 0 leads: it alone reports and writes files.
@@ -107,7 +108,7 @@ class Processes:
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:
-        """Have the leader do something before the others, which then find it done, such as a file of features."""
+        """Run the block in the leader first, for example to write a file that the others then read."""
         if self.count > 1 and not self.is_leader:
             distributed.barrier()
         yield
@@ -148,7 +149,7 @@ ALONE = Processes()
 
 @contextmanager
 def together(count: int, device: str, work: Callable[[Processes], None]) -> Iterator[Processes]:
-    """Have further processes run `work` while this one leads them; they have ended when the block has.
+    """Start further processes that run `work`, and lead them in the block. They end before it is left.
 
     Args:
         count: of processes, this one among them; 1 for none but it.
@@ -170,6 +171,7 @@ def together(count: int, device: str, work: Callable[[Processes], None]) -> Iter
         try:
             for other in others:
                 other.start()
+            _await(others, folder)
             with _joined(Processes(0, count), device, folder) as leader, _ended(others, folder):
                 yield leader
         finally:
@@ -178,23 +180,36 @@ def together(count: int, device: str, work: Callable[[Processes], None]) -> Iter
                 other.join()
 
 
+def _await(others: Sequence[BaseProcess], folder: Path) -> None:
+    """Return when all others are about to join. Raise BenchmarkError if one has ended: nobody must wait for it."""
+    while len(list(folder.glob("ready-*"))) < len(others):
+        if any(other.exitcode is not None for other in others):
+            raise _ended_early(others, folder)
+        wait([other.sentinel for other in others], timeout=_LOOK_SECONDS)
+
+
+def _ended_early(others: Sequence[BaseProcess], folder: Path) -> BenchmarkError:
+    said = [path.read_text() for path in sorted(folder.glob("failed-*"))]
+    codes = [f"exit code {other.exitcode}" for other in others if other.exitcode]
+    return BenchmarkError(
+        f"one of the {len(others) + 1} processes of this run ended early ({'; '.join(said or codes)}); run the same "
+        "command again to resume"
+    )
+
+
 @contextmanager
 def _ended(others: Sequence[BaseProcess], folder: Path) -> Iterator[None]:
-    """Wait for the others after the block; if it fails, end them, and say so if one of them was the cause."""
+    """Wait for the others after the block. If it fails, end them; raise BenchmarkError if one of them was the cause."""
     try:
         yield
     except BaseException as error:
         for other in others if isinstance(error, RuntimeError) else ():
             other.join(1.0)  # whoever loses another process notices at once, and the other ends a little later
-        ended = [f"exit code {other.exitcode}" for other in others if other.exitcode not in (None, 0)]
+        failed = _ended_early(others, folder) if any(other.exitcode for other in others) else None
         for other in others:
             other.kill()
-        if isinstance(error, RuntimeError) and ended:
-            said = [path.read_text() for path in sorted(folder.glob("failed-*"))]
-            raise BenchmarkError(
-                f"one of the {len(others) + 1} processes of this run ended early ({'; '.join(said or ended)}); run the "
-                "same command again to resume"
-            ) from error
+        if isinstance(error, RuntimeError) and failed:
+            raise failed from error
         raise
     for other in others:
         other.join(_LAST_SECONDS)
@@ -222,6 +237,8 @@ def _joined(processes: Processes, device: str, folder: Path) -> Iterator[Process
         torch.cuda.set_device(processes.rank)
     elif sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    if not processes.is_leader:
+        (folder / f"ready-{processes.rank}").touch()
     backend = "gloo" if device == "cpu" else "nccl"
     distributed.init_process_group(backend, store=store, rank=processes.rank, world_size=processes.count, timeout=_WAIT)
     try:

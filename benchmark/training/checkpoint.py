@@ -61,10 +61,11 @@ class Checkpoint:
     code: Code = UNKNOWN_CODE
 
     def write(self, path: Path, *, checksum: bool = False) -> None:
-        """Raises OSError as `open` does; the path then holds what it held before.
+        """Write the file. Raise OSError as `open` does; the path then holds what it held before.
 
         Args:
-            checksum: whether to add one that `read` compares; not to a finished model, whose record has the file's.
+            checksum: whether to add a checksum, which `read` compares. A finished model has none, because its record
+                has the hash of the file.
         """
         write_atomically(path, self.content(checksum=checksum))
 

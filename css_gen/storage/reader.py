@@ -21,9 +21,13 @@ from css_gen.errors import DatasetError
 from css_gen.scenes import modification
 from css_gen.scenes.modification import Modification
 from css_gen.storage.configuration import CSS, LARGEST_SIZE
+from css_gen.storage.geometry_columns import COLUMNS as GEOMETRY_COLUMNS
 
 _HEADER = struct.Struct(">8sI4sIIBBBBBII4s")
 """A PNG's first bytes: signature, the IHDR chunk, length and name of the IDAT chunk."""
+
+_EXTRAS = {"mask": "masks", "depth": "depth", **dict.fromkeys(GEOMETRY_COLUMNS, "geometry")}
+"""The value of `css-gen render --with` that adds a column."""
 
 _SAMPLES = {(8, 0): 1, (16, 0): 2, (8, 2): 3}
 """Bytes a pixel, by bit depth and colour type."""
@@ -62,12 +66,14 @@ def reading(root: Path, name: str) -> Iterator[None]:
 
 def require_columns(file: pq.ParquetFile, columns: Sequence[str], path: Path) -> None:
     """Raise DatasetError if an image shard lacks a column."""
+    there = file.schema_arrow.names
     for column in columns:
-        if column not in file.schema_arrow.names:
-            option = {"mask": "masks", "depth": "depth"}.get(column, "geometry")
+        if column not in there and column in _EXTRAS:
             raise DatasetError(
-                f"{path} has no column {column}; render a dataset with it: css-gen render --with {option} ..."
+                f"{path} has no column {column}; render a dataset with it: css-gen render --with {_EXTRAS[column]} ..."
             )
+        if column not in there:
+            raise DatasetError(f"{path} has no column {column}; it has {', '.join(there)}")
 
 
 def modification_reader(track: str) -> Callable[[str], Modification | tracks.Program]:

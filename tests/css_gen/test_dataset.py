@@ -186,6 +186,8 @@ def test_a_column_that_is_not_there_is_named(tiny_dataset):
     split = dataset.open(tiny_dataset).split("test")
     with pytest.raises(DatasetError, match="no column mask"):
         split.png(0, "mask")
+    with pytest.raises(DatasetError, match=r"no column image_4d; it has image_id, .*image_3d, image_2d"):
+        list(split.iter_images(["image_4d"]))
     with pytest.raises(DatasetError, match="no column depth"):
         next(split.iter_images(["depth"]))
 
