@@ -10,13 +10,14 @@ from types import ModuleType
 import pytest
 
 from benchmark.errors import BenchmarkError
+from css_gen.scenes.modification import parse
 from tests.benchmark.leaderboard.markers import markers, require_linear
 
 ROOT = Path(__file__).parents[3]
 
 
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("what_composes_best_plot", ROOT / "docs/what_composes_best_plot.py")
+def load(name: str = "what_composes_best_plot") -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -62,3 +63,20 @@ def test_a_board_without_the_preset_is_refused(root: Path) -> None:
     script = load()
     with pytest.raises(BenchmarkError, match="css has no row of the preset other"):
         script.rows_of(script.read_records(root / "records", "css"), "other")
+
+
+def test_the_table_of_words_is_the_one_on_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    load("what_composes_best_words").main()
+    assert capsys.readouterr().out in (ROOT / "docs/what_composes_best.md").read_text()
+
+
+def test_a_row_of_words_holds_the_queries_that_name_them() -> None:
+    script = load("what_composes_best_words")
+    for text, row in (
+        ("remove circle", "remove, shape"),
+        ("remove small red object", "remove, size and colour"),
+        ("make red circle blue", "make, colour and shape"),
+        ("remove top-left circle", ""),
+        ("add red circle", ""),
+    ):
+        assert script.row_of(parse(text)) == row
