@@ -31,7 +31,8 @@ def package_folders() -> tuple[str, ...]:
     found = [sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix, *(paths[name] for name in _LIBRARIES)]
     for package in _OURS:
         found += package.__path__
-    found += _importable(map(Path, filter(None, sys.path)))
+    # An editable install finds our packages without an entry on sys.path; the process has one, by `import_path`.
+    found += _importable(map(Path, filter(None, [*sys.path, *import_path().split(os.pathsep)])))
     named = dict.fromkeys(each for path in found for each in (path, os.path.realpath(path)))
     for path in hidden_folders():
         named.pop(path, None)
