@@ -16,6 +16,7 @@ import css_gen
 from css_gen.cli import main
 from css_gen.render import render
 from css_gen.storage.configuration import EXTRAS, Configuration
+from tests.ray_cluster import cluster  # noqa: F401
 
 CssGen = Callable[..., Result]
 

@@ -19,6 +19,7 @@ from css_gen.progress import Silent
 from css_gen.ray_executor import RayExecutor
 from css_gen.render import render
 from css_gen.storage.plan import units
+from tests.ray_cluster import SLOTS
 
 ray: Any = pytest.importorskip("ray", reason="Ray is not installed: pip install 'css-bench[ray]'")
 
@@ -26,8 +27,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore"),  # Ray leaves files and sockets of its own open
 ]
-
-SLOTS = 1
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,19 +36,6 @@ def find_our_tests() -> Iterator[None]:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[2]), *([before] if before else [])])
     yield
     os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
-
-
-@pytest.fixture
-def cluster(monkeypatch) -> Iterator[Any]:
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv("RAY_worker_niceness", "0")
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": SLOTS, "include_dashboard": False})
-    try:
-        yield made
-    finally:
-        ray.shutdown()
-        made.shutdown()
 
 
 class AtTheFirst(Silent):

@@ -4,7 +4,7 @@ The cluster is of two raylets on this machine. `make test-faults` renders 20,000
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +27,6 @@ QUICK = (
     "--preset", "quick", "--checkpoint-seconds", 2,
 )  # fmt: skip
 RUNS = (*(QUICK if IS_LARGE else TRAIN), "--seeds", "0,1")
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv("RAY_worker_niceness", "0")
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    try:
-        yield made
-    finally:
-        ray.shutdown()
-        made.shutdown()
 
 
 def test_a_machine_is_killed_in_rendering_and_in_training(cluster: Any, tmp_path: Path, contents: Contents) -> None:

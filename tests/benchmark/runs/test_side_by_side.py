@@ -1,7 +1,6 @@
 """Runs that are made two at a time, on Ray or as jobs of SLURM are the runs that are made one after the other."""
 
 import importlib.util
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,21 +101,6 @@ def test_a_run_that_fails_elsewhere_stops_no_other(elsewhere: Bench, tmp_path: P
     assert found["concat"].record is None
     assert str(broken) in str(found["concat"].failure)
     assert found["image_only"].record is not None
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    import ray
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv("RAY_worker_niceness", "0")
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    try:
-        yield made
-    finally:
-        ray.shutdown()
-        made.shutdown()
 
 
 @needs_ray
