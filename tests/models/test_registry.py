@@ -39,6 +39,7 @@ def test_the_composers_are_built_in() -> None:
         "concat",
         "cosmo",
         "cross_attention",
+        "depth_operator",
         "film",
         "image_only",
         "lgli",

@@ -10,7 +10,10 @@ from types import ModuleType
 import pytest
 
 from benchmark.errors import BenchmarkError
+from css_gen.scenes.factors import Cell, Colour, Shape, Size
+from css_gen.scenes.held_out import HeldOut
 from css_gen.scenes.modification import parse
+from css_gen.scenes.scene import Scene, SceneObject
 from tests.benchmark.leaderboard.markers import markers, require_linear
 
 ROOT = Path(__file__).parents[3]
@@ -65,9 +68,12 @@ def test_a_board_without_the_preset_is_refused(root: Path) -> None:
         script.rows_of(script.read_records(root / "records", "css"), "other")
 
 
-def test_the_table_of_words_is_the_one_on_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tables_of_words_and_shapes_are_those_on_the_page(capsys: pytest.CaptureFixture[str]) -> None:
     load("what_composes_best_words").main()
-    assert capsys.readouterr().out in (ROOT / "docs/what_composes_best.md").read_text()
+    tables = capsys.readouterr().out.split("\n\n")
+    page = (ROOT / "docs/what_composes_best.md").read_text()
+    assert len(tables) == 2
+    assert all(f"{table.strip()}\n" in page for table in tables)
 
 
 def test_a_row_of_words_holds_the_queries_that_name_them() -> None:
@@ -80,3 +86,30 @@ def test_a_row_of_words_holds_the_queries_that_name_them() -> None:
         ("add red circle", ""),
     ):
         assert script.row_of(parse(text)) == row
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("remove circle", "remove, several objects: some are not in training"),
+        ("remove red circle", "remove, one object: all in training"),
+        ("remove small circle", "remove, one object: all in training"),
+        ("make large circle blue", "make, one object: some are not in training"),
+        ("make triangle red", "make, one object: some are not in training"),
+        ("remove gray object", ""),
+        ("remove top-left circle", ""),
+        ("add red circle", ""),
+    ],
+)
+def test_a_shape_is_asked_of_the_objects_that_the_other_words_fit(text: str, row: str) -> None:
+    """The training split lacks gray circles; here the one large object is a gray circle."""
+    script = load("what_composes_best_words")
+    scene = Scene(
+        (
+            SceneObject(Cell("top-left"), Size.SMALL, Colour.RED, Shape.CIRCLE),
+            SceneObject(Cell("top-right"), Size.LARGE, Colour.GRAY, Shape.CIRCLE),
+            SceneObject(Cell("bottom-left"), Size.SMALL, Colour.BLUE, Shape.TRIANGLE),
+        )
+    )
+    combinations = HeldOut(train_only=frozenset(), test_only=frozenset({(Shape.CIRCLE, Colour.GRAY)}))
+    assert script.shape_row_of(parse(text), scene, combinations) == row
