@@ -52,6 +52,9 @@ class Network(nn.Module):
     the last one, first to last.
 
     The head's weights are drawn here, from torch's current random state.
+
+    Attributes:
+        reader: None, or what training reads off the features of target images, such as labels of their objects.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Network(nn.Module):
         self.head = nn.Linear(image_encoder.channels, embedding_width)
         self.scale = nn.Parameter(torch.tensor(INITIAL_SCALE))
         self.earlier = nn.ModuleList(earlier)
+        self.reader: nn.Module | None = None
         self._stages = image_encoder.stages(1 + len(earlier))
         self.map_layout = torch.channels_last
         _lay_out(self, self.map_layout)
@@ -100,8 +104,9 @@ class Network(nn.Module):
             auxiliary: whether to compute the composer's own loss.
 
         Returns:
-            Embeddings (B, D) of the composed queries and (B, D) of the targets, both of length `scale`; and as a third
-            tensor the composer's own loss, a scalar, if it was asked for and the composer has one.
+            Embeddings (B, D) of the composed queries and (B, D) of the targets, both of length `scale`; then what the
+            `reader` reads off the targets, if there is one; then the composer's own loss, a scalar, if it was asked for
+            and the composer has one.
         """
         return self.from_maps(self.encode_maps(images), group, ids, mask, auxiliary=auxiliary)
 
@@ -116,11 +121,12 @@ class Network(nn.Module):
         for composer, stage in zip(self.earlier, self._stages[1:], strict=True):
             features = self._run(stage, torch.cat([composer(sources, _viewed(text)), targets]))
             sources, targets = features[:count], features[count:]
+        read = () if self.reader is None else (self.reader(targets),)
         if not auxiliary:
-            return self.embed_images(self.composer(sources, _viewed(text))), self.embed_images(targets)
+            return self.embed_images(self.composer(sources, _viewed(text))), self.embed_images(targets), *read
         composed, loss = self.composer.with_auxiliary(sources, _viewed(text), targets.view_as(targets))
         embedded = self.embed_images(composed), self.embed_images(targets)
-        return embedded if loss is None else (*embedded, loss)
+        return (*embedded, *read) if loss is None else (*embedded, *read, loss)
 
     def encode_images(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, H', W'), or (B, C) if not spatial: an image without a text, as in a gallery."""

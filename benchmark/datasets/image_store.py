@@ -81,7 +81,7 @@ def mirrored_text(text: str) -> str:
 
 def maybe_mirrored(
     images: Tensor, texts: Tensor, *, count: int, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Exchange left and right in a whole batch, or leave it as it is, each with probability one half.
 
     Sources, targets and texts change together. What answers a query still answers it then, so labels stay as they are.
@@ -90,6 +90,9 @@ def maybe_mirrored(
         images: (N, C, H, W).
         texts: (B,) rows of a table of `count` texts that is followed by their `mirrored_text`.
         generator: on the device; None for torch's default one there.
+
+    Returns:
+        The images, the rows of the texts, and a bool, a scalar: whether they are mirrored.
     """
     is_mirrored = torch.rand((), generator=generator, device=images.device) < 0.5
-    return torch.where(is_mirrored, images.flip(3), images), texts + count * is_mirrored
+    return torch.where(is_mirrored, images.flip(3), images), texts + count * is_mirrored, is_mirrored

@@ -24,7 +24,7 @@ from benchmark.errors import BenchmarkError
 from css_gen import tracks
 from css_gen.errors import DatasetError
 from css_gen.progress import Reporter
-from css_gen.scenes.factors import COMBINATIONS
+from css_gen.scenes.factors import CELLS, COMBINATIONS, Shape
 from css_gen.scenes.modification import Modification
 from css_gen.scenes.reachable import count_reachable
 from css_gen.scenes.scene import Scene, SceneObject
@@ -121,6 +121,7 @@ class Css:
             contrasts=contrasts,
             shortcut=shortcut,
             equivalents=None if self._track else equivalents_of(split.queries, scenes, label_of),
+            shapes=None if self._track else _shapes(scenes),
         )
 
     def _pixels(self, split: css_gen.dataset.Split, view: str, count: int) -> Pixels:
@@ -224,6 +225,15 @@ def _shown(groups: Sequence[Iterable[SceneObject]]) -> Mask:
     found = np.zeros((len(groups), len(column)), dtype=bool)
     for row, objects in enumerate(groups):
         found[row, [column[item.shape, item.colour] for item in objects]] = True
+    return found
+
+
+def _shapes(scenes: Sequence[Scene]) -> Rows:
+    number = {shape: 1 + place for place, shape in enumerate(Shape)}
+    found = np.zeros((len(scenes), len(CELLS)), dtype=np.int64)
+    for row, scene in enumerate(scenes):
+        for item in scene:
+            found[row, item.cell.index] = number[item.shape]
     return found
 
 

@@ -137,6 +137,8 @@ class Split:
             are not known.
         alternatives: where each batch draws the texts of its queries: which rows of `queries` differ in their text
             alone, and how often each is drawn. None where every query has one text. See `with_equivalent_texts`.
+        shapes: (gallery images, 9) what is in each cell of the grid: 0 for nothing, else a shape's number from 1. None
+            where the scenes of the images are not known.
     """
 
     sources: Pixels
@@ -155,6 +157,7 @@ class Split:
     shortcut: Shortcut | None = None
     equivalents: Callable[[Sequence[str]], EquivalentTexts] | None = None
     alternatives: Alternatives | None = None
+    shapes: Rows | None = None
 
     def asking(self, rows: Rows) -> "Split":
         """The same images with only these queries, in this order."""

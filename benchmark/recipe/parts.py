@@ -108,6 +108,10 @@ class TrainingRecipe(Part):
         mirror: each batch has left and right exchanged with probability 1/2, in its images and in its texts.
         mined_texts: a query's text is drawn in every step from all texts that ask for its target of its source, which
             needs the scenes of the training images.
+        exchange_channels: each batch has its red, green and blue in another order with probability 1/2, in its images,
+            and other names for the colours in its texts; it needs texts of css. The memory is not used in such a step.
+        read_shapes: the weight of a loss by which a linear layer names the shape in each cell of the grid, from the
+            features of the target; it needs the scenes of the training images. At 0 there is no such layer.
     """
 
     steps: int = Field(default=1_000, ge=1, le=10_000_000)
@@ -153,6 +157,8 @@ class TrainingRecipe(Part):
     brightness: float = Field(default=0.0, ge=0, lt=1)
     mirror: bool = False
     mined_texts: bool = False
+    exchange_channels: bool = False
+    read_shapes: float = Field(default=0.0, ge=0, le=1000)
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:

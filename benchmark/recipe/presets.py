@@ -53,6 +53,7 @@ _ABOUT = {
     "quick": "a small network on small images: minutes on two CPU cores",
     "cpu-long": "quick with about sixteen times the steps: where there is no GPU",
     "cpu-long-mined": "cpu-long with texts mined from the scenes of the training images",
+    "cpu-long-shapes": "cpu-long-mined that also exchanges channels, and teaches the encoder the shapes of the scenes",
     "standard": "ResNet-18 on one GPU: the leaderboard's full-size recipe",
     "standard-mined": "standard with texts mined from the scenes of the training images",
     "paper": "google/tirg's recipe: ResNet-18, SGD, batch 32, 160,000 steps, its random soft triplets",
@@ -90,6 +91,7 @@ _RESNET = {"image_encoder": "resnet18", "text_width": 512, "state_width": 512, "
 
 _LONG = override(_QUICK, ("training.steps=6000",))
 _MINED = ("training.mined_texts=true",)
+_SHAPES = ("training.exchange_channels=true", "training.read_shapes=0.5")
 
 _STANDARD = _make(
     data={"image_size": 128},
@@ -117,6 +119,7 @@ PRESETS: Mapping[str, Recipe] = MappingProxyType(
         "quick": _QUICK,
         "cpu-long": _LONG,
         "cpu-long-mined": override(_LONG, _MINED),
+        "cpu-long-shapes": override(_LONG, (*_MINED, *_SHAPES)),
         "standard": _STANDARD,
         "standard-mined": override(_STANDARD, _MINED),
         "paper": _make(

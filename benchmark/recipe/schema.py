@@ -94,6 +94,12 @@ class Recipe(Part):
         return cls.model_validate(nested)
 
     @property
+    def needs_scenes(self) -> str:
+        """The first key, with its value, that needs the scenes of the training images; "" for none."""
+        keys = ("training.mined_texts", "training.exchange_channels", "training.read_shapes")
+        return next((f"{key}={str(value).lower()}" for key in keys if (value := self.value(key))), "")
+
+    @property
     def hash(self) -> str:
         """64 hexadecimal digits, equal for equal recipes."""
         return hash_of(self.content)

@@ -36,7 +36,7 @@ from benchmark.scoring.recall import recall_at_k
 from benchmark.training.checkpoint import Checkpoint, Code, model_tensors, weights_sha256
 from benchmark.training.loop import Trained, steps_done, train
 from benchmark.training.model import new_network as network_of
-from benchmark.training.model import require_texts
+from benchmark.training.model import require_texts, texts_to_read
 from benchmark.training.progress import RunReporter, SilentRuns, reported
 from benchmark.training.samplers import make_sampler
 from css_gen.storage.atomic import PARTIAL_SUFFIX, write_atomically
@@ -261,10 +261,8 @@ def threads(count: int) -> Iterator[None]:
 
 def new_network(run: Run, training: Split) -> Network:
     """A network whose weights depend on the seed alone."""
-    size = run.recipe.data.image_size
-    return network_of(
-        run.composer, run.recipe.model, training.texts, spatial=run.spatial, seed=run.seed, image_size=size
-    )
+    texts, size = texts_to_read(training.texts, run.recipe.training), run.recipe.data.image_size
+    return network_of(run.composer, run.recipe.model, texts, spatial=run.spatial, seed=run.seed, image_size=size)
 
 
 def parts_of(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split | None, Split]:
@@ -272,7 +270,7 @@ def parts_of(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split | None, Spl
 
     Raises:
         UsageError: the recipe scores the validation part, and the dataset is too small to have one or has too few
-            combinations to hold out; or it mines texts, and the scenes of the dataset are not known.
+            combinations to hold out; or it needs the scenes of the images, and they are not known.
     """
     wanted = recipe.evaluation
     if wanted.split == "test":
@@ -290,11 +288,8 @@ def parts_of(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split | None, Spl
                 "evaluation.split=validation: the validation part has no source; raise evaluation.held_out"
             )
         scored, validation = held_out, with_own_images(held_out)
-    if recipe.training.mined_texts:
-        try:
-            training = with_equivalent_texts(training)
-        except ValueError as error:
-            raise UsageError(
-                f"training.mined_texts=true: {error} ({dataset.name}); css, css-2d3d and css-pooled have them"
-            ) from None
-    return training, validation, scored
+    if (asked := recipe.needs_scenes) and training.equivalents is None:
+        raise UsageError(
+            f"{asked}: the scenes of its images are not known ({dataset.name}); css, css-2d3d and css-pooled have them"
+        )
+    return with_equivalent_texts(training) if recipe.training.mined_texts else training, validation, scored

@@ -32,7 +32,7 @@ from benchmark.submissions.trial import CHANNELS, TEXT_WIDTH, features
 from benchmark.training.checkpoint import Checkpoint, Code, load_model, model_tensors
 from benchmark.training.loop import Trained, steps_done
 from benchmark.training.loop import train as train_network
-from benchmark.training.model import composer_seed, empty_network, new_network, require_texts
+from benchmark.training.model import composer_seed, empty_network, new_network, require_texts, texts_to_read
 from benchmark.training.progress import RunReporter, reported
 from benchmark.training.samplers import make_sampler
 from models.network import Network
@@ -173,7 +173,7 @@ def train(
         network = new_network(
             _Maker(link, identity, levels, auxiliary),
             identity.recipe.model,
-            training.texts,
+            texts_to_read(training.texts, config),
             spatial=identity.spatial,
             seed=identity.seed,
             image_size=identity.recipe.data.image_size,

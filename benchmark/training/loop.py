@@ -138,6 +138,7 @@ def train(
                 raise Terminated
             saved = time.perf_counter()
         started = time.perf_counter()
+    network.reader = None
     return Trained(seconds, before.seconds, tuple(losses), tuple(validations))
 
 

@@ -29,18 +29,32 @@ class TargetMemory:
         self.is_used = torch.ones((), dtype=torch.bool, device=device)
 
     @torch.no_grad()
-    def add(self, target: Tensor, labels: Tensor) -> None:
-        """Keep targets (B, D) of any norm and their labels (B,); the oldest make room."""
+    def add(self, target: Tensor, labels: Tensor, *, unless: Tensor | None = None) -> None:
+        """Keep targets (B, D) of any norm and their labels (B,); the oldest make room.
+
+        Args:
+            unless: bool, a scalar on the device: where it is true, the memory stays as it is.
+        """
         if not (kept := len(self._labels)):
             return
-        self._embeddings.copy_(torch.cat([functional.normalize(target.float()), self._embeddings])[:kept])
-        self._labels.copy_(torch.cat([labels, self._labels])[:kept])
+        embeddings = torch.cat([functional.normalize(target.float()), self._embeddings])[:kept]
+        rows = torch.cat([labels, self._labels])[:kept]
+        if unless is not None:
+            embeddings, rows = self._embeddings.where(unless, embeddings), self._labels.where(unless, rows)
+        self._embeddings.copy_(embeddings)
+        self._labels.copy_(rows)
 
-    def joined(self, target: Tensor, labels: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-        """The targets (B, D) of length `scale` and their labels (B,), each followed by those that are kept."""
+    def joined(
+        self, target: Tensor, labels: Tensor, scale: Tensor, *, unless: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """The targets (B, D) of length `scale` and their labels (B,), each followed by those that are kept.
+
+        Args:
+            unless: bool, a scalar on the device: where it is true, the kept targets are marked as empty, too.
+        """
         if not len(self._labels):
             return target, labels
-        kept = self._labels.where(self.is_used, EMPTY)
+        kept = self._labels.where(self.is_used if unless is None else self.is_used & ~unless, EMPTY)
         return torch.cat([target, self._embeddings * scale]), torch.cat([labels, kept])
 
     def tensors(self) -> dict[str, Tensor]:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from benchmark.datasets.exchanged_channels import exchanged_texts
 from benchmark.errors import BenchmarkError
-from benchmark.recipe.schema import ModelRecipe
+from benchmark.recipe.schema import ModelRecipe, TrainingRecipe
 from benchmark.recipe.weights_file import path_of
 from benchmark.training.randomness import initial_seed
 from models import text_encoders
@@ -87,6 +88,11 @@ def tokenizer_of(config: ModelRecipe, texts: Sequence[str]) -> TokenizerState:
         return text_encoders.get(config.text_encoder).tokenizer_of(texts, text_settings(config))
     except ModelError as error:
         raise BenchmarkError(str(error)) from None
+
+
+def texts_to_read(texts: Sequence[str], training: TrainingRecipe) -> Sequence[str]:
+    """The training texts and those that batches make of them: the words that the text encoder has to know."""
+    return exchanged_texts(texts) if training.exchange_channels else texts
 
 
 def require_texts(network: Network, texts: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from benchmark.datasets.exchanged_channels import exchanged_texts, maybe_exchanged
 from benchmark.datasets.image_store import ImageStore, maybe_mirrored, mirrored_text
 from benchmark.datasets.relevance import RelevanceLookup
 from benchmark.datasets.splits import Rows, Split
@@ -23,6 +24,7 @@ from benchmark.training.optimisers import make_optimiser
 from benchmark.training.randomness import stream_seed
 from benchmark.training.samplers import Batch, Sampler
 from benchmark.training.schedule import schedule
+from benchmark.training.shape_reader import mirrored_shapes, new_reader, shape_loss
 from benchmark.training.shared_layers import share_layers
 from models.network import Network
 
@@ -76,6 +78,10 @@ class Session:
             keep_freed_memory()
         network.arrange(device, identity.recipe.data.image_size)
         network.train()
+        self._shapes = None
+        if self.config.read_shapes and split.shapes is not None:
+            self._shapes = torch.from_numpy(split.shapes).to(device)
+            network.reader = new_reader(network, image_size=identity.recipe.data.image_size, seed=identity.seed)
         self._processes = processes
         share_layers(network, processes)
         self.optimiser = make_optimiser(network, self.config)
@@ -90,8 +96,10 @@ class Session:
         self._is_relevant = None if split.relevant is None else RelevanceLookup(split.relevant, device)
         self.memory = TargetMemory(self.config.remembered * self.config.batch, network.head.out_features, device)
         self._memory_start = round(self.config.memory_start * self.config.steps)
-        self._count = len(split.texts)
         texts = [*split.texts, *(map(mirrored_text, split.texts) if self.config.mirror else ())]
+        self._count, self._count_of_an_order = len(split.texts), len(texts)
+        if self.config.exchange_channels:
+            texts = exchanged_texts(texts)
         require_texts(network, texts)
         self._ids, self._mask = (part.to(device) for part in network.text_encoder.tokenize(texts))
         self._rows = BatchRows(sampler, self.config.steps, device)
@@ -127,11 +135,16 @@ class Session:
         config, rows = self.config, self._rows
         self.optimiser.zero_grad(set_to_none=True)
         images, texts = self._images(), rows.texts
+        shapes = None if self._shapes is None else self._shapes.index_select(0, rows.targets)
+        is_exchanged = None
         if config.mirror:
-            images, texts = maybe_mirrored(images, texts, count=self._count)
+            images, texts, is_mirrored = maybe_mirrored(images, texts, count=self._count)
+            shapes = None if shapes is None else torch.where(is_mirrored, mirrored_shapes(shapes), shapes)
+        if config.exchange_channels:
+            images, texts, is_exchanged = maybe_exchanged(images, texts, count=self._count_of_an_order)
         images, group, texts = self._processes.share_of_batch(images, rows.group, texts)
         with self._accelerator.autocast():
-            query, target, *auxiliary = self._model(
+            query, target, *further = self._model(
                 images,
                 group,
                 self._ids.index_select(0, texts),
@@ -140,25 +153,30 @@ class Session:
             )
         query, target = self._processes.gathered(query), self._processes.gathered(target)
         labels = self._labels.index_select(0, rows.targets)
-        targets, their_labels = self.memory.joined(target, labels, self.network.scale)
+        targets, their_labels = self.memory.joined(target, labels, self.network.scale, unless=is_exchanged)
         positives = self._positives(rows.queries, labels, their_labels)
         loss = batch_loss(query, targets, positive_mask=positives, config=config)
-        for own in auxiliary:
-            loss = loss + self.config.auxiliary * own.float()
+        if shapes is not None:
+            loss = loss + config.read_shapes * shape_loss(self._processes.gathered(further.pop(0)), shapes)
+        for own in further:
+            loss = loss + config.auxiliary * own.float()
         self._accelerator.backward(loss)
         self._processes.average_gradients(self.network.parameters())
         self.optimiser.step()
-        self.memory.add(target, labels)
+        self.memory.add(target, labels, unless=is_exchanged)
         return loss.detach()
 
     def _stores(self, split: Split, note: Callable[[str], None]) -> tuple[Store, Store]:
         """The gallery and the sources: the maps of a frozen encoder if images are not augmented, else images."""
         config, device = self.config, self._accelerator.device
         parts = [split.gallery] if split.sources is split.gallery else [split.gallery, split.sources]
-        if self.network.image_encoder.is_frozen and (config.shift or config.brightness or config.mirror):
+        if self.network.image_encoder.is_frozen and (
+            config.shift or config.brightness or config.mirror or config.exchange_channels
+        ):
             note(
                 "images are augmented, so that the frozen image encoder runs in every step; with training.shift=0, "
-                "training.brightness=0 and training.mirror=false its features are made once"
+                "training.brightness=0, training.mirror=false and training.exchange_channels=false its features are "
+                "made once"
             )
         elif self.network.image_encoder.is_frozen:
             maps = [frozen_maps(self.network, pixels, device) for pixels in parts]

@@ -48,6 +48,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "training.brightness": st.floats(0, 0.9),
     "training.mirror": st.booleans(),
     "training.mined_texts": st.booleans(),
+    "training.exchange_channels": st.booleans(),
+    "training.read_shapes": st.floats(0, 1000),
     "evaluation.split": st.sampled_from(["test", "validation"]),
     "evaluation.held_out": st.floats(0, 0.9),
     "evaluation.held_out_combinations": st.integers(0, 12),

@@ -82,7 +82,15 @@ def test_no_composers_step_reads_back_or_changes_a_number(composer: str, css: Cs
 
 
 @pytest.mark.parametrize("optimiser", optimisers.names())
-@pytest.mark.parametrize("loss", [DRAWN, ("training.group_size=2", "training.repeats=all")])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        DRAWN,
+        ("training.group_size=2", "training.repeats=all"),
+        ("training.mirror=true", "training.exchange_channels=true", "training.read_shapes=0.5"),
+        ("training.memory=2", "training.exchange_channels=true"),
+    ],
+)
 def test_no_optimiser_and_no_loss_does(optimiser: str, loss: tuple[str, ...], css: Css, tiny_config: Recipe) -> None:
     changes = [f"training.optimiser={optimiser}", "training.schedule=cosine", "training.weight_decay=0.1", *loss]
     session = session_of(css, override(tiny_config, changes))

@@ -27,7 +27,7 @@ from benchmark.training.shared_layers import share_layers
 from benchmark.training.step import Session
 
 CHANGES = {
-    "tirg": ["training.mirror=true"],
+    "tirg": ["training.mirror=true", "training.read_shapes=0.5"],
     "compose_ae": ["training.loss=random_triplets"],  # brings a loss that compares rows with each other
     "val": ["training.memory=2", "training.memory_start=0"],  # composes at several depths
     "concat": ["training.symmetric=true"],  # has dropout

@@ -74,8 +74,12 @@ DRAWN = ("training.shift=1", "training.brightness=0.1", "training.group_size=3",
 
 @pytest.mark.parametrize(
     "changes",
-    [*((f"training.optimiser={name}", *DRAWN) for name in optimisers.names()), ("training.memory=2",)],
-    ids=[*optimisers.names(), "memory"],
+    [
+        *((f"training.optimiser={name}", *DRAWN) for name in optimisers.names()),
+        ("training.memory=2",),
+        ("training.memory=2", "training.memory_start=0", "training.exchange_channels=true", "training.read_shapes=0.5"),
+    ],
+    ids=[*optimisers.names(), "memory", "shapes"],
 )
 def test_a_run_stopped_at_any_step_and_resumed_is_the_uninterrupted_run(
     changes: tuple[str, ...], css: Css, tiny_config: Recipe, tmp_path: Path
@@ -99,6 +103,7 @@ def test_a_run_stopped_at_any_step_and_resumed_is_the_uninterrupted_run(
         assert trained.losses == whole.losses
         for ours, theirs in zip(weights(network), weights(expected), strict=True):
             assert torch.equal(ours, theirs)
+        assert network.reader is None
 
 
 @pytest.mark.parametrize("steps", [1, 4, 6])
