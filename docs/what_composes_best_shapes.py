@@ -1,7 +1,7 @@
 """Train the small encoder to name the shapes in images, and print how many of the test split it names rightly.
 
-`python docs/what_composes_best_shapes.py data/css [--permuted]` makes a line of what_composes_best.md, "What is left:
-shapes". It asks what the images of the training split teach about shapes, apart from any composer or text.
+`python docs/what_composes_best_shapes.py data/css [--permuted]` makes a line of what_composes_best.md, "Selecting by
+shape". It asks what the images of the training split teach about shapes, apart from any composer or text.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Print the two tables of what_composes_best.md, "What is left: shapes": R@1 of texts that name no cell.
+"""Print the two tables of what_composes_best.md, "Selecting by shape": R@1 of texts that name no cell.
 
 The first is by the attributes that a text names. The second, of texts that name a shape, is by whether the training
 split shows the shapes of the objects in question in their colours.
@@ -34,6 +34,7 @@ COLUMNS: Final = (
     ("attribute_as_operator", "quick"),
     ("tirg", "cpu-long-mined"),
     ("attribute_as_operator", "cpu-long-mined"),
+    ("attribute_as_operator", "cpu-long-shapes"),
     ("tirg", "standard-mined"),
     ("attribute_as_operator", "standard-mined"),
     ("lgli", "standard-mined"),
