@@ -54,7 +54,7 @@ class Network(nn.Module):
     The head's weights are drawn here, from torch's current random state.
 
     Attributes:
-        reader: None, or what training reads off the features of target images, such as labels of their objects.
+        reader: a module that training applies to the features of the target images; None outside of training.
     """
 
     def __init__(

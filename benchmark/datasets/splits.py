@@ -259,6 +259,7 @@ def with_own_images(split: Split) -> Split:
         split,
         gallery=split.gallery[gallery],
         labels=split.labels[gallery],
+        shapes=None if split.shapes is None else split.shapes[gallery],
         galleries=None if split.galleries is None else split.galleries[gallery],
         queries=replace(queries, targets=place[queries.targets], source_images=place[queries.source_images]),
         parts={name: labels[gallery] for name, labels in split.parts.items()},

@@ -109,9 +109,11 @@ class TrainingRecipe(Part):
         mined_texts: a query's text is drawn in every step from all texts that ask for its target of its source, which
             needs the scenes of the training images.
         exchange_channels: each batch has its red, green and blue in another order with probability 1/2, in its images,
-            and other names for the colours in its texts; it needs texts of css. The memory is not used in such a step.
-        read_shapes: the weight of a loss by which a linear layer names the shape in each cell of the grid, from the
-            features of the target; it needs the scenes of the training images. At 0 there is no such layer.
+            and other names for the colours in its texts; only for the texts of css. Such a step neither uses the memory
+            nor adds to it.
+        read_shapes: the weight of a loss by which a linear layer predicts the shape in each cell of the grid, from the
+            features of the target; it needs the scenes of the training images. At 0 there is no such layer. It changes
+            nothing in a frozen image encoder.
     """
 
     steps: int = Field(default=1_000, ge=1, le=10_000_000)

@@ -288,7 +288,7 @@ def parts_of(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split | None, Spl
                 "evaluation.split=validation: the validation part has no source; raise evaluation.held_out"
             )
         scored, validation = held_out, with_own_images(held_out)
-    if (asked := recipe.needs_scenes) and training.equivalents is None:
+    if (asked := recipe.needs_scenes) and (training.equivalents is None or training.shapes is None):
         raise UsageError(
             f"{asked}: the scenes of its images are not known ({dataset.name}); css, css-2d3d and css-pooled have them"
         )

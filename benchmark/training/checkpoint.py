@@ -131,8 +131,16 @@ class Checkpoint:
         return network.eval()
 
 
+_READER = "reader."
+
+
 def model_tensors(network: nn.Module) -> dict[str, Tensor]:
-    return {f"model.{name}": _stored(value) for name, value in network.state_dict().items()}
+    """The network's weights as "model.*", and those of its reader in training, which is no part of the model, as
+    "reader.*"."""
+    return {
+        name if name.startswith(_READER) else f"model.{name}": _stored(value)
+        for name, value in network.state_dict().items()
+    }
 
 
 def weights_sha256(tensors: Mapping[str, Tensor]) -> str:
@@ -164,8 +172,17 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_model(network: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Raises BenchmarkError if names or shapes differ: the code has changed since the checkpoint was written."""
-    stored = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+    """Load what `model_tensors` gave; a network without a reader leaves that out.
+
+    Raises:
+        BenchmarkError: names or shapes differ: the code has changed since the checkpoint was written.
+    """
+    has_reader = getattr(network, "reader", None) is not None
+    stored = {
+        name.removeprefix("model."): value
+        for name, value in tensors.items()
+        if name.startswith("model.") or (has_reader and name.startswith(_READER))
+    }
     try:
         network.load_state_dict(stored)
     except RuntimeError as error:

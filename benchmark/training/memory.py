@@ -12,7 +12,7 @@ EMPTY = -1
 
 
 class TargetMemory:
-    """The targets of the last `rows` queries, in tensors that keep their place.
+    """The targets of the last `rows` queries that were added, in tensors that keep their place.
 
     Args:
         rows: how many targets to keep; 0 for none.
@@ -50,7 +50,7 @@ class TargetMemory:
         """The targets (B, D) of length `scale` and their labels (B,), each followed by those that are kept.
 
         Args:
-            unless: bool, a scalar on the device: where it is true, the kept targets are marked as empty, too.
+            unless: bool, a scalar on the device: where it is true, the kept targets are also marked as empty.
         """
         if not len(self._labels):
             return target, labels

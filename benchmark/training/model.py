@@ -91,7 +91,8 @@ def tokenizer_of(config: ModelRecipe, texts: Sequence[str]) -> TokenizerState:
 
 
 def texts_to_read(texts: Sequence[str], training: TrainingRecipe) -> Sequence[str]:
-    """The training texts and those that batches make of them: the words that the text encoder has to know."""
+    """The training texts and, if channels are exchanged, those with other names of colours: what a tokenizer is made
+    from. Mirrored texts have the same words."""
     return exchanged_texts(texts) if training.exchange_channels else texts
 
 

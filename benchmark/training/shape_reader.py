@@ -1,4 +1,4 @@
-"""Name the shapes in images from the features that composers get: a loss that teaches the image encoder to see them."""
+"""Predict the shapes in images from their features: a loss that teaches the image encoder to see them."""
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +22,12 @@ class ShapeReader(nn.Module):
         self.logits = nn.Linear(width, len(CELLS) * (1 + len(Shape)))
 
     def forward(self, features: Tensor) -> Tensor:
-        found: Tensor = self.logits(features.flatten(1))
+        found: Tensor = self.logits(features.flatten(1)).float()
         return found.view(len(features), len(CELLS), 1 + len(Shape))
 
 
 def new_reader(network: Network, *, image_size: int, seed: int) -> ShapeReader:
-    """A reader of the network's features whose weights depend on the seed alone; torch's own random state stays."""
+    """A reader of the network's features; its weights depend on the seed alone, and torch's own CPU state stays."""
     device = network.head.weight.device
     was_training = network.training
     with torch.no_grad():
@@ -39,13 +39,13 @@ def new_reader(network: Network, *, image_size: int, seed: int) -> ShapeReader:
 
 
 def shape_loss(logits: Tensor, shapes: Tensor) -> Tensor:
-    """The mean cross-entropy over all cells of all images, a scalar in float32.
+    """The mean cross-entropy over all cells of all images, a scalar.
 
     Args:
         logits: (B, 9, 4).
         shapes: (B, 9), int64: 0 where a cell is empty, else the shape's number from 1.
     """
-    return functional.cross_entropy(logits.float().flatten(0, 1), shapes.flatten())
+    return functional.cross_entropy(logits.flatten(0, 1), shapes.flatten())
 
 
 def mirrored_shapes(shapes: Tensor) -> Tensor:

@@ -7,11 +7,12 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmark.datasets.exchanged_channels import exchanged_texts, maybe_exchanged
+from benchmark.datasets.exchanged_channels import ChannelExchange, exchanged_texts
 from benchmark.datasets.image_store import ImageStore, maybe_mirrored, mirrored_text
 from benchmark.datasets.relevance import RelevanceLookup
 from benchmark.datasets.splits import Rows, Split
 from benchmark.device import keep_freed_memory, memory_advice
+from benchmark.errors import UsageError
 from benchmark.recipe.identity import Run
 from benchmark.scoring.frozen_features import MapStore, frozen_maps
 from benchmark.scoring.processes import ALONE, Processes
@@ -78,8 +79,10 @@ class Session:
             keep_freed_memory()
         network.arrange(device, identity.recipe.data.image_size)
         network.train()
-        self._shapes = None
-        if self.config.read_shapes and split.shapes is not None:
+        self._shapes, network.reader = None, None
+        if self.config.read_shapes:
+            if split.shapes is None:
+                raise UsageError("training.read_shapes: the shapes in the training images are not known; set it to 0")
             self._shapes = torch.from_numpy(split.shapes).to(device)
             network.reader = new_reader(network, image_size=identity.recipe.data.image_size, seed=identity.seed)
         self._processes = processes
@@ -98,7 +101,8 @@ class Session:
         self._memory_start = round(self.config.memory_start * self.config.steps)
         texts = [*split.texts, *(map(mirrored_text, split.texts) if self.config.mirror else ())]
         self._count, self._count_of_an_order = len(split.texts), len(texts)
-        if self.config.exchange_channels:
+        self._exchange = ChannelExchange(device) if self.config.exchange_channels else None
+        if self._exchange is not None:
             texts = exchanged_texts(texts)
         require_texts(network, texts)
         self._ids, self._mask = (part.to(device) for part in network.text_encoder.tokenize(texts))
@@ -140,8 +144,8 @@ class Session:
         if config.mirror:
             images, texts, is_mirrored = maybe_mirrored(images, texts, count=self._count)
             shapes = None if shapes is None else torch.where(is_mirrored, mirrored_shapes(shapes), shapes)
-        if config.exchange_channels:
-            images, texts, is_exchanged = maybe_exchanged(images, texts, count=self._count_of_an_order)
+        if self._exchange is not None:
+            images, texts, is_exchanged = self._exchange(images, texts, count=self._count_of_an_order)
         images, group, texts = self._processes.share_of_batch(images, rows.group, texts)
         with self._accelerator.autocast():
             query, target, *further = self._model(

@@ -9,7 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.datasets.exchanged_channels import ORDERS, exchanged_text, exchanged_texts, maybe_exchanged
+from benchmark.datasets.exchanged_channels import (
+    ORDERS,
+    ChannelExchange,
+    exchanged_text,
+    exchanged_texts,
+    is_exchanged_name,
+)
 from benchmark.datasets.image_store import ImageStore
 from benchmark.datasets.rendered_css import Css
 from benchmark.device import make_accelerator
@@ -47,6 +53,8 @@ def test_colours_alone_get_other_names_and_each_its_own(index: int, names: str, 
 
 def test_no_two_orders_have_a_name_in_common() -> None:
     named = [{exchanged_text(colour, order) for colour in Colour} - {"gray"} for order in ORDERS[1:]]
+    assert all(map(is_exchanged_name, set().union(*named)))
+    assert not any(map(is_exchanged_name, (*Colour, "red-hot", "top-left", "add-grb", "blue-rgb")))
     assert len(set().union(*named, set(Colour) - {Colour.GRAY})) == len(ORDERS) * (len(Colour) - 1)
 
 
@@ -57,10 +65,10 @@ def images_of(pixels: np.ndarray) -> torch.Tensor:
 def test_images_are_those_of_the_exchanged_pixels_and_texts_follow() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 5, 3), dtype=np.uint8)
     table = exchanged_texts(["add red object", "make object blue", "remove gray circle"])
-    rows, found = torch.tensor([2, 0, 1, 1]), []
+    rows, found, exchange = torch.tensor([2, 0, 1, 1]), [], ChannelExchange(CPU)
     for seed in range(120):
         generator = torch.Generator().manual_seed(seed)
-        images, texts, is_exchanged = maybe_exchanged(images_of(pixels), rows, count=3, generator=generator)
+        images, texts, is_exchanged = exchange(images_of(pixels), rows, count=3, generator=generator)
         order = ORDERS[int(texts[1]) // 3]
         assert (texts % 3).tolist() == rows.tolist()
         assert {int(row) // 3 for row in texts} == {ORDERS.index(order)}

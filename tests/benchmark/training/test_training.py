@@ -106,6 +106,23 @@ def test_a_run_stopped_at_any_step_and_resumed_is_the_uninterrupted_run(
         assert network.reader is None
 
 
+def test_the_checkpoint_of_a_training_that_reads_shapes_is_a_model(
+    css: Css, tiny_config: Recipe, tmp_path: Path
+) -> None:
+    def stopping(progress: Progress) -> None:
+        if progress.step == 4:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        run(css, override(tiny_config, ["training.read_shapes=0.5"]), tmp_path, report=stopping)
+    checkpoint = Checkpoint.read(tmp_path / "training.safetensors")
+    assert {name for name in checkpoint.tensors if name.startswith("reader.")}
+    network = checkpoint.network()
+    assert network.reader is None
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, checkpoint.tensors[f"model.{name}"])
+
+
 @pytest.mark.parametrize("steps", [1, 4, 6])
 def test_a_run_that_is_asked_to_end_writes_a_checkpoint_of_that_step(
     steps: int, css: Css, tiny_config: Recipe, tmp_path: Path
