@@ -11,15 +11,15 @@ RANK = 32
 
 @register
 class DepthOperator(Composer):
-    """y = ReLU(x + U(t) V(t)' x) at the last two depths of the image encoder, with separate weights at each.
+    """y = ReLU(x + U(t) V(t)' x) at the last two depths of the image encoder, with weights of their own at each.
 
     U(t) and V(t), (C, R) with R = 32, are linear in the text. They are applied to every cell of the map, and the
     encoder's last stage is computed from the first y. At the earlier depth a cell depends on a smaller part of the
     image: with `small_resnet` on a window of 15 pixels, at the last depth on one of 39. U starts at zero, so y starts
     as ReLU(x). On pooled vectors there is one depth, and the composer is Attribute as Operator.
 
-    Designed for this benchmark. The matrix is the one of `attribute_as_operator`, which applies it at the last
-    depth only. Composing inside the encoder follows LGLI (Huang and Zhang, CVPR workshops 2023).
+    Designed for this benchmark. The matrix is the one of `attribute_as_operator`, which applies it in the end alone.
+    Composing inside of the encoder is LGLI's (Huang and Zhang, CVPR workshops 2023).
     """
 
     info = ComposerInfo(
