@@ -10,6 +10,7 @@ configurations in them.
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,7 +57,7 @@ def row_of(modification: Modification) -> str:
 def shape_row_of(modification: Modification, source: Scene, combinations: HeldOut) -> str:
     """The row of the second table that a query counts in; "" for texts that add, name a cell, or name no shape.
 
-    A shape is asked of each object that the text's other words fit.
+    The objects in question are those that match the text's other words.
     """
     selector = modification.selector
     if not row_of(modification) or not selector.shape:
@@ -76,11 +77,13 @@ def words_table(stored: Sequence[StoredRecord]) -> str:
 def shapes_table(stored: Sequence[StoredRecord]) -> str:
     """R@1 in percent by `shape_row_of`, a column for each of `COLUMNS`."""
 
-    def row(query: QueryRow, rendered: Rendered) -> str:
-        combinations = held_out(rendered.configuration)
-        return shape_row_of(query.modification, rendered.scenes[query.source_id], combinations)
+    combinations = cache(held_out)
 
-    return _table("Objects that are meant, and combinations in question", _columns(stored, row))
+    def row(query: QueryRow, rendered: Rendered) -> str:
+        scene = rendered.scenes[query.source_id]
+        return shape_row_of(query.modification, scene, combinations(rendered.configuration))
+
+    return _table("Objects meant: combinations of those in question", _columns(stored, row))
 
 
 def _table(

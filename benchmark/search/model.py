@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import tasks
+from benchmark.datasets.exchanged_channels import is_exchanged_name
 from benchmark.device import choose_device, make_accelerator
 from benchmark.errors import BenchmarkError, UsageError
 from benchmark.recipe.identity import Run
@@ -33,7 +34,7 @@ class Model:
     Attributes:
         identity: the run that it comes from: composer, dataset, seed, recipe.
         image_size: width and height of the images that the network sees, in pixels.
-        words: the words that it was trained on, sorted.
+        words: the words that it was trained on, sorted, without the names of exchanged colours.
         weights: SHA-256 of its weights.
     """
 
@@ -41,7 +42,8 @@ class Model:
         self.identity: Run = checkpoint.run
         self.image_size = self.identity.recipe.data.image_size
         self.network = checkpoint.network()
-        self.words = self.network.text_encoder.words
+        words = self.network.text_encoder.words
+        self.words = words and tuple(word for word in words if not is_exchanged_name(word))
         self.weights = weights_sha256(checkpoint.tensors)
         self._accelerator = make_accelerator(device, "fp32")
         self._device, self._reporter = device, reporter

@@ -141,3 +141,14 @@ def test_data_that_is_there_or_named_is_taken_as_it_is(
     assert [path.name for path in Path("data").iterdir()] == ["css"]
     monkeypatch.setattr(galleries, "SMALL", Configuration(images=60, test_images=40, size=16))
     assert css_gen.dataset.open(data_or_small("css-chain", {}, reporter=reporter)).track == "chain"
+
+
+def test_the_names_of_exchanged_colours_are_no_words_of_a_model() -> None:
+    """The model of the repository was trained with some, which its users should not be offered."""
+    (path,) = trained_models.TRAINED.glob("css/attribute_as_operator/*/model.safetensors")
+    known = Checkpoint.read(path).network().text_encoder.words
+    assert known is not None
+    assert "red-grb" in known
+    words = Model.load(path, device="cpu").words
+    assert words == tuple(word for word in known if not re.search(r"-[rgb]{3}$", word))
+    assert "red" in words
