@@ -10,6 +10,9 @@ _COPIED = 0.9
 """Share of equal ranks from which a run is a copy. On our boards two runs have at most 0.15 in common, except that the
 same ranks under two tasks are possible where a composer ignores what differs."""
 
+_ONE_MODEL_AT_ONE_DEPTH = frozenset({"attribute_as_operator", "depth_operator"})
+"""Composers that are the same at one depth of the encoder, and so the same model of a seed on pooled features."""
+
 Repeated = tuple[StoredRecord, str]
 """A record that repeats an earlier one, and a line that names both."""
 
@@ -67,8 +70,10 @@ def _same_weights(runs: Iterable[StoredRecord]) -> Iterator[Repeated]:
 
 
 def _is_other(run: StoredRecord, other: StoredRecord) -> bool:
-    """Whether two runs are of two composers or of two seeds."""
+    """Whether two runs are of two composers or of two seeds, and have to differ."""
     its, others = run.record, other.record
+    if {its.composer.name, others.composer.name} == _ONE_MODEL_AT_ONE_DEPTH and its.seed == others.seed:
+        return its.composer.levels != others.composer.levels
     return (its.composer.name, its.seed) != (others.composer.name, others.seed)
 
 
