@@ -95,7 +95,7 @@ def test_every_key_of_a_recipe_is_there_with_its_value_in_each_preset(site: Path
     rows = read(site / "docs" / "commands.html").select("#keys-of-a-recipe tr")
     cells = {row.find("code").get_text(): row.get_text(" ").split() for row in rows[1:]}  # type: ignore[union-attr]
     assert list(cells) == list(Recipe.keys())
-    assert cells["training.steps"][-6:] == ["385", "6000", "6000", "650", "650", "160000"]
+    assert cells["training.steps"][-7:] == ["385", "6000", "6000", "6000", "650", "650", "160000"]
     assert "pixels" in cells["data.image_size"]
 
 

@@ -150,7 +150,10 @@ main.add_command(pull)
 def _value(recipe: "Recipe", key: str) -> str:
     from benchmark.recipe.label import written
 
-    return written(recipe.value(key)) or "-"
+    value = recipe.value(key)
+    if isinstance(value, int) and value >= 10_000 and value % 1000 == 0:
+        return f"{value // 1000}k"  # five digits do not fit into a column of a terminal with 80
+    return written(value) or "-"
 
 
 def _where(dataset: str) -> str:

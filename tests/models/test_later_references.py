@@ -124,15 +124,7 @@ def cell_operator(composer: Any, cells: Cells, t: Array, _words: Array) -> Cells
 @reference
 def depth_operator(composer: Any, cells: Cells, t: Array, _words: Array) -> Cells:
     u, v = (linear(layer, t).reshape(-1, 32) for layer in (composer.to_u, composer.to_v))
-    composed = {}
-    for at, x in cells.items():
-        composed[at] = np.array(
-            [
-                max(0, own + sum(row * (column @ x) for row, column in zip(left, v.T, strict=True)))
-                for own, left in zip(x, u, strict=True)
-            ]
-        )
-    return composed
+    return {at: relu(x + sum(u[:, k] * (v[:, k] @ x) for k in range(32))) for at, x in cells.items()}
 
 
 @reference

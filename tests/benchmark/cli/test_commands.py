@@ -66,7 +66,7 @@ def test_list_says_what_can_be_set_and_where_data_is_absent(tirg_bench: TirgBenc
     text = " ".join(tirg_bench("list").stdout.split())
     for key in Recipe.keys():  # noqa: SIM118  not a dict
         assert key in text
-    assert "training.steps 385 6000 6000 650 650 160000" in text
+    assert "training.steps 385 6000 6000 6000 650 650 160k" in text
     assert "data/css (absent: `run` makes it)" in text
 
 

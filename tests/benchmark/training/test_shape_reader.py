@@ -16,10 +16,13 @@ from benchmark.recipe.changes import override
 from benchmark.recipe.identity import Run
 from benchmark.recipe.schema import Recipe
 from benchmark.runs.single_run import new_network
+from benchmark.training.checkpoint import Checkpoint
+from benchmark.training.progress import Progress
 from benchmark.training.samplers import make_sampler
 from benchmark.training.shape_reader import mirrored_shapes, new_reader, shape_loss
 from benchmark.training.step import Session
 from css_gen.scenes.factors import CELLS, Shape
+from tests.benchmark.training.test_training import StoppedError, run
 
 READ = "training.read_shapes=0.5"
 
@@ -111,3 +114,20 @@ def test_a_readers_weights_are_the_seeds_and_nothing_else_changes(css: Css, tiny
     assert torch.equal(torch.get_rng_state(), state)
     assert network.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_the_checkpoint_of_a_training_that_reads_shapes_is_a_model(
+    css: Css, tiny_config: Recipe, tmp_path: Path
+) -> None:
+    def stopping(progress: Progress) -> None:
+        if progress.step == 4:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        run(css, override(tiny_config, ["training.read_shapes=0.5"]), tmp_path, report=stopping)
+    checkpoint = Checkpoint.read(tmp_path / "training.safetensors")
+    assert {name for name in checkpoint.tensors if name.startswith("reader.")}
+    network = checkpoint.network()
+    assert network.reader is None
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, checkpoint.tensors[f"model.{name}"])
