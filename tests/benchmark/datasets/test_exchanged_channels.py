@@ -105,7 +105,7 @@ def test_a_step_exchanges_images_and_texts_together_and_leaves_the_memory_then(
     monkeypatch.setattr(network, "forward", noting)
 
     def order_of(texts: list[str], ids: torch.Tensor) -> tuple[int, ...]:
-        """Of the one table row by row whose texts these are."""
+        """The one order of channels whose names of colours these token ids have."""
         (found,) = (
             order
             for order, table in zip(ORDERS, np.split(np.array(exchanged_texts(texts)), len(ORDERS)), strict=True)

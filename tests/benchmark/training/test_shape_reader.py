@@ -24,8 +24,6 @@ from benchmark.training.step import Session
 from css_gen.scenes.factors import CELLS, Shape
 from tests.benchmark.training.test_training import StoppedError, run
 
-READ = "training.read_shapes=0.5"
-
 
 @given(seed=st.integers(0, 1000), rows=st.integers(1, 4), size=st.floats(0, 50))
 def test_the_loss_is_the_mean_over_cells_of_what_the_right_shape_costs(seed: int, rows: int, size: float) -> None:
