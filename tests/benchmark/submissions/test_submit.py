@@ -10,6 +10,7 @@ import pytest
 import models
 from benchmark.errors import UsageError
 from benchmark.leaderboard.files import load_records, stale_tables, write_leaderboards
+from benchmark.recipe.changes import override
 from benchmark.recipe.identity import Run
 from benchmark.records.store import read_stored, validate_record
 from benchmark.runs.single_run import Bench, make_record
@@ -57,15 +58,21 @@ def test_a_submission_becomes_rows(tier: SandboxTier, submit: Submit, bench: Ben
 
 @pytest.mark.usefixtures("forked_submissions")
 @pytest.mark.parametrize(
-    "name", ["tirg", *(pytest.param(name, marks=pytest.mark.slow) for name in ("concat", "lgli", "compose_ae"))]
+    ("name", "changes"),
+    [
+        ("tirg", []),
+        *(pytest.param(name, [], marks=pytest.mark.slow) for name in ("concat", "lgli", "compose_ae")),
+        pytest.param("tirg", ["training.exchange_channels=true", "training.read_shapes=0.5"], marks=pytest.mark.slow),
+    ],
 )
 def test_it_is_trained_and_scored_as_our_own_are(
-    name: str, submit: Submit, small: Bench, css: Css, tmp_path: Path
+    name: str, changes: list[str], submit: Submit, small: Bench, css: Css, tmp_path: Path
 ) -> None:
     """A copy of a composer of ours, submitted, is that composer: every rank, to the last digit of the loss."""
+    small = replace(small, base=override(small.base, changes))
     ours = (Path(models.__file__).parent / "composers" / f"{name}.py").read_text()
     copied = ours.replace("@register\n", "").replace(f'name="{name}"', f'name="{name}_again"')
-    (path,) = submit(copied)
+    (path,) = submit(copied, bench=small)
     theirs = read_stored(path)
     own_bench = replace(small, leaderboards=tmp_path / "own")
     record = make_record(Run("css", name, small.base, 0, css.fingerprint, css.spatial), css, own_bench, name)

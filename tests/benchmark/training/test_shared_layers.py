@@ -20,7 +20,7 @@ from benchmark.recipe.schema import Recipe
 from benchmark.scoring.evaluation import evaluate
 from benchmark.scoring.processes import ALONE, Processes, together
 from benchmark.tasks.css import Css
-from benchmark.training.model import new_network
+from benchmark.training.model import new_network, texts_to_read
 from benchmark.training.progress import SilentRuns
 from benchmark.training.samplers import make_sampler
 from benchmark.training.shared_layers import share_layers
@@ -30,6 +30,7 @@ CHANGES = {
     "tirg": ["training.mirror=true", "training.read_shapes=0.5"],
     "compose_ae": ["training.loss=random_triplets"],  # brings a loss that compares rows with each other
     "val": ["training.memory=2", "training.memory_start=0"],  # composes at several depths
+    "depth_operator": ["training.memory=2", "training.memory_start=0", "training.exchange_channels=true"],
     "concat": ["training.symmetric=true"],  # has dropout
 }
 
@@ -48,7 +49,8 @@ def learn(root: Path, config: Recipe, composer: str, processes: Processes) -> Le
     run = Run("css", composer, recipe, 0, css.fingerprint, composer != "concat")
     accelerator, training = make_accelerator("cpu", "fp32"), recipe.training
     with reproducible("cpu"):
-        network = new_network(composer, recipe.model, css.train.texts, spatial=run.spatial, seed=0)
+        texts = texts_to_read(css.train.texts, training)
+        network = new_network(composer, recipe.model, texts, spatial=run.spatial, seed=0)
         sampler = make_sampler(css.train, groups=training.sources, modifications=training.modifications, seed=0)
         session = Session(network, css.train, sampler, run, accelerator, processes=processes)
         # AdamW moves a weight whose gradient is nothing but rounding as far as any other.
