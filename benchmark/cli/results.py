@@ -29,7 +29,7 @@ def print_results(finished: "list[Finished]", records: Path, out: Path | None, *
         print_table,
         write_leaderboards,
     )
-    from benchmark.leaderboard.paper_page import update
+    from benchmark.leaderboard.page_blocks import update
 
     failures = {str(one.run): one.failure for one in finished if one.failure}
     problems: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.files import is_same_csv, load_ablations, load_rankings, load_records, stale_tables
-from benchmark.leaderboard.paper_page import updated
+from benchmark.leaderboard.page_blocks import updated
 from benchmark.leaderboard.reranked_tables import tables_of
 from benchmark.records import known_queries, rerankings, seed_commitments
 from benchmark.records.rankings import StoredRanking, is_ranking, read_ranking

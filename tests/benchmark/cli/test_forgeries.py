@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from benchmark.cli.main import main
 from benchmark.leaderboard.files import write_leaderboards
-from benchmark.leaderboard.paper_page import update
+from benchmark.leaderboard.page_blocks import update
 from benchmark.recipe.presets import PRESETS
 from benchmark.records.outcomes_file import encode
 from benchmark.records.schema import RunRecord, StoredFile, sha256

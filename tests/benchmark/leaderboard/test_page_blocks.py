@@ -8,7 +8,7 @@ import pytest
 
 from benchmark import ablations, tasks
 from benchmark.errors import BenchmarkError, UsageError
-from benchmark.leaderboard.paper_page import update, updated
+from benchmark.leaderboard.page_blocks import update, updated
 from benchmark.runs.recipes import label_on, recipe_on
 from css_gen.storage.configuration import LEADERBOARD_FINGERPRINT
 
@@ -175,6 +175,25 @@ def test_strengths_are_slices_of_another_rank(tmp_path: Path) -> None:
     assert found["FILM"] == ["80.0", "2", "", ""], "two places are not clear"
 
 
+def test_slices_are_those_of_the_attributes_asked_for(tmp_path: Path) -> None:
+    recalls = {"all": ("70", "80.04"), "changed=1": ("75", "90"), "selection=cell": ("", "95"), "changed=3+": ("5", "")}
+    rows = [
+        line(name, 0.0, title=name.upper(), slice=slice_name, recall_1=recall)
+        for slice_name, its in recalls.items()
+        for name, recall in zip(("film", "tirg"), its, strict=True)
+    ]
+    write(tmp_path / "css.csv", *rows)
+    text = updated(page("slices css changed selection quick"), tmp_path)
+    found = table(text)
+    assert list(found)[-2:] == ["TIRG", "FILM"]
+    assert found["Composer"] == ["R@1", "changed: 1", "changed: 3+", "selection: cell"]
+    assert found["TIRG"] == ["80.0", "90.0", "-", "95.0"]
+    assert found["FILM"] == ["70.0", "75.0", "5.0", "-"]
+    assert "recipe `44336f72`, seed 0." in text
+    assert table(updated(page("slices css changed quick"), tmp_path))["Composer"] == found["Composer"][:3]
+    assert "Not run yet." in updated(page("slices css changed quick"), tmp_path / "nowhere")
+
+
 def test_ablations_are_compared_with_their_own_full_composer(tmp_path: Path) -> None:
     shared = {"task": "css", "preset": "quick", "recipe": "44336f72", "dataset": "ab" * 32}
     write(
@@ -214,8 +233,10 @@ def test_ablations_of_another_task_do_not_hide_a_measured_one(tmp_path: Path) ->
     [
         (
             "tables css quick",
-            r"<!-- tables css quick -->: unknown kind; there are composers, ablations, drop, tracks, strengths",
+            r"<!-- tables css quick -->: unknown kind; there are composers, ablations, drop, tracks, slices, strengths",
         ),
+        ("slices css quick", r"<!-- slices css quick -->: expected 3 names, found 2"),
+        ("slices css colour quick", r"css has no slices by 'colour'; there are selection, changed, kind"),
         ("composers css", r"<!-- composers css -->: expected 2 names, found 1"),
         ("composers csss quick", r"unknown dataset 'csss': did you mean"),
         ("composers css quik", r"unknown preset 'quik': did you mean quick"),
@@ -251,7 +272,7 @@ ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "paper.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["paper", "composers", "tracks"])
+@pytest.mark.parametrize("name", ["paper", "composers", "tracks", "what_composes_best"])
 def test_the_tables_of_a_page_are_up_to_date(name: str) -> None:
     content = (ROOT / "docs" / f"{name}.md").read_text()
     again = updated(content, ROOT / "leaderboards")
