@@ -94,7 +94,9 @@ def explain(composer: str, dataset: str, preset: str | None, seed: int | None, n
     answers = []
     for run in shown:
         try:
-            answers.append(kinds_of_answers(rendered.scenes, rendered.queries, run.outcomes))
+            answers.append(
+                kinds_of_answers(rendered.scenes, rendered.queries, run.outcomes, known=rendered.known_kinds)
+            )
         except ValueError as error:
             again = "run" if isinstance(run, StoredRecord) else "score"
             raise BenchmarkError(f"{run.path}: {error}; {again} it again") from None

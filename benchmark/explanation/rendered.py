@@ -50,6 +50,11 @@ class Rendered:
         """Of the scored split, in the order of their ids."""
         return _queries(self.plans[_SCORED], self.configuration.names)
 
+    @cached_property
+    def known_kinds(self) -> dict[tuple[int, int], Kind]:
+        """Kinds of answers found so far, by the rows of query and image: for `kinds_of_answers` to read and fill."""
+        return {}
+
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """All kinds of answers to its queries."""

@@ -1,7 +1,7 @@
 """Count the kinds of answers of a composer's runs: how often, for which modifications, and for which words."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import NamedTuple
@@ -54,20 +54,30 @@ class Tally:
     words: tuple[Word, ...]
 
 
-def kinds_of_answers(scenes: Sequence[Scene], queries: Sequence[QueryRow], outcomes: Outcomes) -> tuple[Kind, ...]:
+def kinds_of_answers(
+    scenes: Sequence[Scene],
+    queries: Sequence[QueryRow],
+    outcomes: Outcomes,
+    *,
+    known: MutableMapping[tuple[int, int], Kind] | None = None,
+) -> tuple[Kind, ...]:
     """Return the kind of each query's first image. Where a query has no candidates, it is another scene.
 
     Args:
         scenes: of every image of the gallery.
         queries: of the split, in the order of the outcomes.
+        known: kinds by the rows of query and image, of earlier calls with the same scenes and queries; what is new is
+            added. Most runs give most queries the same first image.
 
     Raises:
         ValueError: a rank contradicts the scenes, so these are not the scenes that were ranked.
     """
     found = []
+    known = {} if known is None else known
     firsts, ranks, drawn_ranks = outcomes.top1.tolist(), outcomes.ranks.tolist(), outcomes.drawn_ranks.tolist()
-    for query, first, rank, drawn_rank in zip(queries, firsts, ranks, drawn_ranks, strict=True):
-        kind = kind_of_image(query, scenes, first)
+    for row, (query, first, rank, drawn_rank) in enumerate(zip(queries, firsts, ranks, drawn_ranks, strict=True)):
+        if (kind := known.get((row, first))) is None:
+            kind = known[row, first] = kind_of_image(query, scenes, first)
         if kind.is_relevant != (rank == 1) or (kind is AnswerKind.DRAWN) != (drawn_rank == 1):
             raise ValueError(f"query {query.query_id}: its rank contradicts the scene of its first image")
         found.append(kind)

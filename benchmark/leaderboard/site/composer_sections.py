@@ -62,7 +62,9 @@ def section(
     kinds: list[tuple[Kind, ...]] = []
     if there:
         try:
-            kinds = [kinds_of_answers(there.scenes, there.queries, run.outcomes) for run in runs]
+            kinds = [
+                kinds_of_answers(there.scenes, there.queries, run.outcomes, known=there.known_kinds) for run in runs
+            ]
         except ValueError as error:
             there, missing = None, f"A record does not fit its dataset ({error}), so there are no pictures."
     with_examples = next((run for run in runs if run.record.examples), None)

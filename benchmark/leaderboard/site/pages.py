@@ -228,4 +228,5 @@ def _write(path: Path, content: bytes) -> None:
     """Write a file unless it holds this already."""
     if not path.is_file() or path.read_bytes() != content:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
+        # A site has thousands of files; one that a power failure empties is written again from the records.
+        write_atomically(path, content, is_synced=False)

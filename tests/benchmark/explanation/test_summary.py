@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import css_gen.dataset
+from benchmark.explanation import summary
 from benchmark.explanation.answer_kinds import AnswerKind, kind_of_answer
 from benchmark.explanation.differences import CellRow, differing_cells, in_words
 from benchmark.explanation.summary import Tally, kinds_of_answers, tally, words_of
+from benchmark.explanation.track_kinds import Kind
 from css_gen.dataset import QueryRow
 from css_gen.scenes.factors import Cell, Colour, Shape, Size
 from css_gen.scenes.modification import parse
@@ -41,6 +43,18 @@ def test_the_kinds_of_a_split_agree_with_its_ranks(css_root: Path) -> None:
         source, target = split.scene(each.source_id), split.scene(each.target_id)
         assert kind is kind_of_answer(source, each.modification, target, split.scene(int(first)))
     assert SCENE in kinds
+
+
+def test_known_kinds_are_those_of_every_run(css_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = css_gen.dataset.open(css_root).split("test")
+    scenes = [split.scene(row) for row in range(len(split))]
+    runs = [random_answers(css_root, seed=seed)[0] for seed in (1, 2, 3)]
+    alone = [kinds_of_answers(scenes, split.queries, run) for run in runs]
+    known: dict[tuple[int, int], Kind] = {}
+    assert [kinds_of_answers(scenes, split.queries, run, known=known) for run in runs] == alone
+    assert known.keys() == {pair for run in runs for pair in enumerate(run.top1.tolist())}
+    monkeypatch.setattr(summary, "kind_of_image", None)
+    assert kinds_of_answers(scenes, split.queries, runs[1], known=known) == alone[1]
 
 
 def test_scenes_that_were_not_ranked_are_noticed(css_root: Path) -> None:

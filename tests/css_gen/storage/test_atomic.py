@@ -41,6 +41,17 @@ def test_data_that_did_not_reach_the_disk(monkeypatch, tmp_path, name):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"old"}
 
 
+def test_a_file_that_is_not_waited_for_is_still_written_at_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "fsync", None)
+    path = tmp_path / "file"
+    with written_atomically(path, is_synced=False) as file:
+        file.write(b"new")
+        assert not path.exists()
+    assert path.read_bytes() == b"new"
+    write_atomically(path, b"newer", is_synced=False)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"file": b"newer"}
+
+
 @pytest.mark.parametrize("fails", ["open", "write", "replace"])
 def test_errors_name_the_file_itself(tmp_path, fails):
     """And not the hidden one, which is gone by then."""
