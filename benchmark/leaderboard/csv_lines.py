@@ -44,6 +44,7 @@ def by_composer(board: list[Line]) -> dict[str, Line]:
 
 
 def value_of(line: Line | None, name: str) -> float | None:
+    """The number in a column; None where there is no line, or nothing in the column."""
     return float(line[name]) if line and line.get(name) else None
 
 
@@ -57,6 +58,7 @@ def runs_of(lines: Collection[Line], preset: str) -> str:
 
 
 def seeds_of(lines: Collection[Line]) -> str:
+    """Say which seeds the lines are means of, such as "mean of seeds 0, 1, 2"."""
     seeds = sorted({int(seed) for line in lines for seed in line["seeds"].split()})
     names = ", ".join(map(str, seeds))
     fewer = " (some rows have fewer)" if len({line["seeds"] for line in lines}) > 1 else ""

@@ -16,6 +16,7 @@ on one dataset with one recipe.
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmark.errors import BenchmarkError
 from benchmark.leaderboard.board_blocks import slices, strengths, tracks
@@ -24,15 +25,24 @@ from benchmark.recipe import presets
 from css_gen.storage.atomic import write_atomically
 
 _BLOCK = re.compile(r"<!-- (\w+) ([^>\n]*) -->\n(.*?)<!-- end -->", re.DOTALL)
-_KINDS: dict[str, tuple[int, Callable[..., str]]] = {
-    "composers": (2, composers),
-    "ablations": (3, ablations),
-    "drop": (3, drop),
-    "tracks": (2, tracks),
-    "slices": (3, slices),
-    "strengths": (2, strengths),
+
+
+class _Kind(NamedTuple):
+    """A kind of block: how many names it has, the preset last; whether it takes more; what writes it."""
+
+    names: int
+    write: Callable[..., str]
+    takes_more: bool = False
+
+
+_KINDS = {
+    "composers": _Kind(2, composers),
+    "ablations": _Kind(3, ablations),
+    "drop": _Kind(3, drop),
+    "tracks": _Kind(2, tracks),
+    "slices": _Kind(3, slices, takes_more=True),
+    "strengths": _Kind(2, strengths),
 }
-"""By kind of block: how many names it has, the preset last, and what writes it. `slices` may have more names."""
 
 
 def update(path: Path, leaderboards: Path) -> None:
@@ -59,13 +69,14 @@ def updated(page: str, leaderboards: Path) -> str:
         raise BenchmarkError("the page has an <!-- end --> without a block, or a block inside another; see its source")
 
     def written(match: re.Match[str]) -> str:
-        kind, names = match[1], match[2].split()
-        if kind not in _KINDS:
-            raise BenchmarkError(f"<!-- {kind} {match[2]} -->: unknown kind; there are {', '.join(_KINDS)}")
-        count, write = _KINDS[kind]
-        if len(names) < count or (len(names) > count and kind != "slices"):
-            raise BenchmarkError(f"<!-- {kind} {match[2]} -->: expected {count} names, found {len(names)}")
+        name, names = match[1], match[2].split()
+        if name not in _KINDS:
+            raise BenchmarkError(f"<!-- {name} {match[2]} -->: unknown kind; there are {', '.join(_KINDS)}")
+        kind = _KINDS[name]
+        if len(names) < kind.names or (len(names) > kind.names and not kind.takes_more):
+            least = "at least " * kind.takes_more
+            raise BenchmarkError(f"<!-- {name} {match[2]} -->: expected {least}{kind.names} names, found {len(names)}")
         presets.preset(names[-1])
-        return f"<!-- {kind} {match[2]} -->\n{write(leaderboards, *names)}\n<!-- end -->"
+        return f"<!-- {name} {match[2]} -->\n{kind.write(leaderboards, *names)}\n<!-- end -->"
 
     return _BLOCK.sub(written, page)
