@@ -74,7 +74,7 @@ def explain(composer: str, dataset: str, preset: str | None, seed: int | None, n
 
     from benchmark import tasks
     from benchmark.explanation.rendered import find_rendered
-    from benchmark.explanation.summary import kinds_of_answers, tally
+    from benchmark.explanation.summary import tally
     from benchmark.records.store import StoredRecord
 
     task = tasks.get(dataset)
@@ -94,9 +94,7 @@ def explain(composer: str, dataset: str, preset: str | None, seed: int | None, n
     answers = []
     for run in shown:
         try:
-            answers.append(
-                kinds_of_answers(rendered.scenes, rendered.queries, run.outcomes, known=rendered.known_kinds)
-            )
+            answers.append(rendered.answer_kinds(run.outcomes))
         except ValueError as error:
             again = "run" if isinstance(run, StoredRecord) else "score"
             raise BenchmarkError(f"{run.path}: {error}; {again} it again") from None

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark import tasks
+from benchmark.explanation.summary import kinds_of_answers
 from benchmark.explanation.track_kinds import Kind, kinds_of
 from benchmark.records.rankings import StoredRanking
 from benchmark.records.store import StoredRecord
+from benchmark.scoring.recall import Outcomes
 from css_gen import tracks
 from css_gen.dataset import QueryRow
 from css_gen.scenes.randomness import SplitId
@@ -49,11 +51,6 @@ class Rendered:
     def queries(self) -> list[QueryRow]:
         """Of the scored split, in the order of their ids."""
         return _queries(self.plans[_SCORED], self.configuration.names)
-
-    @cached_property
-    def known_kinds(self) -> dict[tuple[int, int], Kind]:
-        """Kinds of answers found so far, by the rows of query and image: for `kinds_of_answers` to read and fill."""
-        return {}
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -97,6 +94,17 @@ class Rendered:
                 count(f"queries: {kind}", name, kinds[kind])
             count("queries on combinations that train never shows", name, sum(query.novel for query in queries))
         return counts
+
+    def answer_kinds(self, outcomes: Outcomes) -> tuple[Kind, ...]:
+        """Return the kind of each query's first image, as `kinds_of_answers`.
+
+        Kinds are kept for the next run: most runs give most queries the same first image.
+        """
+        return kinds_of_answers(self.scenes, self.queries, outcomes, known=self._known_kinds)
+
+    @cached_property
+    def _known_kinds(self) -> dict[tuple[int, int], Kind]:
+        return {}
 
     def is_of(self, run: StoredRecord | StoredRanking) -> bool:
         """Whether the run was scored on these queries and this gallery."""

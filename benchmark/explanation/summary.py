@@ -66,8 +66,8 @@ def kinds_of_answers(
     Args:
         scenes: of every image of the gallery.
         queries: of the split, in the order of the outcomes.
-        known: kinds by the rows of query and image, of earlier calls with the same scenes and queries; what is new is
-            added. Most runs give most queries the same first image.
+        known: kinds by the rows of query and image, from earlier calls with the same scenes and queries. New ones are
+            added to it.
 
     Raises:
         ValueError: a rank contradicts the scenes, so these are not the scenes that were ranked.

@@ -58,7 +58,7 @@ def slices(leaderboards: Path, task_name: str, *names: str) -> str:
     shown = [ALL, *(name for each in attributes for name in found if name.startswith(f"{each}="))]
     cells = [
         [line["title"], *(number(recalls.get((line["composer"], name))) for name in shown)]
-        for line in sorted(by_composer(lines).values(), key=lambda line: -float(line["recall_1"]))
+        for line in _best_first(lines)
     ]
     header = ["Composer", "R@1", *(name.replace("=", ": ") for name in shown[1:])]
     return f"\n{markdown_table(header, cells, left=(0,))}\n\n{runs_of(lines, preset) or 'Not run yet.'}\n"
@@ -75,7 +75,7 @@ def strengths(leaderboards: Path, task_name: str, preset: str) -> str:
     names = [ALL, *(f"{each}={value}" for each, its in task.slices.items() if its.on_tables for value in its.values)]
     ranks = {name: rank for name in names if (rank := _ranks(lines, name))}
     cells = []
-    for line in sorted(by_composer(lines).values(), key=lambda line: -float(line["recall_1"])):
+    for line in _best_first(lines):
         own = ranks[ALL][line["composer"]]
         gains = {name: own - its[line["composer"]] for name, its in ranks.items()}
         better, worse = ([name for name in gains if sign * gains[name] >= _CLEAR] for sign in (1, -1))
@@ -86,6 +86,11 @@ def strengths(leaderboards: Path, task_name: str, preset: str) -> str:
         cells.append([line["title"], number(float(line["recall_1"])), str(own), *said])
     header = ["Composer", "R@1", "Rank", "Ranks better on", "Ranks worse on"]
     return f"\n{markdown_table(header, cells, left=(0, 3, 4))}\n\n{runs_of(lines, preset) or 'Not run yet.'}\n"
+
+
+def _best_first(lines: list[Line]) -> list[Line]:
+    """The lines of all queries together, by falling Recall@1."""
+    return sorted(by_composer(lines).values(), key=lambda line: -float(line["recall_1"]))
 
 
 def _ranks(lines: Sequence[Line], name: str) -> dict[str, int]:

@@ -24,8 +24,8 @@ def written_atomically(path: Path, *, is_synced: bool = True) -> Iterator[Binary
     file itself.
 
     Args:
-        is_synced: whether to wait until the file is on disk. Without it, thousands of files are written several times
-            faster, and a power failure may leave an empty one under the final name.
+        is_synced: whether to wait until the file is on disk. Without it, a power failure may leave an empty file under
+            the final name: only for what can be made again.
 
     Raises:
         OSError: as `open` and `write` do; the path then holds what it held before.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from benchmark.explanation.rendered import Rendered
-from benchmark.explanation.summary import Tally, kinds_of_answers, tally
+from benchmark.explanation.summary import Tally, tally
 from benchmark.explanation.track_kinds import Kind
 from benchmark.leaderboard.boards import Board, Row
 from benchmark.leaderboard.site.gallery import Shelf, Shown, examples_of_kinds, shelves
@@ -62,9 +62,7 @@ def section(
     kinds: list[tuple[Kind, ...]] = []
     if there:
         try:
-            kinds = [
-                kinds_of_answers(there.scenes, there.queries, run.outcomes, known=there.known_kinds) for run in runs
-            ]
+            kinds = [there.answer_kinds(run.outcomes) for run in runs]
         except ValueError as error:
             there, missing = None, f"A record does not fit its dataset ({error}), so there are no pictures."
     with_examples = next((run for run in runs if run.record.examples), None)
